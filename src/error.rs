@@ -1,0 +1,287 @@
+//! What can go wrong, said so that the reader knows what was being done to what, and what to do next.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+mod code;
+mod lines;
+mod refusal;
+
+pub use code::ErrorCode;
+pub use refusal::Refusal;
+
+use lines::{ApiLine, EntryIn, EntryLine, Excerpt, Span, StepLine};
+
+/// A result whose error is [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A cause whose type belongs to a dependency: boxed, so that no dependency appears in a signature.
+pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Everything a call of this crate can fail with.
+///
+/// `Display` prints one layer: what was being done to what and what to do next. The cause, if there is one,
+/// is in [`source`](std::error::Error::source). No secret is ever part of either.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An argument was refused before anything was sent or written.
+    #[error("{what} {reason}")]
+    #[non_exhaustive]
+    Invalid {
+        /// The argument, in words: `the app id`.
+        what: Cow<'static, str>,
+        /// What is wrong with it and what it should be.
+        reason: Cow<'static, str>,
+    },
+
+    /// The service answered with an error of its own.
+    #[error("{method} {path}: {}", ApiLine { status: *status, code, message })]
+    #[non_exhaustive]
+    Api {
+        /// The request's method.
+        method: &'static str,
+        /// The request's path, without query.
+        path: String,
+        /// The answer's HTTP status.
+        status: u16,
+        /// The service's code; [`ErrorCode::UNKNOWN`] when the answer has none.
+        code: ErrorCode,
+        /// The service's message, or an empty string.
+        message: String,
+        /// How long the service says to wait, or the documented cooldown of the code, when known.
+        retry_after: Option<Duration>,
+    },
+
+    /// The answer is not one the protocol allows here: no JSON, the wrong status, a missing field.
+    #[error("{method} {path}: HTTP {status}, {problem}{}", Excerpt(excerpt))]
+    #[non_exhaustive]
+    Answer {
+        /// The request's method.
+        method: &'static str,
+        /// The request's path, without query.
+        path: String,
+        /// The answer's HTTP status.
+        status: u16,
+        /// What is wrong with the answer.
+        problem: Cow<'static, str>,
+        /// The answer's first bytes, escaped and cut; secrets are redacted.
+        excerpt: String,
+    },
+
+    /// The connection could not be made or broke off, and nothing more could be done about it.
+    #[error("{method} {path}: the connection failed; check the network and try again")]
+    #[non_exhaustive]
+    Network {
+        /// The request's method.
+        method: &'static str,
+        /// The request's path, without query.
+        path: String,
+        /// What the network said.
+        source: Cause,
+    },
+
+    /// A time limit ran out.
+    #[error("{method} {path}: {phase} took longer than {}", Span(*limit))]
+    #[non_exhaustive]
+    Timeout {
+        /// The request's method.
+        method: &'static str,
+        /// The request's path, without query.
+        path: String,
+        /// What was being waited for: `connecting`, `the first byte of the answer`, ...
+        phase: Cow<'static, str>,
+        /// The limit that ran out.
+        limit: Duration,
+    },
+
+    /// The service accepted the work and is not done with it yet: **not** a failure, and **not** done.
+    #[error("{what} is still running at the service after {}; {next}", Span(*waited))]
+    #[non_exhaustive]
+    Pending {
+        /// What is being made: `the snapshot of app ...`.
+        what: String,
+        /// How long this call waited.
+        waited: Duration,
+        /// What to do next.
+        next: &'static str,
+    },
+
+    /// A restore ended badly at the service.
+    #[error("restoring {what} failed at the service: {code}{}", StepLine(step))]
+    #[non_exhaustive]
+    RestoreFailed {
+        /// What was being restored: `app ...`.
+        what: String,
+        /// The service's code; [`ErrorCode::UNKNOWN`] when it gave none.
+        code: ErrorCode,
+        /// The step it failed in, when known.
+        step: Option<String>,
+    },
+
+    /// The callback of the call asked to stop.
+    #[error("{action} {} was cancelled by its callback", path.display())]
+    #[non_exhaustive]
+    Cancelled {
+        /// What was being done.
+        action: &'static str,
+        /// To what.
+        path: PathBuf,
+    },
+
+    /// The file system refused.
+    #[error("{action} {} failed", path.display())]
+    #[non_exhaustive]
+    Io {
+        /// What was being done: `creating`, `writing`, ...
+        action: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+
+    /// The target is there already and may not be replaced.
+    #[error("{} exists already and is left as it is; choose another path, or ask to replace or keep it", path.display())]
+    #[non_exhaustive]
+    Exists {
+        /// The existing file or directory.
+        path: PathBuf,
+    },
+
+    /// A download could not be completed or is not what was asked for. No final file was made.
+    #[error("downloading {what}: {problem}")]
+    #[non_exhaustive]
+    Download {
+        /// The snapshot's file name.
+        what: String,
+        /// What is wrong and what to do next.
+        problem: Cow<'static, str>,
+        /// The cause, when there is one.
+        source: Option<Cause>,
+    },
+
+    /// An archive, or one entry of it, was refused.
+    #[error("{}{refusal}{}{}", EntryLine(entry), if detail.is_empty() { "" } else { ": " }, detail)]
+    #[non_exhaustive]
+    Refused {
+        /// The entry's name, escaped; `None` when the archive as a whole is refused.
+        entry: Option<String>,
+        /// Why: to be matched.
+        refusal: Refusal,
+        /// What exactly, and what to do next.
+        detail: String,
+    },
+
+    /// Reading the archive's bytes failed.
+    #[error("reading the archive{}failed", EntryIn(entry))]
+    #[non_exhaustive]
+    Archive {
+        /// The entry being read, escaped.
+        entry: Option<String>,
+        /// What went wrong.
+        source: Cause,
+    },
+
+    /// The archive has no entry of that name.
+    #[error("the archive has no entry named {name:?}; `entries()` lists what it has")]
+    #[non_exhaustive]
+    NoSuchEntry {
+        /// The name asked for.
+        name: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn invalid(what: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Invalid { what: what.into(), reason: reason.into() }
+    }
+
+    pub(crate) fn io(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
+        Self::Io { action, path: path.as_ref().to_owned(), source }
+    }
+
+    /// The service's code, when the service gave the error.
+    pub fn code(&self) -> Option<&ErrorCode> {
+        match self {
+            Self::Api { code, .. } | Self::RestoreFailed { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    /// The answer's HTTP status, when there was an answer.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Api { status, .. } | Self::Answer { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Why an archive was refused, when it was.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Refused { refusal, .. } => Some(*refusal),
+            _ => None,
+        }
+    }
+
+    /// Whether the same call may succeed if it is made again soon. False for rate limits and quotas, which
+    /// want a longer wait, and for everything that might do its work twice.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Api { method, code, .. } => {
+                *code == ErrorCode::UPLOAD_BUSY
+                    || *code == ErrorCode::ANALYTICS_BUSY
+                    || (*method == "GET" && *code == ErrorCode::DATABASE_UNAVAILABLE)
+            }
+            Self::Network { method, .. } | Self::Timeout { method, .. } => *method == "GET",
+            _ => false,
+        }
+    }
+
+    /// Whether the service refused because of a cooldown, a budget or a quota (HTTP 429).
+    pub fn is_rate_limited(&self) -> bool {
+        matches!(self, Self::Api { status, code, .. } if *status == 429 || code.is_limit())
+    }
+
+    /// Whether the app, database, snapshot or workspace does not exist, or the key may not see it.
+    /// `SNAPSHOT_FAILED` and `SNAPSHOT_RESTORE_FAILED` are failures in spite of their HTTP 404.
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::Api { code, .. } if code.as_str().ends_with("_NOT_FOUND") => {
+                *code != ErrorCode::ROUTE_NOT_FOUND
+            }
+            Self::Api { status, code, .. } => *status == 404 && *code == ErrorCode::UNKNOWN,
+            Self::Answer { status, .. } => *status == 404,
+            _ => false,
+        }
+    }
+
+    /// Whether the key is wrong, expired or lacks a scope. Never retried: repeated bad keys get an address
+    /// blocked.
+    pub fn is_unauthorized(&self) -> bool {
+        match self {
+            Self::Api { status: 401, .. } => true,
+            Self::Api { code, .. } => *code == ErrorCode::ACCESS_DENIED || *code == ErrorCode::MISSING_SCOPE,
+            Self::Answer { status, .. } => *status == 401,
+            _ => false,
+        }
+    }
+
+    /// Whether a time limit of this crate ran out.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout { .. })
+    }
+
+    /// Whether the call's own callback stopped it.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Cancelled { .. })
+    }
+
+    /// Whether the service accepted the work and is still at it. Never repeat the call then.
+    pub fn is_pending(&self) -> bool {
+        matches!(self, Self::Pending { .. })
+    }
+}

@@ -1,0 +1,171 @@
+//! Values that open doors: the API key and signed links.
+//!
+//! Both print without what makes them secret and have one way out, `expose`, so that every place where a
+//! secret leaves the program can be found by searching for that word.
+
+use std::fmt;
+
+use crate::error::{Error, Result};
+
+/// The account's API key.
+#[derive(Clone)]
+pub(crate) struct ApiKey(String);
+
+impl ApiKey {
+    /// Takes a key that can stand in a header. Its length and form are the service's business (contract,
+    /// section 1).
+    pub(crate) fn new(key: impl Into<String>) -> Result<Self> {
+        let key: String = key.into();
+        let problem = if key.trim().is_empty() {
+            "is empty; create one in the Square Cloud dashboard and pass it as it is shown there"
+        } else if key != key.trim() {
+            "begins or ends with white space; pass it as the dashboard shows it"
+        } else if key.bytes().any(|b| b.is_ascii_control()) {
+            "contains a line break or another control character; pass it as the dashboard shows it"
+        } else if !key.is_ascii() {
+            "contains a character that cannot stand in an HTTP header; pass it as the dashboard shows it"
+        } else {
+            return Ok(Self(key));
+        };
+        Err(Error::invalid("the API key", problem))
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey(..)")
+    }
+}
+
+/// A signed download link: whoever has it can read the snapshot until it expires.
+///
+/// `Debug` and `Display` show scheme, host and path and never the query, which is the credential.
+/// [`expose`](Self::expose) gives the whole link.
+///
+/// ```
+/// let url = squarecloud_blocking::SignedUrl::parse(
+///     "https://snapshots.squarecloud.app/applications/1/app.zip?Signature=hush",
+/// )?;
+/// assert_eq!(url.to_string(), "https://snapshots.squarecloud.app/applications/1/app.zip?..");
+/// assert!(url.expose().ends_with("?Signature=hush"));
+/// # Ok::<(), squarecloud_blocking::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct SignedUrl {
+    url: String,
+    /// Where the path starts in `url`.
+    path: usize,
+    /// Where the path ends in `url`: the `?`, or the end.
+    query: usize,
+}
+
+impl SignedUrl {
+    /// Checks a link: `https` (plain `http` to loopback only), a host, no user name, nothing that could not
+    /// stand in a request line. Sends nothing.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] says what is wrong, without repeating the link.
+    pub fn parse(url: &str) -> Result<Self> {
+        let what = "the signed link";
+        let bad = |reason: &'static str| Err(Error::invalid(what, reason));
+        let parts = split_url(url).map_err(|reason| Error::invalid(what, reason))?;
+        if parts.scheme == "http" && !is_loopback(parts.host) {
+            return bad("uses plain http, which would show the signature to the network; use https");
+        }
+        if url[parts.path..].contains('#') {
+            return bad(
+                "contains a fragment ('#'), which signed links never have; pass it as the service gave it",
+            );
+        }
+        let query = url.find('?').unwrap_or(url.len());
+        if query <= parts.path {
+            return bad("has no path, so it names no snapshot");
+        }
+        Ok(Self { url: url.to_owned(), path: parts.path, query })
+    }
+
+    /// The whole link, signature included. Treat it like a password.
+    pub fn expose(&self) -> &str {
+        &self.url
+    }
+
+    /// The path without the query, as it is on the wire.
+    pub(crate) fn path(&self) -> &str {
+        &self.url[self.path..self.query]
+    }
+
+    /// The signed query without its `?`, or an empty string.
+    pub(crate) fn query(&self) -> &str {
+        self.url.get(self.query + 1..).unwrap_or("")
+    }
+}
+
+impl fmt::Display for SignedUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url[..self.query])?;
+        f.write_str(if self.query < self.url.len() { "?.." } else { "" })
+    }
+}
+
+impl fmt::Debug for SignedUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SignedUrl({self})")
+    }
+}
+
+/// An absolute `http` or `https` URL taken apart as far as the safety rules need it.
+pub(crate) struct UrlParts<'a> {
+    pub(crate) scheme: &'static str,
+    /// Without brackets and port.
+    pub(crate) host: &'a str,
+    /// Offset of the first byte after the authority.
+    pub(crate) path: usize,
+}
+
+/// Splits `url`; the error says what is wrong and repeats nothing of it, since it may be a secret.
+pub(crate) fn split_url(url: &str) -> std::result::Result<UrlParts<'_>, &'static str> {
+    if url.is_empty() {
+        return Err("is empty");
+    }
+    if url.bytes().any(|b| b <= b' ' || b == 0x7f || b >= 0x80 || b == b'\\') {
+        return Err("contains a space, a control character or a character that must be percent-encoded");
+    }
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return Err("is not an absolute URL; it must begin with https://");
+    };
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "https" => "https",
+        "http" => "http",
+        _ => return Err("has a scheme other than https"),
+    };
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    if authority.contains('@') {
+        return Err("contains a user name or password before the host, which is not supported");
+    }
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(v6) => v6.split_once(']').ok_or("has an unclosed '[' in its host")?,
+        None => match authority.find(':') {
+            Some(colon) => authority.split_at(colon),
+            None => (authority, ""),
+        },
+    };
+    if host.is_empty() {
+        return Err("has no host");
+    }
+    match port.strip_prefix(':') {
+        None if port.is_empty() => {}
+        Some(digits) if digits.parse::<u16>().is_ok_and(|p| p != 0) => {}
+        _ => return Err("has a port that is not a number from 1 to 65535"),
+    }
+    Ok(UrlParts { scheme, host, path: url.len() - rest.len() + authority.len() })
+}
+
+/// Whether `host` can only be this machine: `localhost` or a loopback address.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
