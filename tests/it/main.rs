@@ -3,5 +3,8 @@
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
 
+mod sandbox_account;
+mod sandbox_faults;
 mod sandbox_raw;
+mod sandbox_uploads;
 mod sandbox_world;
