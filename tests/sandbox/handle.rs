@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::builder::{ACCOUNT_CREATED, Builder};
 use super::clock::DAY;
-use super::faults::{Fault, FaultHandle, On};
+use super::fault::Fault;
+use super::faults::{FaultHandle, On};
 use super::files::{self, FileNode, Files};
 use super::rules::Rules;
 use super::server::{Port, Recorded, Shared, guard};
