@@ -190,7 +190,16 @@ impl Shared {
         let mut reader = Reader::default();
         loop {
             idle.store(true, Ordering::SeqCst);
-            let Some(mut request) = reader.head(stream)? else { return Ok(After::Stale) };
+            let mut request = match reader.head(stream) {
+                Ok(Some(request)) => request,
+                Ok(None) => return Ok(After::Stale),
+                Err(e) if e.kind() == io::ErrorKind::InvalidData => {
+                    guard(&self.judged).remarks.push(format!("{port:?}: {e}"));
+                    let answer = Answer::new(400, "text/html", "<html><h1>400 Bad Request</h1></html>");
+                    return Output::new(answer, false, false).write(stream, &self.stop);
+                }
+                Err(e) => return Err(e),
+            };
             idle.store(false, Ordering::SeqCst);
             let (route, resource) = match port {
                 Port::Api => Route::of(&request.method, &request.path),
