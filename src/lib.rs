@@ -5,6 +5,7 @@ compile_error!(
     "squarecloud-blocking needs TLS: switch on the feature `rustls` (the default) or `native-tls`"
 );
 
+mod api;
 mod error;
 mod progress;
 mod secret;
