@@ -78,10 +78,10 @@ pub(crate) enum Payload<'a> {
 }
 
 /// One JSON call, ready to send.
-pub(crate) struct Request<'a> {
+pub(crate) struct Request<'a, 'p> {
     pub(crate) method: &'static str,
     pub(crate) url: &'a str,
-    pub(crate) payload: Payload<'a>,
+    pub(crate) payload: Payload<'p>,
     /// The total this attempt may take; for a [`Payload::Stream`], only the wait for the answer's head.
     pub(crate) limit: Duration,
 }
@@ -116,7 +116,7 @@ impl ApiAgent {
     /// Sends `request` once. An answer with a broken body is an answer: its status counts.
     pub(crate) fn send(
         &self,
-        request: Request<'_>,
+        request: Request<'_, '_>,
         key: Option<&ApiKey>,
     ) -> std::result::Result<Answer, Failure> {
         let Request { method, url, payload, limit } = request;
