@@ -13,13 +13,22 @@ pub(crate) struct Facts {
 }
 
 /// TEMPORARY until the download branch lands.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     url: SignedUrl,
+    key: String,
 }
 impl Snapshot {
-    pub(crate) fn new(_: FileAgent, url: SignedUrl, _: String, _: Facts) -> Self {
-        Self { url }
+    pub(crate) fn new(_: FileAgent, url: SignedUrl, key: String, _: Facts) -> Self {
+        Self { url, key }
+    }
+    /// x
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+    /// x
+    pub fn file_name(&self) -> &str {
+        self.url.expose()
     }
     /// x
     pub fn url(&self) -> &SignedUrl {

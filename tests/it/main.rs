@@ -3,5 +3,8 @@
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
 
+mod api_routes;
+mod api_wait;
 mod sandbox_raw;
 mod sandbox_world;
+mod support;
