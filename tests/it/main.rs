@@ -5,6 +5,7 @@ mod sandbox;
 
 mod api_routes;
 mod api_wait;
+mod conformance;
 mod sandbox_raw;
 mod sandbox_world;
 mod support;
