@@ -3,8 +3,12 @@
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
 
+mod api_routes;
+mod api_wait;
+mod conformance;
 mod sandbox_account;
 mod sandbox_faults;
 mod sandbox_raw;
 mod sandbox_uploads;
 mod sandbox_world;
+mod support;

@@ -1,0 +1,99 @@
+//! PURE. The knobs of a client: time limits, bounds, and who it says it is.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// The largest JSON answer that is read, in bytes, counted after any decoding.
+pub(crate) const MAX_JSON_BYTES: usize = 32 * 1024 * 1024;
+
+/// How long each phase may take. Every value is set on the builder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Name look-up, TCP and TLS together.
+    pub(crate) connect: Duration,
+    /// A JSON call from start to end, retries and their pauses included.
+    pub(crate) total: Duration,
+    /// The same for calls the service holds open (contract, section 9).
+    pub(crate) held_open: Duration,
+    /// From a request on the snapshot host to the end of its answer's head.
+    pub(crate) first_byte: Duration,
+    /// Silence within a transfer.
+    pub(crate) stall: Duration,
+    /// Bytes per second below which a transfer counts as stalled, measured over `stall`.
+    pub(crate) min_speed: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            total: Duration::from_secs(30),
+            held_open: Duration::from_secs(120),
+            first_byte: Duration::from_secs(30),
+            stall: Duration::from_secs(30),
+            min_speed: 1024,
+        }
+    }
+}
+
+impl Limits {
+    /// One limit for everything: what `ClientBuilder::timeout` sets.
+    pub(crate) fn all(limit: Duration) -> Self {
+        let default = Self::default();
+        Self {
+            connect: default.connect.min(limit),
+            total: limit,
+            held_open: limit,
+            first_byte: limit,
+            stall: limit,
+            min_speed: default.min_speed,
+        }
+    }
+}
+
+/// Everything the transports are made from.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) limits: Limits,
+    /// `None`: the proxy variables of the environment. Loopback is always reached directly.
+    pub(crate) proxy: Option<ProxyChoice>,
+    pub(crate) user_agent: String,
+    /// Root certificates in PEM; `None`: the ones of the TLS feature.
+    pub(crate) root_certificates: Option<Vec<u8>>,
+}
+
+/// An explicit choice of proxy. Its address may hold a password, so it never prints.
+#[derive(Clone)]
+pub(crate) enum ProxyChoice {
+    Direct,
+    Url(String),
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            proxy: None,
+            user_agent: concat!("squarecloud-blocking/", env!("CARGO_PKG_VERSION")).to_owned(),
+            root_certificates: None,
+        }
+    }
+}
+
+impl Settings {
+    /// Refuses what no request could be sent with.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.user_agent.is_empty() || !self.user_agent.bytes().all(|b| (b' '..0x7f).contains(&b)) {
+            return Err(Error::invalid("the user agent", "must be visible ASCII on one line and not empty"));
+        }
+        let l = &self.limits;
+        if [l.connect, l.total, l.held_open, l.first_byte, l.stall].iter().any(Duration::is_zero) {
+            return Err(Error::invalid(
+                "a time limit",
+                "is zero, so no call could ever succeed; leave it out for the default",
+            ));
+        }
+        Ok(())
+    }
+}
