@@ -42,8 +42,7 @@ pub(crate) fn excerpt(bytes: &[u8], query: &str) -> String {
 /// Escaped and cut.
 fn clip(text: &str) -> String {
     let mut out = String::new();
-    let mut count = 0;
-    for c in text.trim().chars() {
+    for (count, c) in text.trim().chars().enumerate() {
         if count >= SHOWN {
             out.push_str("...");
             break;
@@ -53,7 +52,6 @@ fn clip(text: &str) -> String {
             '"' | '\'' => out.push(c),
             c => out.extend(c.escape_debug()),
         }
-        count += 1;
     }
     out
 }

@@ -58,7 +58,7 @@ pub(crate) fn run(
 
 enum Begin {
     /// The part file is cut into pieces; the answer holds the first bytes of the first.
-    Cut(Option<Stream>),
+    Cut(Option<Box<Stream>>),
     /// One connection has to do.
     Single(Box<Stream>),
 }
@@ -91,7 +91,7 @@ fn prepare(wire: &Wire, part: &mut Part, options: &DownloadOptions<'_>) -> Resul
             part.begin(&version, piece_len(version.total.unwrap_or(0), options.connections), 0)?;
             let mut stream = Stream::new(wire.clone(), version.clone(), 0, Some(end), options.attempts);
             stream.adopt(answer, version, Some(end));
-            Ok(Begin::Cut(Some(stream)))
+            Ok(Begin::Cut(Some(Box::new(stream))))
         }
         Verdict::Part { end, version, .. } if version.total == Some(end) => {
             let mut stream = stream(Version::default(), 0);
@@ -146,7 +146,7 @@ fn side_by_side(
     part: &mut Part,
     meter: &mut Meter<'_>,
     options: &DownloadOptions<'_>,
-    first: Option<Stream>,
+    first: Option<Box<Stream>>,
 ) -> Result<Option<u64>> {
     let known = part.object().clone();
     let Some(total) = known.total else { return Ok(None) };
@@ -246,7 +246,7 @@ fn waiting_without_first(shared: &Shared<'_>) {
 }
 
 /// One connection: piece after piece until none is waiting. `first` has begun piece 0.
-fn work(shared: &Shared<'_>, first: Option<Stream>) -> Result<()> {
+fn work(shared: &Shared<'_>, first: Option<Box<Stream>>) -> Result<()> {
     let mut buffer = vec![0; BUFFER];
     let mut begun = first.as_ref().map(|_| 0);
     let mut stream = first;
@@ -258,7 +258,7 @@ fn work(shared: &Shared<'_>, first: Option<Stream>) -> Result<()> {
         let end = piece.start + piece.len.unwrap_or(0);
         let at = (piece.start + piece.done).min(end.saturating_sub(1));
         let stream = stream.get_or_insert_with(|| {
-            Stream::new(shared.wire.clone(), shared.known.clone(), at, Some(end), shared.tries)
+            Box::new(Stream::new(shared.wire.clone(), shared.known.clone(), at, Some(end), shared.tries))
         });
         if adopted.is_none() {
             stream.go_on(at, end);

@@ -61,7 +61,6 @@ fn find_end(tail: &[u8]) -> Option<usize> {
 }
 
 /// The directory, and where it must have ended.
-#[allow(clippy::type_complexity)]
 fn directory(
     source: &impl Source,
     tail: &[u8],

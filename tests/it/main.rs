@@ -1,4 +1,12 @@
-//! Everything that is tested over a connection: one binary, a file a capability.
+//! The integration tests: one binary, a module a capability.
+
+#[path = "../sandbox/mod.rs"]
+mod sandbox;
 
 mod download_basic;
 mod download_origin;
+mod sandbox_account;
+mod sandbox_faults;
+mod sandbox_raw;
+mod sandbox_uploads;
+mod sandbox_world;
