@@ -29,4 +29,7 @@ pub use error::{Error, ErrorCode, Refusal, Result};
 pub use progress::Progress;
 pub use secret::SignedUrl;
 pub use snapshot::Snapshot;
+pub use snapshot::download::Download;
+pub use snapshot::options::DownloadOptions;
+pub use snapshot::overwrite::Overwrite;
 pub use snapshot::source::Source;

@@ -276,7 +276,14 @@ impl FileAgent {
         if split_url(url.expose()).is_ok_and(|parts| is_loopback(parts.host)) {
             config = config.proxy(None);
         }
-        let (parts, body) = self.agent.run(config.build()).map_err(fail)?.into_parts();
+        let sent = self.agent.run(config.build()).map_err(|e| match e {
+            // Silence before the head: ureq applies the limit of one read to it, too.
+            ureq::Error::Timeout(ureq::Timeout::PerRead) => {
+                Failure::Timeout { phase: "waiting for the answer", limit: limits.first_byte.min(silence) }
+            }
+            e => fail(e),
+        });
+        let (parts, body) = sent?.into_parts();
         let head = Head { status: parts.status.as_u16(), headers: parts.headers };
         Ok(FileAnswer { head, body: Body { reader: body.into_reader(), limits } })
     }

@@ -6,6 +6,8 @@ mod sandbox;
 mod api_routes;
 mod api_wait;
 mod conformance;
+mod download_basic;
+mod download_origin;
 mod sandbox_account;
 mod sandbox_faults;
 mod sandbox_raw;
