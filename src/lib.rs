@@ -13,4 +13,10 @@ mod snapshot;
 pub use error::{Error, ErrorCode, Refusal, Result};
 pub use progress::Progress;
 pub use secret::SignedUrl;
-pub use snapshot::source::Source;
+#[cfg(feature = "zip")]
+pub use snapshot::archive::{
+    Archive, BadEntry, Diff, Difference, Entry, EntryKind, EntryReader, ExtractOptions, ExtractPlan,
+    Extracted, Limits, Links, Tree, Verified,
+};
+pub use snapshot::overwrite::Overwrite;
+pub use snapshot::source::{Cursor, Source};
