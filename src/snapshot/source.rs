@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// Bytes that can be read at any offset, by several threads at once.
 ///
 /// The one seam between where bytes come from and what is done with them. Implemented for [`File`],
-/// `Vec<u8>`, `&[u8]` and `Arc<S>`.
+/// `Vec<u8>`, `&[u8]`, `Arc<S>` and `Box<S>`.
 pub trait Source: Send + Sync {
     /// The number of bytes.
     ///
@@ -64,6 +64,16 @@ impl Source for Vec<u8> {
 }
 
 impl<S: Source + ?Sized> Source for &S {
+    fn size(&self) -> io::Result<u64> {
+        (**self).size()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        (**self).read_at(offset, buf)
+    }
+}
+
+impl<S: Source + ?Sized> Source for Box<S> {
     fn size(&self) -> io::Result<u64> {
         (**self).size()
     }
