@@ -9,6 +9,8 @@ use crate::api::settings::Settings;
 use crate::error::Result;
 use crate::secret::SignedUrl;
 
+#[cfg(feature = "zip")]
+pub(crate) mod archive;
 pub(crate) mod download;
 mod excerpt;
 mod keep;
