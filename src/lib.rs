@@ -18,4 +18,5 @@ pub use snapshot::Snapshot;
 pub use snapshot::download::Download;
 pub use snapshot::options::DownloadOptions;
 pub use snapshot::overwrite::Overwrite;
+pub use snapshot::remote::{Remote, RemoteReader};
 pub use snapshot::source::Source;
