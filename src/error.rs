@@ -121,6 +121,16 @@ pub enum Error {
         step: Option<String>,
     },
 
+    /// Nothing can be said about how a restore stands. It may be running, done or failed.
+    #[error("the restore status of {what} is unavailable: {reason}")]
+    #[non_exhaustive]
+    StatusUnavailable {
+        /// What was asked about: `app ...`.
+        what: String,
+        /// Why nothing can be said.
+        reason: &'static str,
+    },
+
     /// The callback of the call asked to stop.
     #[error("{action} {} was cancelled by its callback", path.display())]
     #[non_exhaustive]
@@ -243,7 +253,11 @@ impl Error {
 
     /// Whether the service refused because of a cooldown, a budget or a quota (HTTP 429).
     pub fn is_rate_limited(&self) -> bool {
-        matches!(self, Self::Api { status, code, .. } if *status == 429 || code.is_limit())
+        match self {
+            Self::Api { status, code, .. } => *status == 429 || code.is_limit(),
+            Self::Answer { status, .. } => *status == 429,
+            _ => false,
+        }
     }
 
     /// Whether the app, database, snapshot or workspace does not exist, or the key may not see it.

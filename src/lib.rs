@@ -6,11 +6,25 @@ compile_error!(
 );
 
 mod api;
+mod app;
+mod client;
+mod database;
 mod error;
 mod progress;
+mod resource;
 mod secret;
 mod snapshot;
 
+pub use api::decode::Unreadable;
+pub use api::pace::Pace;
+pub use api::types::{
+    Account, AppInfo, AppSummary, DatabaseInfo, DatabaseSummary, Kind, Language, Listing, Memory, Origin,
+    Plan, Reading, Response, RestoreState, RestoreStatus, RunningStatus, RuntimeStatus, ServiceStatus,
+    SnapshotInfo, Traffic, UploadedApp, User,
+};
+pub use app::App;
+pub use client::{Client, ClientBuilder};
+pub use database::Database;
 pub use error::{Error, ErrorCode, Refusal, Result};
 pub use progress::Progress;
 pub use secret::SignedUrl;

@@ -1,6 +1,7 @@
 //! How a long call reports how far it is, and how its caller stops it.
 
 use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 /// How far a transfer or an extraction has come.
 ///
@@ -27,3 +28,28 @@ pub struct Progress {
 
 /// The observer of one call, borrowed: what the options of a call carry.
 pub(crate) type Observer<'a> = Box<dyn FnMut(Progress) -> ControlFlow<()> + 'a>;
+
+/// The shortest time between two reports.
+const BETWEEN: Duration = Duration::from_millis(10);
+
+/// An observer that is not called more often than a bar can be redrawn.
+pub(crate) struct Throttle<'a> {
+    observer: Observer<'a>,
+    last: Option<Instant>,
+}
+
+impl<'a> Throttle<'a> {
+    pub(crate) fn new(observer: Observer<'a>) -> Self {
+        Self { observer, last: None }
+    }
+
+    /// Reports unless the last report is too fresh; a `final` one is always made.
+    pub(crate) fn report(&mut self, progress: Progress, last_one: bool) -> ControlFlow<()> {
+        let now = Instant::now();
+        if !last_one && self.last.is_some_and(|last| now.duration_since(last) < BETWEEN) {
+            return ControlFlow::Continue(());
+        }
+        self.last = Some(now);
+        (self.observer)(progress)
+    }
+}

@@ -1,4 +1,5 @@
-//! I/O. The only file that names ureq: two agents, one for JSON calls and one for the snapshot host.
+//! I/O. The only file that names ureq, `resolve` aside: two agents, one for JSON calls and one for the snapshot
+//! host.
 //!
 //! The two never share a request type: [`ApiAgent`] is the only one that is ever given the key, and
 //! [`FileAgent`] has no way to send one.
@@ -9,9 +10,11 @@ use std::time::Duration;
 use ureq::config::{Config, ConfigBuilder};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 use ureq::typestate::AgentScope;
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Proxy, SendBody};
 
 use super::failure::Failure;
+use super::resolve::Remembering;
 use super::settings::{Limits, MAX_JSON_BYTES, ProxyChoice, Settings};
 use crate::error::{Error, Result};
 use crate::secret::{ApiKey, SignedUrl, is_loopback, split_url};
@@ -78,10 +81,10 @@ pub(crate) enum Payload<'a> {
 }
 
 /// One JSON call, ready to send.
-pub(crate) struct Request<'a> {
+pub(crate) struct Request<'a, 'p> {
     pub(crate) method: &'static str,
     pub(crate) url: &'a str,
-    pub(crate) payload: Payload<'a>,
+    pub(crate) payload: Payload<'p>,
     /// The total this attempt may take; for a [`Payload::Stream`], only the wait for the answer's head.
     pub(crate) limit: Duration,
 }
@@ -110,20 +113,18 @@ impl ApiAgent {
             .input_buffer_size(MAX_HEAD_BYTES)
             .output_buffer_size(16 * 1024)
             .build();
-        Ok(Self { agent: Agent::new_with_config(config), limits: settings.limits.clone() })
+        Ok(Self { agent: agent(config), limits: settings.limits.clone() })
     }
 
     /// Sends `request` once. An answer with a broken body is an answer: its status counts.
     pub(crate) fn send(
         &self,
-        request: Request<'_>,
-        key: Option<&ApiKey>,
+        request: Request<'_, '_>,
+        key: &ApiKey,
     ) -> std::result::Result<Answer, Failure> {
         let Request { method, url, payload, limit } = request;
-        let mut builder = ureq::http::Request::builder().method(method).uri(url);
-        if let Some(key) = key {
-            builder = builder.header("authorization", key.expose());
-        }
+        let builder =
+            ureq::http::Request::builder().method(method).uri(url).header("authorization", key.expose());
         let limits = Limits { total: limit, first_byte: limit, ..self.limits.clone() };
         let fail = |e| failure(e, &limits);
         let sent = match payload {
@@ -224,7 +225,7 @@ impl FileAgent {
             .max_idle_connections(32)
             .max_response_header_size(FILE_BUFFER)
             .build();
-        Ok(Self { agent: Agent::new_with_config(config), limits: settings.limits.clone() })
+        Ok(Self { agent: agent(config), limits: settings.limits.clone() })
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -315,6 +316,10 @@ fn redirect(from: &SignedUrl, location: Option<&str>) -> std::result::Result<Sig
 
 fn query_len(url: &SignedUrl) -> usize {
     if url.expose().contains('?') { url.query().len() + 1 } else { 0 }
+}
+
+fn agent(config: Config) -> Agent {
+    Agent::with_parts(config, DefaultConnector::new(), Remembering::default())
 }
 
 /// What both agents share. `direct`: no proxy, whatever the environment says.

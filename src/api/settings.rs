@@ -53,7 +53,7 @@ impl Limits {
 }
 
 /// Everything the transports are made from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) limits: Limits,
     /// `None`: the proxy variables of the environment. Loopback is always reached directly.
@@ -68,15 +68,6 @@ pub(crate) struct Settings {
 pub(crate) enum ProxyChoice {
     Direct,
     Url(String),
-}
-
-impl std::fmt::Debug for ProxyChoice {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Direct => "Direct",
-            Self::Url(_) => "Url(..)",
-        })
-    }
 }
 
 impl Default for Settings {

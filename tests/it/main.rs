@@ -3,6 +3,9 @@
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
 
+mod api_routes;
+mod api_wait;
+mod conformance;
 mod download_basic;
 mod download_origin;
 mod sandbox_account;
@@ -10,3 +13,4 @@ mod sandbox_faults;
 mod sandbox_raw;
 mod sandbox_uploads;
 mod sandbox_world;
+mod support;

@@ -1,0 +1,149 @@
+//! PURE. Which listed snapshot is the one that was just asked for (contract, section 4).
+//!
+//! The local clock takes no part in it. Two things tell the new one: its time lies after the request by the
+//! service's own clock (the `Date` of its answers), or it was not there when waiting began and is newer than
+//! everything that was.
+
+use time::{Duration, OffsetDateTime};
+
+use crate::api::types::SnapshotInfo;
+
+/// How far the clocks of the API and of the store may lie apart before the first is not believed.
+const SKEW: Duration = Duration::seconds(5);
+
+/// A snapshot that was asked for and is not listed yet.
+pub(crate) struct Awaited {
+    /// When it was asked for, by the service's clock, rounded down.
+    asked: Option<OffsetDateTime>,
+    /// What the first listing showed.
+    before: Option<Vec<SnapshotInfo>>,
+}
+
+impl Awaited {
+    /// `answered` is the `Date` of the answer to the request, which was `held` open that long.
+    pub(crate) fn new(answered: Option<OffsetDateTime>, held: std::time::Duration) -> Self {
+        let held = Duration::try_from(held).unwrap_or(Duration::ZERO);
+        Self { asked: answered.and_then(|date| date.checked_sub(held)), before: None }
+    }
+
+    /// Looks for the new snapshot in a listing that was answered at `now` by the service's clock.
+    pub(crate) fn find<'a>(
+        &mut self,
+        listing: &'a [SnapshotInfo],
+        now: Option<OffsetDateTime>,
+    ) -> Option<&'a SnapshotInfo> {
+        // One the service made on its own schedule is never the one asked for.
+        let newest = listing.iter().filter(|info| !info.is_automatic()).max_by_key(|info| info.created_at);
+        let Some(before) = &self.before else {
+            let found = newest.filter(|info| self.is_after_the_request(info, listing, now));
+            self.before = Some(listing.to_vec());
+            return found;
+        };
+        newest.filter(|info| {
+            let appeared = before.iter().all(|old| {
+                old.created_at < info.created_at
+                    && (old.version_id.is_none() || old.version_id != info.version_id)
+            });
+            appeared || self.is_after_the_request(info, listing, now)
+        })
+    }
+
+    fn is_after_the_request(
+        &self,
+        info: &SnapshotInfo,
+        listing: &[SnapshotInfo],
+        now: Option<OffsetDateTime>,
+    ) -> bool {
+        let (Some(asked), Some(now)) = (self.asked, now) else {
+            return false;
+        };
+        // A snapshot from the future shows that the two clocks disagree.
+        let latest = now.saturating_add(SKEW);
+        info.created_at >= asked && listing.iter().all(|listed| listed.created_at <= latest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A snapshot made `second` seconds into the day.
+    fn made(second: i64) -> SnapshotInfo {
+        labelled(second, "manual")
+    }
+
+    fn labelled(second: i64, origin: &str) -> SnapshotInfo {
+        let at = at(second).format(&time::format_description::well_known::Rfc3339).unwrap();
+        let item = json!({ "name": "a", "size": 1, "modified": at, "version_id": format!("v{second}"), "origin": origin });
+        SnapshotInfo::read(crate::Kind::App, &item).unwrap()
+    }
+
+    fn at(second: i64) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp(1_795_000_000 + second).unwrap()
+    }
+
+    fn held(seconds: u64) -> std::time::Duration {
+        std::time::Duration::from_secs(seconds)
+    }
+
+    /// Asked at second 1000, answered at 1090.
+    fn awaited() -> Awaited {
+        Awaited::new(Some(at(1090)), held(90))
+    }
+
+    #[test]
+    fn the_new_one_is_found_at_the_first_look() {
+        let listing = [made(500), made(1080)];
+        assert_eq!(awaited().find(&listing, Some(at(1091))), Some(&listing[1]));
+    }
+
+    #[test]
+    fn an_older_one_is_never_taken() {
+        let mut wait = awaited();
+        for now in [1091, 1101, 1111] {
+            assert_eq!(wait.find(&[made(999), made(500)], Some(at(now))), None);
+        }
+        let listing = [made(999), made(1110), made(500)];
+        assert_eq!(wait.find(&listing, Some(at(1121))), Some(&listing[1]));
+    }
+
+    #[test]
+    fn a_store_whose_clock_is_off_either_way_gives_no_wrong_answer() {
+        for off in [-600, 600] {
+            let mut wait = awaited();
+            let old = [made(500 + off), made(700 + off)];
+            assert_eq!(wait.find(&old, Some(at(1091))), None, "{off}");
+            let listing = [made(500 + off), made(700 + off), made(1100 + off)];
+            assert_eq!(wait.find(&listing, Some(at(1101))), Some(&listing[2]), "{off}");
+        }
+    }
+
+    #[test]
+    fn without_any_date_only_what_appears_counts() {
+        let mut wait = Awaited::new(None, held(90));
+        assert_eq!(wait.find(&[made(999)], None), None);
+        assert_eq!(wait.find(&[made(999)], None), None);
+        assert_eq!(wait.find(&[made(999), made(5)], None), None, "older than what was there");
+        let listing = [made(999), made(1100)];
+        assert_eq!(wait.find(&listing, None), Some(&listing[1]));
+    }
+
+    #[test]
+    fn the_services_own_schedule_does_not_count() {
+        let mut wait = awaited();
+        assert_eq!(wait.find(&[labelled(1085, "automatic")], Some(at(1091))), None);
+        assert_eq!(
+            wait.find(&[labelled(1085, "automatic"), labelled(1095, "automatic")], Some(at(1101))),
+            None
+        );
+    }
+
+    #[test]
+    fn an_empty_listing_waits_on() {
+        let mut wait = awaited();
+        assert_eq!(wait.find(&[], Some(at(1091))), None);
+        let listing = [made(1100)];
+        assert_eq!(wait.find(&listing, Some(at(1101))), Some(&listing[0]));
+    }
+}

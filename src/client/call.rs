@@ -1,0 +1,213 @@
+//! I/O. One JSON call from route to reply, repeated where that is safe.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::Client;
+use super::builder::OnUnreadable;
+use super::time::Time;
+use super::wait::Waiting;
+use crate::api::envelope::Reply;
+use crate::api::failure::Failure;
+use crate::api::http::{Answer, ApiAgent, FileAgent, Payload, Request};
+use crate::api::pace::Pacer;
+use crate::api::retry::{RetryPolicy, http_date, retry_after};
+use crate::api::route::Route;
+use crate::api::settings::Limits;
+use crate::api::types::{Kind, Listing};
+use crate::error::Result;
+use crate::secret::{ApiKey, split_url};
+
+/// What all clones of a client share.
+pub(crate) struct Inner {
+    pub(super) api: ApiAgent,
+    pub(super) files: FileAgent,
+    pub(super) key: ApiKey,
+    pub(super) base_url: String,
+    /// The base URL's own path: errors show whole paths.
+    pub(super) base_path: String,
+    pub(super) snapshot_host: String,
+    pub(super) limits: Limits,
+    pub(super) retry: RetryPolicy,
+    pub(super) pacer: Option<Mutex<Pacer>>,
+    pub(super) waiting: Waiting,
+    pub(super) time: Time,
+    pub(super) on_unreadable: Option<OnUnreadable>,
+    /// The account's id, asked for once.
+    pub(super) owner: OnceLock<String>,
+}
+
+/// The path of a URL that was checked.
+pub(super) fn base_path(url: &str) -> &str {
+    split_url(url).map_or("", |parts| &url[parts.path..])
+}
+
+/// What an attempt came to.
+struct Attempt<T> {
+    result: Result<T>,
+    /// The answer's body broke off.
+    broken: bool,
+    /// The service's clock.
+    date: Option<OffsetDateTime>,
+}
+
+impl Client {
+    /// A GET, repeated where that is safe.
+    pub(super) fn get<T>(&self, route: &Route<'_>, read: impl Fn(Reply<'_>) -> Result<T>) -> Result<T> {
+        self.get_dated(route, read).map(|(value, _)| value)
+    }
+
+    /// The same, with the service's clock.
+    pub(super) fn get_dated<T>(
+        &self,
+        route: &Route<'_>,
+        read: impl Fn(Reply<'_>) -> Result<T>,
+    ) -> Result<(T, Option<OffsetDateTime>)> {
+        let inner = &*self.inner;
+        let path = route.path()?;
+        let started = inner.time.now();
+        let mut attempt = 0;
+        loop {
+            let left = self.inner.limits.total.saturating_sub(inner.time.now().saturating_sub(started));
+            let limit = if attempt == 0 { inner.limits.total } else { left };
+            let tried = self.attempt(route, &path, Payload::Nothing, limit, &read);
+            let error = match tried.result {
+                Ok(value) => return Ok((value, tried.date)),
+                Err(error) => error,
+            };
+            let left = inner.limits.total.saturating_sub(inner.time.now().saturating_sub(started));
+            match inner.retry.pause(&error, tried.broken, attempt, left, Time::jitter()) {
+                Some(pause) => inner.time.sleep(pause),
+                None => return Err(error),
+            }
+            attempt += 1;
+        }
+    }
+
+    /// A POST without a file. It is sent once, whatever happens to it.
+    pub(super) fn post<T>(
+        &self,
+        route: &Route<'_>,
+        body: Option<&str>,
+        read: impl Fn(Reply<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.post_dated(route, body, read).map(|(value, _)| value)
+    }
+
+    /// The same, with the service's clock.
+    pub(super) fn post_dated<T>(
+        &self,
+        route: &Route<'_>,
+        body: Option<&str>,
+        read: impl Fn(Reply<'_>) -> Result<T>,
+    ) -> Result<(T, Option<OffsetDateTime>)> {
+        let path = route.path()?;
+        let payload = body.map_or(Payload::Nothing, |json| Payload::Json(json.as_bytes()));
+        let tried = self.attempt(route, &path, payload, self.inner.limits.held_open, &read);
+        Ok((tried.result?, tried.date))
+    }
+
+    /// A POST with a file. Only the service's own "busy" is answered with another attempt (contract, section
+    /// 10), for which `payload` is made anew.
+    pub(super) fn send_file<T>(
+        &self,
+        route: &Route<'_>,
+        mut send: impl FnMut(&mut dyn FnMut(Payload<'_>) -> Result<T>) -> Result<T>,
+        read: impl Fn(Reply<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let inner = &*self.inner;
+        let path = route.path()?;
+        let mut attempt = 0;
+        loop {
+            let limit = inner.limits.held_open;
+            let result = send(&mut |payload| self.attempt(route, &path, payload, limit, &read).result);
+            let error = match result {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            match inner.retry.pause(&error, false, attempt, limit, Time::jitter()) {
+                Some(pause) => inner.time.sleep(pause),
+                None => return Err(error),
+            }
+            attempt += 1;
+        }
+    }
+
+    fn attempt<T>(
+        &self,
+        route: &Route<'_>,
+        path: &str,
+        payload: Payload<'_>,
+        limit: Duration,
+        read: impl Fn(Reply<'_>) -> Result<T>,
+    ) -> Attempt<T> {
+        let inner = &*self.inner;
+        inner.pace(route);
+        let url = format!("{}{path}", inner.base_url);
+        let method = route.method();
+        // The path alone: a query has no place in an error's line.
+        let shown = format!("{}{}", inner.base_path, path.split('?').next().unwrap_or_default());
+        let answer = match inner.api.send(Request { method, url: &url, payload, limit }, &inner.key) {
+            Ok(answer) => answer,
+            Err(failure) => {
+                return Attempt {
+                    result: Err(failure.into_error(method, &shown)),
+                    broken: false,
+                    date: None,
+                };
+            }
+        };
+        let Answer { head, body, broken } = answer;
+        let date = head.get("date").and_then(http_date);
+        if let Some(Failure::Timeout { phase, limit }) = broken {
+            let failure = Failure::Timeout { phase, limit };
+            return Attempt { result: Err(failure.into_error(method, &shown)), broken: false, date };
+        }
+        let reply = Reply {
+            method,
+            path: &shown,
+            status: head.status,
+            body: &body,
+            retry_after: head.get("retry-after").and_then(|value| retry_after(value, date)),
+            broken: broken.as_ref().map(ToString::to_string),
+            secret: inner.key.expose(),
+        };
+        Attempt { result: read(reply), broken: matches!(broken, Some(Failure::Broken(_))), date }
+    }
+
+    /// A listing, with the service's clock.
+    pub(super) fn read_listing(
+        &self,
+        kind: Kind,
+        route: &Route<'_>,
+    ) -> Result<(Listing, Option<OffsetDateTime>)> {
+        let (listing, date) = self.get_dated(route, |reply| {
+            let mistake = reply.unexpected("a `response` that is no list");
+            match reply.data()? {
+                serde_json::Value::Array(items) => Ok(Listing::read(kind, &items)),
+                _ => Err(mistake),
+            }
+        })?;
+        if let Some(hear) = &self.inner.on_unreadable {
+            listing.unreadable.iter().for_each(|item| hear(item));
+        }
+        Ok((listing, date))
+    }
+}
+
+impl Inner {
+    /// Waits until `route` is within the budgets of a paced client. The lock is let go before the wait.
+    fn pace(&self, route: &Route<'_>) {
+        let Some(pacer) = &self.pacer else {
+            return;
+        };
+        let creates = match route {
+            Route::CreateSnapshot(_, id) => Some(*id),
+            _ => None,
+        };
+        let pause = pacer.lock().unwrap_or_else(PoisonError::into_inner).book(self.time.now(), creates);
+        self.time.sleep(pause);
+    }
+}

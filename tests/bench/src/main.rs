@@ -1,0 +1,20 @@
+//! Benchmarks. Each prints medians and the ratio to a named rival measured in the same run.
+//!
+//! `cargo run --release --manifest-path tests/bench/Cargo.toml -- api|oneshot|download|extract|open [...]`
+
+mod api;
+mod oneshot;
+mod server;
+mod stats;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some("api") => api::run(),
+        Some("oneshot") => oneshot::run(),
+        _ => {
+            eprintln!("which benchmark? api, oneshot");
+            std::process::exit(2);
+        }
+    }
+}

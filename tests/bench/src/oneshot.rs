@@ -1,0 +1,40 @@
+//! A whole process that makes one HTTPS call and ends, against curl.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use crate::server;
+use crate::stats::{compare, contestant};
+
+pub fn run() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("ca.pem");
+    let address = server::tls(Arc::new(server::status()), &ca);
+    let base = format!("https://localhost:{}/v2", address.port());
+    let exe = one_call();
+    let run = |command: &mut Command| {
+        assert!(command.stdout(Stdio::null()).status().unwrap().success(), "{command:?}");
+    };
+    compare(
+        "one process, one HTTPS call",
+        41,
+        vec![
+            contestant("squarecloud-blocking", || run(Command::new(&exe).arg(&base).arg(&ca))),
+            contestant("curl", || {
+                run(Command::new("curl")
+                    .args(["-sS", "-H", "Authorization: 841905532178461902-bench", "--cacert"])
+                    .arg(&ca)
+                    .arg(format!("{base}/apps/bench/status")));
+            }),
+        ],
+    );
+}
+
+/// The program beside this one.
+fn one_call() -> PathBuf {
+    let mut exe = std::env::current_exe().unwrap();
+    exe.set_file_name("one_call");
+    assert!(exe.exists(), "build it first: cargo build --release --bins");
+    exe
+}
