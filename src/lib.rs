@@ -1,4 +1,4 @@
-//! Blocking SDK for Square Cloud snapshots.
+#![doc = include_str!("../README.md")]
 
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
 compile_error!(
@@ -37,4 +37,5 @@ pub use snapshot::archive::{
 pub use snapshot::download::Download;
 pub use snapshot::options::DownloadOptions;
 pub use snapshot::overwrite::Overwrite;
+pub use snapshot::remote::{Remote, RemoteReader};
 pub use snapshot::source::{Cursor, Source};

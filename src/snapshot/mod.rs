@@ -23,6 +23,7 @@ mod part;
 mod patience;
 mod publish;
 mod range;
+pub(crate) mod remote;
 mod single;
 pub(crate) mod source;
 mod stream;
@@ -31,6 +32,7 @@ mod zipcheck;
 
 use download::Download;
 use options::DownloadOptions;
+use remote::{Remote, RemoteReader};
 use stream::Wire;
 
 /// What a listing said about a snapshot.
@@ -119,6 +121,35 @@ impl Snapshot {
     /// [`Error::Invalid`](crate::Error::Invalid) for options that cannot be met.
     pub fn download_with(&self, path: impl AsRef<Path>, options: DownloadOptions<'_>) -> Result<Download> {
         download::download(self, path.as_ref(), options)
+    }
+
+    /// The bytes in order, without a file: one request, continued by itself when the connection breaks.
+    ///
+    /// # Errors
+    /// [`Error::Answer`](crate::Error::Answer) when the link has expired,
+    /// [`Error::Network`](crate::Error::Network) and [`Error::Timeout`](crate::Error::Timeout) when no answer
+    /// comes. What goes wrong later is in the reader's [`std::io::Error`].
+    pub fn reader(&self) -> Result<RemoteReader> {
+        RemoteReader::open(self.wire())
+    }
+
+    /// The bytes at any offset, without a file: one request now, for the length and the last 64 KiB.
+    ///
+    /// # Errors
+    /// As [`reader`](Self::reader), and [`Error::Download`](crate::Error::Download) for a snapshot over 8 MiB on a
+    /// host that serves no ranges or does not say which version it serves.
+    pub fn remote(&self) -> Result<Remote> {
+        Remote::open(self.wire())
+    }
+
+    /// Looks into the snapshot where it is, without downloading it: two requests or so for the directory, then
+    /// one for every stretch of entries that is read.
+    ///
+    /// # Errors
+    /// As [`remote`](Self::remote), and [`Error::Refused`](crate::Error::Refused) for an archive that is damaged.
+    #[cfg(feature = "zip")]
+    pub fn archive(&self) -> Result<archive::Archive<Remote>> {
+        archive::Archive::new(self.remote()?)
     }
 
     pub(crate) fn facts(&self) -> &Facts {

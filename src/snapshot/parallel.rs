@@ -9,11 +9,9 @@ use super::download::resume_at;
 use super::meter::Meter;
 use super::options::DownloadOptions;
 use super::part::{Part, Piece, Writer};
-use super::patience::Tries;
 use super::range::{Ask, Verdict, Version};
 use super::single::{self, SYNC_EVERY, Syncing};
 use super::stream::{Opened, Step, Stream, Wire};
-use crate::api::failure::Failure;
 use crate::error::{Error, Result};
 
 const MIB: u64 = 1024 * 1024;
@@ -74,9 +72,7 @@ fn prepare(wire: &Wire, part: &mut Part, options: &DownloadOptions<'_>) -> Resul
         part.begin(&known, piece_len(total, options.connections), there.min(total.saturating_sub(1)))?;
         return Ok(Begin::Cut(None));
     }
-    let Some(Opened { verdict, answer }) = probe(wire, options)? else {
-        return Ok(Begin::Single(Box::new(stream(Version::default(), 0))));
-    };
+    let Opened { verdict, answer } = stream(Version::default(), 0).ask_first(Ask::Span(0, PROBE))?;
     match verdict {
         // Ranges are ignored: this very answer is used.
         Verdict::Whole(version) => {
@@ -100,23 +96,6 @@ fn prepare(wire: &Wire, part: &mut Part, options: &DownloadOptions<'_>) -> Resul
         }
         Verdict::Wrong(problem) => Err(wire.wrong(answer, problem)),
         _ => Ok(Begin::Single(Box::new(stream(Version::default(), 0)))),
-    }
-}
-
-/// The first request; `None` when the host is busy and a plain request should find out more.
-fn probe(wire: &Wire, options: &DownloadOptions<'_>) -> Result<Option<Opened>> {
-    let silence = wire.agent.limits().stall;
-    let mut tries = Tries::new(options.attempts);
-    loop {
-        match wire.ask(Ask::Span(0, PROBE), &Version::default(), silence) {
-            Ok(Opened { verdict: Verdict::Busy, .. }) => return Ok(None),
-            Ok(opened) => return Ok(Some(opened)),
-            Err(Failure::Broken(cause)) => match tries.failed(500) {
-                Some(pause) => std::thread::sleep(pause),
-                None => return Err(wire.failed(Failure::Broken(cause))),
-            },
-            Err(failure) => return Err(wire.failed(failure)),
-        }
     }
 }
 

@@ -121,6 +121,8 @@ pub(crate) struct Tries {
 
 /// How often a transfer may begin from its first byte again.
 const MAX_STARTS: u32 = 3;
+/// How many attempts in a row a busy host gets.
+const BUSY: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// The progress that is always enough, in bytes.
@@ -158,6 +160,11 @@ impl Tries {
         }
         let doubled = FIRST_PAUSE.saturating_mul(1 << (self.failed - 1).min(16)).min(LONGEST_PAUSE);
         Some(doubled / 2 + doubled * noise.min(1000) / 2000)
+    }
+
+    /// The host said that it is busy: it is asked less often than a broken connection is made again.
+    pub(crate) fn busy(&mut self) {
+        self.limit = self.limit.min(BUSY);
     }
 
     /// The transfer begins from its first byte again, if it may.

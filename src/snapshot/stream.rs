@@ -167,6 +167,35 @@ impl Stream {
         self.open = None;
     }
 
+    pub(crate) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    /// Sets the span of an answer that is about to be adopted.
+    pub(crate) fn begin_span(&mut self, at: u64, end: u64) {
+        (self.at, self.end) = (at, Some(end));
+    }
+
+    /// A first request of any kind, tried again while the host is busy or the connection fails.
+    pub(crate) fn ask_first(&mut self, ask: Ask) -> Result<Opened> {
+        loop {
+            std::thread::sleep(std::mem::take(&mut self.pause));
+            self.attempt += 1;
+            let silence = self.wire.agent.limits().stall;
+            match self.wire.ask(ask, &Version::default(), silence) {
+                Ok(Opened { verdict: Verdict::Busy, answer }) => {
+                    let error = self.busy(answer);
+                    self.again_or(error)?;
+                }
+                Ok(opened) => return Ok(opened),
+                Err(Failure::Broken(cause)) => {
+                    self.again(Failure::Broken(cause))?;
+                }
+                Err(failure) => return Err(self.wire.failed(failure)),
+            }
+        }
+    }
+
     /// Uses an answer that came already.
     pub(crate) fn adopt(&mut self, answer: FileAnswer, version: Version, left: Option<u64>) {
         self.attempt = self.attempt.max(1);
@@ -267,9 +296,8 @@ impl Stream {
             Verdict::StartOver(why) => self.start_over(why),
             Verdict::Empty(_) => self.start_over("the snapshot became shorter"),
             Verdict::Busy => {
-                let error =
-                    self.wire.wrong(answer, "the snapshot host is busy or broken; try again later".into());
-                if self.attempt > 2 { Err(error) } else { self.again_or(error) }
+                let error = self.busy(answer);
+                self.again_or(error)
             }
             Verdict::Wrong(problem) => Err(self.wire.wrong(answer, problem)),
         }
@@ -297,6 +325,12 @@ impl Stream {
         self.end = None;
         self.known = Version::default();
         Ok(Step::StartOver)
+    }
+
+    /// A 5xx; `again_or` bounds how often one is met.
+    fn busy(&mut self, answer: FileAnswer) -> Error {
+        self.tries.busy();
+        self.wire.wrong(answer, "the snapshot host is busy or broken; try again later".into())
     }
 
     /// The running answer ended too early.

@@ -5,17 +5,6 @@ mod sandbox;
 
 mod api_routes;
 mod api_wait;
-mod conformance;
-mod download_basic;
-mod download_origin;
-mod sandbox_account;
-mod sandbox_faults;
-mod sandbox_raw;
-mod sandbox_uploads;
-mod sandbox_world;
-mod support;
-//! The integration tests: one binary, a file a capability.
-
 #[cfg(feature = "zip")]
 mod archive_damage;
 #[cfg(feature = "zip")]
@@ -24,5 +13,14 @@ mod archive_equal;
 mod archive_extract;
 #[cfg(feature = "zip")]
 mod archive_hostile;
+mod conformance;
+mod download_basic;
+mod download_origin;
 #[cfg(feature = "zip")]
 mod raw_zip;
+mod sandbox_account;
+mod sandbox_faults;
+mod sandbox_raw;
+mod sandbox_uploads;
+mod sandbox_world;
+mod support;
