@@ -29,8 +29,13 @@ pub use error::{Error, ErrorCode, Refusal, Result};
 pub use progress::Progress;
 pub use secret::SignedUrl;
 pub use snapshot::Snapshot;
+#[cfg(feature = "zip")]
+pub use snapshot::archive::{
+    Archive, BadEntry, Diff, Difference, Entry, EntryKind, EntryReader, ExtractOptions, ExtractPlan,
+    Extracted, Limits, Links, Tree, Verified,
+};
 pub use snapshot::download::Download;
 pub use snapshot::options::DownloadOptions;
 pub use snapshot::overwrite::Overwrite;
 pub use snapshot::remote::{Remote, RemoteReader};
-pub use snapshot::source::Source;
+pub use snapshot::source::{Cursor, Source};

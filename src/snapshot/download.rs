@@ -27,6 +27,17 @@ pub struct Download {
     pub resumed_from: u64,
 }
 
+#[cfg(feature = "zip")]
+impl Download {
+    /// Opens the downloaded archive.
+    ///
+    /// # Errors
+    /// Those of [`Archive::open`](crate::Archive::open).
+    pub fn archive(&self) -> Result<super::archive::Archive<fs::File>> {
+        super::archive::Archive::open(&self.path)
+    }
+}
+
 /// Where the file goes.
 struct Target {
     dir: PathBuf,

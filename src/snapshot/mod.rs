@@ -9,6 +9,8 @@ use crate::api::settings::Settings;
 use crate::error::Result;
 use crate::secret::SignedUrl;
 
+#[cfg(feature = "zip")]
+pub(crate) mod archive;
 pub(crate) mod download;
 mod excerpt;
 mod keep;
@@ -138,6 +140,18 @@ impl Snapshot {
     /// host that serves no ranges or does not say which version it serves.
     pub fn remote(&self) -> Result<Remote> {
         Remote::open(self.wire())
+    }
+
+    /// The archive where it is: listing it, or reading single entries, fetches only what is needed.
+    ///
+    /// Usually one request to open it, and one for each entry read. Extracting everything is cheaper from a
+    /// [download](Self::download).
+    ///
+    /// # Errors
+    /// Those of [`remote`](Self::remote) and of [`Archive::new`](crate::Archive::new).
+    #[cfg(feature = "zip")]
+    pub fn archive(&self) -> Result<archive::Archive<Remote>> {
+        archive::Archive::new(self.remote()?)
     }
 
     pub(crate) fn facts(&self) -> &Facts {

@@ -5,9 +5,19 @@ mod sandbox;
 
 mod api_routes;
 mod api_wait;
+#[cfg(feature = "zip")]
+mod archive_damage;
+#[cfg(feature = "zip")]
+mod archive_equal;
+#[cfg(feature = "zip")]
+mod archive_extract;
+#[cfg(feature = "zip")]
+mod archive_hostile;
 mod conformance;
 mod download_basic;
 mod download_origin;
+#[cfg(feature = "zip")]
+mod raw_zip;
 mod sandbox_account;
 mod sandbox_faults;
 mod sandbox_raw;
