@@ -29,11 +29,11 @@ pub struct Download {
 
 #[cfg(feature = "zip")]
 impl Download {
-    /// Opens the downloaded archive. No request.
+    /// Opens the downloaded archive.
     ///
     /// # Errors
-    /// As [`Archive::open`](crate::Archive::open).
-    pub fn archive(&self) -> Result<super::archive::Archive<std::fs::File>> {
+    /// Those of [`Archive::open`](crate::Archive::open).
+    pub fn archive(&self) -> Result<super::archive::Archive<fs::File>> {
         super::archive::Archive::open(&self.path)
     }
 }

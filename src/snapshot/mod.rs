@@ -142,11 +142,13 @@ impl Snapshot {
         Remote::open(self.wire())
     }
 
-    /// Looks into the snapshot where it is, without downloading it: two requests or so for the directory, then
-    /// one for every stretch of entries that is read.
+    /// The archive where it is: listing it, or reading single entries, fetches only what is needed.
+    ///
+    /// Usually one request to open it, and one for each entry read. Extracting everything is cheaper from a
+    /// [download](Self::download).
     ///
     /// # Errors
-    /// As [`remote`](Self::remote), and [`Error::Refused`](crate::Error::Refused) for an archive that is damaged.
+    /// Those of [`remote`](Self::remote) and of [`Archive::new`](crate::Archive::new).
     #[cfg(feature = "zip")]
     pub fn archive(&self) -> Result<archive::Archive<Remote>> {
         archive::Archive::new(self.remote()?)
