@@ -5,6 +5,7 @@ mod sandbox;
 
 mod api_routes;
 mod api_wait;
+mod architecture;
 #[cfg(feature = "zip")]
 mod archive_damage;
 #[cfg(feature = "zip")]
