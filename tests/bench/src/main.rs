@@ -3,6 +3,8 @@
 //! `cargo run --release --manifest-path tests/bench/Cargo.toml -- api|oneshot|download|extract|open [...]`
 
 mod api;
+mod extract;
+mod make;
 mod oneshot;
 mod server;
 mod stats;
@@ -12,8 +14,10 @@ fn main() {
     match args.first().map(String::as_str) {
         Some("api") => api::run(),
         Some("oneshot") => oneshot::run(),
+        Some("extract") => extract::run(args.get(1).map(String::as_str), 7),
+        Some("open") => extract::open(11),
         _ => {
-            eprintln!("which benchmark? api, oneshot");
+            eprintln!("which benchmark? api, oneshot, extract [KIND], open");
             std::process::exit(2);
         }
     }

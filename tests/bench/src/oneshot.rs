@@ -1,9 +1,9 @@
 //! A whole process that makes one HTTPS call and ends, against curl.
 
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use crate::extract::program;
 use crate::server;
 use crate::stats::{compare, contestant};
 
@@ -12,7 +12,7 @@ pub fn run() {
     let ca = dir.path().join("ca.pem");
     let address = server::tls(Arc::new(server::status()), &ca);
     let base = format!("https://localhost:{}/v2", address.port());
-    let exe = one_call();
+    let exe = program("one_call");
     let run = |command: &mut Command| {
         assert!(command.stdout(Stdio::null()).status().unwrap().success(), "{command:?}");
     };
@@ -29,12 +29,4 @@ pub fn run() {
             }),
         ],
     );
-}
-
-/// The program beside this one.
-fn one_call() -> PathBuf {
-    let mut exe = std::env::current_exe().unwrap();
-    exe.set_file_name("one_call");
-    assert!(exe.exists(), "build it first: cargo build --release --bins");
-    exe
 }
