@@ -5,6 +5,9 @@ mod sandbox;
 
 mod api_routes;
 mod api_wait;
+mod sandbox_account;
+mod sandbox_faults;
 mod sandbox_raw;
+mod sandbox_uploads;
 mod sandbox_world;
 mod support;

@@ -1,5 +1,4 @@
 //! A client on a bare socket, so that nothing stands between the sandbox and its tests.
-#![allow(dead_code, reason = "the tests of the faults use the rest")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -66,6 +65,15 @@ impl Raw {
         let mut out = std::mem::take(&mut self.pending);
         let end = self.socket.read_to_end(&mut out).map(drop);
         (out, end)
+    }
+
+    /// Whether so many bytes come.
+    pub fn at_least(&mut self, bytes: usize) -> bool {
+        let mut seen = 0;
+        while seen < bytes && self.more() {
+            seen += std::mem::take(&mut self.pending).len();
+        }
+        seen >= bytes
     }
 
     fn more(&mut self) -> bool {

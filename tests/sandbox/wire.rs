@@ -257,15 +257,16 @@ impl Output {
         };
         let (start, mut sent) = (Instant::now(), 0u64);
         for piece in body.chunks(size) {
-            stream.write_all(piece)?;
             sent += piece.len() as u64;
+            if let Some(rate) = self.bandwidth {
+                // Before the write: the last byte is due last.
+                let due = Duration::from_secs_f64(sent as f64 / rate.max(1) as f64);
+                stop.sleep(due.saturating_sub(start.elapsed()))?;
+            }
+            stream.write_all(piece)?;
             if self.pieces.is_some() {
                 stream.flush()?;
                 stop.sleep(pause)?;
-            }
-            if let Some(rate) = self.bandwidth {
-                let due = Duration::from_secs_f64(sent as f64 / rate.max(1) as f64);
-                stop.sleep(due.saturating_sub(start.elapsed()))?;
             }
         }
         Ok(())
