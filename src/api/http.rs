@@ -117,13 +117,11 @@ impl ApiAgent {
     pub(crate) fn send(
         &self,
         request: Request<'_, '_>,
-        key: Option<&ApiKey>,
+        key: &ApiKey,
     ) -> std::result::Result<Answer, Failure> {
         let Request { method, url, payload, limit } = request;
-        let mut builder = ureq::http::Request::builder().method(method).uri(url);
-        if let Some(key) = key {
-            builder = builder.header("authorization", key.expose());
-        }
+        let builder =
+            ureq::http::Request::builder().method(method).uri(url).header("authorization", key.expose());
         let limits = Limits { total: limit, first_byte: limit, ..self.limits.clone() };
         let fail = |e| failure(e, &limits);
         let sent = match payload {

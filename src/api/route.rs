@@ -37,11 +37,6 @@ impl Route<'_> {
         }
     }
 
-    /// Whether the route answers without a key and without an envelope.
-    pub(crate) fn is_public(&self) -> bool {
-        *self == Self::ServiceStatus
-    }
-
     /// The path below the base URL, with its query.
     ///
     /// # Errors

@@ -149,8 +149,7 @@ impl Client {
         let method = route.method();
         // The path alone: a query has no place in an error's line.
         let shown = format!("{}{}", inner.base_path, path.split('?').next().unwrap_or_default());
-        let key = (!route.is_public()).then_some(&inner.key);
-        let answer = match inner.api.send(Request { method, url: &url, payload, limit }, key) {
+        let answer = match inner.api.send(Request { method, url: &url, payload, limit }, &inner.key) {
             Ok(answer) => answer,
             Err(failure) => {
                 return Attempt {

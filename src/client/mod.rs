@@ -100,7 +100,7 @@ impl Client {
         self.read(&Route::Account, Account::read)
     }
 
-    /// How the service itself is doing. One request, sent without the key.
+    /// How the service itself is doing. One request, which any key may make.
     ///
     /// # Errors
     /// [`Error::Answer`], [`Error::Network`], [`Error::Timeout`].

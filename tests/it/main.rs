@@ -5,6 +5,7 @@ mod sandbox;
 
 mod api_routes;
 mod api_wait;
+mod conformance;
 mod sandbox_account;
 mod sandbox_faults;
 mod sandbox_raw;

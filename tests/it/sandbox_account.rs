@@ -18,7 +18,6 @@ fn snapshots(s: &Sandbox) -> String {
 #[test]
 fn keys_scopes_and_workspaces() {
     let s = Sandbox::builder().small().no_limits().start();
-    let owner = s.world().accounts.keys().next().unwrap().clone();
     let with = |key: &str, path: &str| {
         let mut raw = Raw::open(&s, Port::Api);
         raw.send(&request(key, "GET", path, ""));
@@ -27,11 +26,11 @@ fn keys_scopes_and_workspaces() {
     let wrong = with("nobody", "/users/me");
     assert_eq!((wrong.status, wrong.code().as_str()), (401, "ACCESS_DENIED"));
     assert_eq!(with("nobody", "/service/status").json()["status"], "online");
-    let scoped = s.world().add_key(&owner, Some(["apps:read".to_string()].into()), None);
+    let scoped = s.limited_key(&["apps:read"], &[]);
     assert_eq!(with(&scoped, &format!("/apps/{}", s.app_id())).status, 200);
     let missing = with(&scoped, &snapshots(&s));
     assert_eq!((missing.status, missing.code().as_str()), (403, "MISSING_SCOPE"));
-    let limited = s.world().add_key(&owner, None, Some([s.database_id().to_string()].into()));
+    let limited = s.limited_key(&[], &[s.database_id()]);
     let refused = with(&limited, &snapshots(&s));
     assert_eq!((refused.status, refused.code().as_str()), (403, "RESOURCE_NOT_ALLOWED"));
     let me = with(&limited, "/users/me").json();
@@ -90,15 +89,26 @@ fn requests_are_recorded_and_judged() {
     assert_eq!(log[0].connection, log[1].connection);
     assert_eq!((s.connections(Port::Api), s.count(Route::ListAccount)), (1, 1));
     assert_eq!(s.remarks(), Vec::<String>::new());
-    raw.send(
-        format!("POST /v2{} HTTP/1.1\r\nAuthorization: {}\r\n\r\n", snapshots(&s), s.api_key()).as_bytes(),
-    );
-    assert_eq!(raw.reply().status, 411);
-    assert!(s.remarks().iter().any(|r| r.contains("POST without Content-Length")));
+    for (path, status) in [(snapshots(&s), 200), ("/apps".into(), 411)] {
+        raw.send(format!("POST /v2{path} HTTP/1.1\r\nAuthorization: {}\r\n\r\n", s.api_key()).as_bytes());
+        assert_eq!(raw.reply().status, status, "{path}");
+    }
+    assert!(s.remarks().iter().filter(|r| r.contains("POST without Content-Length")).count() == 2);
     let link = s.put_object("x.zip", b"x".to_vec());
     let refused = fetch(&s, &link.url, &format!("Authorization: {}\r\n", s.api_key()));
     assert_eq!(refused.status, 400);
     let leaks = s.take_leaks();
     assert_eq!(leaks.len(), 2, "the header and the key in it: {leaks:?}");
     assert!(fetch(&s, &link.url, "Cookie: a=b\r\n").status == 200 && s.take_leaks().len() == 1);
+}
+
+#[test]
+fn what_is_no_request_is_refused() {
+    let s = Sandbox::builder().small().start();
+    for bytes in ["nonsense\r\n\r\n", "GET /v2/users/me HTTP/1.1\r\nno colon\r\n\r\n"] {
+        let mut raw = Raw::open(&s, Port::Api);
+        raw.send(bytes.as_bytes());
+        assert_eq!(raw.reply().status, 400, "{bytes:?}");
+    }
+    assert_eq!((s.requests().len(), s.remarks().len()), (0, 2));
 }

@@ -52,7 +52,9 @@ fn answers_replaced() {
 #[test]
 fn json_bent() {
     assert!(me(Fault::NoResponse).json().get("response").is_none());
-    assert_eq!(me(Fault::Response("[1]")).json()["response"], json!([1]));
+    assert_eq!(me(Fault::Response(json!([1]))).json()["response"], json!([1]));
+    let edited = me(Fault::Edit(|v| v["response"]["user"]["id"] = 7.into()));
+    assert_eq!(edited.json()["response"]["user"]["id"], 7);
     let word = me(Fault::Word("error"));
     assert_eq!((word.status, word.json()["status"].as_str()), (200, Some("error")));
     let cut = me(Fault::Truncate(20));

@@ -9,8 +9,8 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::sandbox::{
-    FileNode, Files, MODE_FILE, Port, Route, Sandbox, fits, from_zip, gzip, parse_multipart, signature,
-    to_zip,
+    End, Fault, FileNode, Files, MODE_FILE, Port, Route, Sandbox, fits, from_zip, gzip, parse_multipart,
+    signature, to_zip,
 };
 use crate::sandbox_raw::{Raw, Reply, get};
 
@@ -102,6 +102,20 @@ fn a_commit_adds_and_overwrites() {
     assert_eq!(upload(&s, &format!("{path}?path=%2Fdocs%2F"), &one).status, 200);
     assert_eq!(s.files(s.app_id())["docs/note.txt"].data.as_slice(), b"hello");
     assert_eq!(upload(&s, &format!("{path}?path=..%2Fout"), &one).code(), "INVALID_PATH");
+}
+
+#[test]
+fn uploads_ended_early() {
+    let s = small();
+    let body = form("file", "c.zip", "application/zip", &[7; 40_000]);
+    s.fault(Route::Upload, Fault::InRequest(1000, End::Close)).once();
+    assert_eq!(upload(&s, "/apps", &body).status, 0);
+    assert_eq!(s.requests()[0].body.as_slice(), &body[..1000]);
+    s.fault(Route::Upload, Fault::Unread);
+    s.fault(Route::Upload, Fault::Code(503, "UPLOAD_BUSY", ""));
+    let reply = upload(&s, "/apps", &body);
+    assert_eq!((reply.status, reply.header("Connection")), (503, Some("close")));
+    assert!(s.requests()[1].body.is_empty());
 }
 
 #[test]

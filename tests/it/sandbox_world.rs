@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use proptest::prelude::{prop_assert_eq, proptest};
 use serde_json::json;
 
 use crate::sandbox::{
-    Creation, ListingForm, NewSnapshot, Port, Restoration, Sandbox, VersionIds, from_zip, rfc3339,
+    Asked, Creation, Kind, ListingForm, NewSnapshot, Port, Restoration, Sandbox, VersionIds, from_zip, range,
+    rfc3339,
 };
 use crate::sandbox_raw::{Raw, call, fetch};
 
@@ -124,6 +126,29 @@ fn ranges_and_preconditions() {
     assert_eq!(fetch(&s, &link.url, &format!("If-Match: {etag}\r\n")).status, 412);
 }
 
+proptest! {
+    /// Against the words of RFC 9110 section 14.1.2, with sizes small enough to meet every edge.
+    #[test]
+    fn a_range_names_the_bytes_that_exist(first in 0usize..12, last in 0usize..12, total in 0usize..10) {
+        let named: Vec<usize> = (0..total).filter(|i| (first..=last).contains(i)).collect();
+        let open: Vec<usize> = (0..total).filter(|i| *i >= first).collect();
+        let suffix: Vec<usize> = (0..total).filter(|i| i + last >= total).collect();
+        for (header, bytes, valid) in [
+            (format!("bytes={first}-{last}"), named, first <= last),
+            (format!("bytes={first}-"), open, true),
+            (format!("bytes=-{last}"), suffix, true),
+        ] {
+            let wanted = match bytes.as_slice() {
+                _ if !valid => Asked::Nonsense,
+                [] => Asked::Beyond,
+                [first, .., last] => Asked::Part(*first..last + 1),
+                [only] => Asked::Part(*only..only + 1),
+            };
+            prop_assert_eq!(range(&header, total), wanted, "{} of {}", header, total);
+        }
+    }
+}
+
 #[test]
 fn cooldowns_and_the_daily_quota() {
     let s = small();
@@ -197,6 +222,10 @@ fn the_account_listing_is_limited_and_paid() {
     assert_eq!((list("?scope=both").status, list("?scope=both").code().as_str()), (400, "INVALID_SCOPE"));
     assert_eq!(list("").status, 200);
     assert_eq!((list("").status, list("").code().as_str()), (429, "RATE_LIMITED"));
+    s.advance(seconds(120));
+    assert_eq!(list("").status, 429, "blocked for half an hour");
+    s.advance(seconds(30 * 60));
+    assert_eq!(list("").status, 200);
     let free = Sandbox::builder().small().free_plan().start();
     let refused = call(&free, "GET", "/users/snapshots", "");
     assert_eq!((refused.status, refused.code().as_str()), (402, "UPGRADE_REQUIRED"));
@@ -270,6 +299,18 @@ fn restores_are_followed_refused_and_fail() {
     s.rules(|r| r.restore_status = false);
     let older = call(&s, "GET", &format!("{}/restore", snapshots(&s)), "");
     assert_eq!((older.status, older.code().as_str()), (404, "ROUTE_NOT_FOUND"));
+}
+
+#[test]
+fn a_world_of_several_apps() {
+    let s = small();
+    let added: Vec<String> =
+        (0..3).map(|i| s.add_resource(Kind::App, &format!("app-{i}"), s.files(s.app_id()))).collect();
+    added.iter().for_each(|id| drop(s.put_snapshot(NewSnapshot::of(id))));
+    let list = call(&s, "GET", "/users/snapshots", "").json();
+    let names: Vec<&str> =
+        list["response"].as_array().unwrap().iter().map(|i| i["name"].as_str().unwrap()).collect();
+    assert!(names.len() == 3 && added.iter().all(|id| names.iter().any(|n| n.starts_with(id.as_str()))));
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::faults::{Entry, Fault, WrongRange};
+use super::fault::{Fault, WrongRange};
+use super::faults::Entry;
 use super::files;
 use super::host;
 use super::http::{Answer, Body, Request};
@@ -68,10 +69,8 @@ pub fn distort(entry: &Entry, out: &mut Output) {
         Fault::NoResponse => edit(out, |v| {
             v.as_object_mut().map(|o| o.remove("response"));
         }),
-        Fault::Response(text) => {
-            let response: Value = serde_json::from_str(text).expect("the fault's JSON is valid");
-            edit(out, |v| v["response"] = response);
-        }
+        Fault::Response(response) => edit(out, |v| v["response"] = response.clone()),
+        Fault::Edit(change) => edit(out, change),
         Fault::Word(word) => edit(out, |v| v["status"] = (*word).into()),
         Fault::Truncate(at) => out.answer.body.end = out.answer.body.end.min(out.answer.body.start + at),
         Fault::Gzip => {

@@ -1,5 +1,6 @@
 //! The handle of a running sandbox: looking into it, changing it, stopping it.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
@@ -8,12 +9,13 @@ use std::time::Duration;
 
 use super::builder::{ACCOUNT_CREATED, Builder};
 use super::clock::DAY;
-use super::faults::{Fault, FaultHandle, On};
+use super::fault::Fault;
+use super::faults::{FaultHandle, On};
 use super::files::{self, FileNode, Files};
 use super::rules::Rules;
 use super::server::{Port, Recorded, Shared, guard};
 use super::sign;
-use super::world::{Account, Listed, World};
+use super::world::{Account, Kind, Listed, Restore, World};
 
 /// A running sandbox. Dropping it ends every thread and closes both ports.
 pub struct Sandbox {
@@ -172,6 +174,29 @@ impl Sandbox {
     /// Requests of a form the contract's section 1 does not have.
     pub fn remarks(&self) -> Vec<String> {
         guard(&self.shared.judged).remarks.clone()
+    }
+
+    /// One more app or database of the default account, running; gives its id.
+    pub fn add_resource(&self, kind: Kind, name: &str, files: Files) -> String {
+        let mut world = self.world();
+        let like = if kind == Kind::App { &self.app } else { &self.database };
+        let mut resource = world.resources[like].clone();
+        let id = world.new_id();
+        (resource.id, resource.name, resource.files) = (id.clone(), name.into(), files);
+        (resource.workspace, resource.refuses, resource.restore) = (None, None, Restore::default());
+        world.resources.insert(id.clone(), resource);
+        id
+    }
+
+    /// A key of the default account with these scopes, for these apps and databases; none means all.
+    pub fn limited_key(&self, scopes: &[&str], resources: &[&str]) -> String {
+        let set = |names: &[&str]| {
+            let names: BTreeSet<String> = names.iter().map(ToString::to_string).collect();
+            (!names.is_empty()).then_some(names)
+        };
+        let mut world = self.world();
+        let owner = world.resources[&self.app].owner.clone();
+        world.add_key(&owner, set(scopes), set(resources))
     }
 
     /// Shares an app through a workspace with a new account; gives the composite id and that account's key.

@@ -73,6 +73,8 @@ pub struct Request {
     pub body: Arc<Vec<u8>>,
     /// The body was announced as longer than [`MAX_BODY`] and left unread.
     pub too_large: bool,
+    /// The body was left unread for another reason.
+    pub unread: bool,
     /// The body came in chunks.
     pub chunked: bool,
 }
@@ -86,6 +88,7 @@ impl Request {
     pub fn keep_alive(&self) -> bool {
         let connection = self.header("Connection").unwrap_or("").to_ascii_lowercase();
         !self.too_large
+            && !self.unread
             && !connection.contains("close")
             && (!self.http10 || connection.contains("keep-alive"))
     }
@@ -139,7 +142,8 @@ impl Reader {
         Ok(())
     }
 
-    fn exactly(&mut self, stream: &mut Stream, length: usize) -> io::Result<Vec<u8>> {
+    /// So many bytes of a body.
+    pub fn exactly(&mut self, stream: &mut Stream, length: usize) -> io::Result<Vec<u8>> {
         while self.pending.len() < length {
             if self.fill(stream)? == 0 {
                 return Err(bad("request body cut"));

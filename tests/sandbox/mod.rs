@@ -16,6 +16,7 @@ mod builder;
 mod clock;
 mod demo;
 mod distort;
+mod fault;
 mod faults;
 mod files;
 mod handle;
@@ -38,7 +39,8 @@ mod world;
 pub use api::lock;
 pub use builder::Builder;
 pub use clock::{http_date, rfc3339};
-pub use faults::{BadChunk, End, Fault, FaultHandle, On, WrongRange};
+pub use fault::{BadChunk, End, Fault, WrongRange};
+pub use faults::{FaultHandle, On};
 pub use files::{
     FileNode, Files, MODE_DIRECTORY, MODE_EXECUTABLE, MODE_FILE, MODE_LINK, from_zip, gzip, to_zip,
 };

@@ -13,13 +13,14 @@ use rustls::{ServerConnection, StreamOwned};
 use super::api;
 use super::clock::{self, Clock};
 use super::distort;
-use super::faults::{Entry, Fault, Faults};
+use super::fault::Fault;
+use super::faults::{Entry, Faults};
 use super::host::{self, View};
 use super::http::{Answer, Reader, Request, Stream};
 use super::judge;
 use super::routes::Route;
 use super::tls::Tls;
-use super::wire::{After, Output, Stop};
+use super::wire::{self, After, Output, Stop};
 use super::world::World;
 
 /// Which of the two ports.
@@ -189,10 +190,35 @@ impl Shared {
         let mut reader = Reader::default();
         loop {
             idle.store(true, Ordering::SeqCst);
-            let Some(mut request) = reader.head(stream)? else { return Ok(After::Stale) };
+            let mut request = match reader.head(stream) {
+                Ok(Some(request)) => request,
+                Ok(None) => return Ok(After::Stale),
+                Err(e) if e.kind() == io::ErrorKind::InvalidData => {
+                    guard(&self.judged).remarks.push(format!("{port:?}: {e}"));
+                    let answer = Answer::new(400, "text/html", "<html><h1>400 Bad Request</h1></html>");
+                    return Output::new(answer, false, false).write(stream, &self.stop);
+                }
+                Err(e) => return Err(e),
+            };
             idle.store(false, Ordering::SeqCst);
-            reader.body(stream, &mut request)?;
-            let output = self.respond(port, id, &request);
+            let (route, resource) = match port {
+                Port::Api => Route::of(&request.method, &request.path),
+                Port::Snapshots => (Route::Object, String::new()),
+            };
+            for entry in self.faults.meet_early(route, &request.method, &request.path) {
+                match &entry.fault {
+                    Fault::InRequest(bytes, end) => {
+                        request.body = Arc::new(reader.exactly(stream, *bytes)?);
+                        self.record(port, route, id, &request, self.clock.now_ms());
+                        return Ok(wire::finish(*end, stream, &self.stop));
+                    }
+                    _ => request.unread = true,
+                }
+            }
+            if !request.unread {
+                reader.body(stream, &mut request)?;
+            }
+            let output = self.respond(port, route, &resource, id, &request);
             match output.write(stream, &self.stop)? {
                 After::Keep => {}
                 end => return Ok(end),
@@ -200,17 +226,13 @@ impl Shared {
         }
     }
 
-    fn respond(&self, port: Port, connection: u64, request: &Request) -> Output {
+    fn respond(&self, port: Port, route: Route, id: &str, connection: u64, request: &Request) -> Output {
         let now = self.clock.now_ms();
-        let (route, id) = match port {
-            Port::Api => Route::of(&request.method, &request.path),
-            Port::Snapshots => (Route::Object, String::new()),
-        };
         self.record(port, route, connection, request, now);
         let met = self.faults.meet(route, &request.method, &request.path);
         let mut answer = match distort::standing_in(&met) {
             Some(entry) => distort::instead(&entry.fault, request),
-            None if port == Port::Api => api::answer(&self.world, request, route, &id, now),
+            None if port == Port::Api => api::answer(&self.world, request, route, id, now),
             None => self.object(request, &met, now),
         };
         if guard(&self.world).rules.date_header {

@@ -230,8 +230,13 @@ impl World {
         let items = match self.cached(&name, now) {
             Some(items) => items,
             None => {
-                if self.rules.listing_limit && !self.ledger.allows(&counted, limits::ACCOUNT_LISTING, now) {
-                    let text = format!("Too many listings. {}", limits::ACCOUNT_LISTING.rate());
+                let limit = limits::ACCOUNT_LISTING;
+                let blocked = self.blocked.get(&counted).is_some_and(|until| now < *until);
+                if self.rules.listing_limit && (blocked || !self.ledger.allows(&counted, limit, now)) {
+                    if !blocked {
+                        self.blocked.insert(counted, now + limits::BLOCK_MS);
+                    }
+                    let text = format!("Too many listings. {}", limit.rate());
                     return Answer::error(429, "RATE_LIMITED", &text);
                 }
                 self.ledger.note(&counted, now);

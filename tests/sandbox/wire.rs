@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::faults::{BadChunk, End};
+use super::fault::{BadChunk, End};
 use super::http::{Answer, Stream, reason};
 
 /// The size of one write of a large body.
@@ -273,7 +273,8 @@ impl Output {
     }
 }
 
-fn finish(end: End, stream: &mut Stream, stop: &Stop) -> After {
+/// Ends the connection so.
+pub fn finish(end: End, stream: &mut Stream, stop: &Stop) -> After {
     match end {
         End::Close => {
             // Below TLS: a cut line says no goodbye.
