@@ -43,10 +43,11 @@ impl Head {
         first.to_str().ok()
     }
 
-    /// The coding of the body when it is anything but the bytes themselves.
+    /// The coding of the body when it is anything but the bytes themselves, however often the header comes.
     fn coding(&self) -> Option<&str> {
-        self.get("content-encoding")
-            .filter(|c| !c.trim().is_empty() && !c.trim().eq_ignore_ascii_case("identity"))
+        let all = self.headers.get_all("content-encoding").iter();
+        all.map(|value| value.to_str().unwrap_or("no text"))
+            .find(|c| !c.trim().is_empty() && !c.trim().eq_ignore_ascii_case("identity"))
     }
 }
 
@@ -84,6 +85,8 @@ pub(crate) struct Request<'a, 'p> {
     pub(crate) payload: Payload<'p>,
     /// The total this attempt may take; for a [`Payload::Stream`], only the wait for the answer's head.
     pub(crate) limit: Duration,
+    /// What an error says the limit was, when this attempt had only the rest of it.
+    pub(crate) total: Duration,
 }
 
 /// A JSON call's answer; the body may have broken off.
@@ -119,10 +122,13 @@ impl ApiAgent {
         request: Request<'_, '_>,
         key: &ApiKey,
     ) -> std::result::Result<Answer, Failure> {
-        let Request { method, url, payload, limit } = request;
+        let Request { method, url, payload, limit, total } = request;
+        let mut authorization = ureq::http::HeaderValue::from_str(key.expose())
+            .map_err(|_| Failure::Protocol("the API key cannot stand in a header".into()))?;
+        authorization.set_sensitive(true);
         let builder =
-            ureq::http::Request::builder().method(method).uri(url).header("authorization", key.expose());
-        let limits = Limits { total: limit, first_byte: limit, ..self.limits.clone() };
+            ureq::http::Request::builder().method(method).uri(url).header("authorization", authorization);
+        let limits = Limits { total, first_byte: total, ..self.limits.clone() };
         let fail = |e| failure(e, &limits);
         let sent = match payload {
             Payload::Nothing if method == "GET" => {
@@ -164,7 +170,7 @@ impl ApiAgent {
         let head = Head { status: parts.status.as_u16(), headers: parts.headers };
         if let Some(coding) = head.coding() {
             let problem =
-                format!("the answer came in the coding {:?}, which was not asked for", clip(coding));
+                format!("the answer came in the coding {coding:?}, which was not asked for");
             return Ok(Answer { head, body: Vec::new(), broken: Some(Failure::Protocol(problem.into())) });
         }
         let mut body = Body { reader: body.into_reader(), limits };
@@ -369,7 +375,7 @@ fn failure(error: ureq::Error, limits: &Limits) -> Failure {
             timeout("sending the request", limits.stall)
         }
         E::Timeout(T::RecvResponse) => timeout("waiting for the answer", limits.first_byte),
-        E::Timeout(T::PerRead | T::RecvBody) => timeout("waiting for more of the answer", limits.stall),
+        E::Timeout(T::PerRead) => timeout("waiting for more of the answer", limits.stall),
         E::Timeout(_) => timeout("the call", limits.total),
         E::Io(e) => Failure::Broken(e.into()),
         E::HostNotFound => Failure::Broken("the host name was not found".into()),
