@@ -4,6 +4,7 @@
 //! [`FileAgent`] has no way to send one.
 
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ureq::config::{Config, ConfigBuilder};
@@ -87,6 +88,8 @@ pub(crate) struct Request<'a, 'p> {
     pub(crate) limit: Duration,
     /// What an error says the limit was, when this attempt had only the rest of it.
     pub(crate) total: Duration,
+    /// Over a new connection, whatever the pool has. Everything but a GET is sent so.
+    pub(crate) fresh: bool,
 }
 
 /// A JSON call's answer; the body may have broken off.
@@ -101,6 +104,8 @@ pub(crate) struct Answer {
 pub(crate) struct ApiAgent {
     agent: Agent,
     limits: Limits,
+    /// Whether a call was answered before, so that the pool may have a connection.
+    answered: AtomicBool,
 }
 
 impl ApiAgent {
@@ -113,7 +118,16 @@ impl ApiAgent {
             .input_buffer_size(MAX_HEAD_BYTES)
             .output_buffer_size(16 * 1024)
             .build();
-        Ok(Self { agent: Agent::new_with_config(config), limits: settings.limits.clone() })
+        Ok(Self {
+            agent: Agent::new_with_config(config),
+            limits: settings.limits.clone(),
+            answered: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether a call may go over a connection the service has closed in the meantime.
+    pub(crate) fn may_be_stale(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Sends `request` once. An answer with a broken body is an answer: its status counts.
@@ -122,7 +136,7 @@ impl ApiAgent {
         request: Request<'_, '_>,
         key: &ApiKey,
     ) -> std::result::Result<Answer, Failure> {
-        let Request { method, url, payload, limit, total } = request;
+        let Request { method, url, payload, limit, total, fresh } = request;
         let mut authorization = ureq::http::HeaderValue::from_str(key.expose())
             .map_err(|_| Failure::Protocol("the API key cannot stand in a header".into()))?;
         authorization.set_sensitive(true);
@@ -133,10 +147,10 @@ impl ApiAgent {
         let sent = match payload {
             Payload::Nothing if method == "GET" => {
                 let request = builder.body(()).map_err(|e| fail(e.into()))?;
-                if limit == self.limits.total {
-                    self.agent.run(request)
+                if fresh {
+                    self.agent.run(once(&self.agent, request).timeout_global(Some(limit)).build())
                 } else {
-                    self.agent.run(self.agent.configure_request(request).timeout_global(Some(limit)).build())
+                    self.agent.run(request)
                 }
             }
             Payload::Nothing => {
@@ -167,6 +181,7 @@ impl ApiAgent {
             }
         };
         let (parts, body) = sent.map_err(fail)?.into_parts();
+        self.answered.store(true, Ordering::Relaxed);
         let head = Head { status: parts.status.as_u16(), headers: parts.headers };
         if let Some(coding) = head.coding() {
             let problem =

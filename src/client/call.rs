@@ -53,6 +53,8 @@ const LEAST: Duration = Duration::from_millis(1);
 struct Allowed {
     limit: Duration,
     total: Duration,
+    /// Over a new connection.
+    fresh: bool,
 }
 
 /// What an attempt came to.
@@ -81,17 +83,25 @@ impl Client {
         // A paced client's turn comes first: waiting for it is no part of the call's total.
         inner.pace(route);
         let started = inner.time.now();
-        let mut attempt = 0;
+        let (mut attempt, mut again) = (0, false);
         loop {
             let total = inner.limits.total;
             let left = total.saturating_sub(inner.time.now().saturating_sub(started));
-            let limit = if attempt == 0 { total } else { left.max(LEAST) };
-            let time = Allowed { limit, total };
+            let limit = if attempt == 0 && !again { total } else { left.max(LEAST) };
+            let time = Allowed { limit, total, fresh: attempt > 0 || again };
+            let may_be_stale = inner.api.may_be_stale() && !time.fresh;
             let tried = self.attempt(route, &path, Payload::Nothing, time, &read);
             let error = match tried.result {
                 Ok(value) => return Ok((value, tried.date)),
                 Err(error) => error,
             };
+            if may_be_stale && matches!(error, Error::Network { .. }) {
+                // The service may have closed an idle connection in the same moment: nothing the caller sees, and
+                // nothing to wait for.
+                (again, attempt) = (true, u32::from(inner.retry.retries > 0));
+                inner.pace(route);
+                continue;
+            }
             let left = inner.limits.total.saturating_sub(inner.time.now().saturating_sub(started));
             match inner.retry.pause(&error, tried.broken, attempt, left, Time::jitter()) {
                 Some(pause) => inner.time.sleep(pause),
@@ -123,7 +133,7 @@ impl Client {
         let payload = body.map_or(Payload::Nothing, |json| Payload::Json(json.as_bytes()));
         let total = self.inner.limits.held_open;
         self.inner.pace(route);
-        let tried = self.attempt(route, &path, payload, Allowed { limit: total, total }, &read);
+        let tried = self.attempt(route, &path, payload, Allowed { limit: total, total, fresh: true }, &read);
         Ok((tried.result?, tried.date))
     }
 
@@ -142,7 +152,7 @@ impl Client {
         let mut attempt = 0;
         loop {
             inner.pace(route);
-            let time = Allowed { limit: total, total };
+            let time = Allowed { limit: total, total, fresh: true };
             let result = send(&mut |payload| self.attempt(route, &path, payload, time, &read).result);
             let error = match result {
                 Ok(value) => return Ok(value),
@@ -174,7 +184,9 @@ impl Client {
         let method = route.method();
         // The path alone: a query has no place in an error's line.
         let shown = format!("{}{}", inner.base_path, path.split('?').next().unwrap_or_default());
-        let answer = match inner.api.send(Request { method, url: &url, payload, limit: time.limit, total: time.total }, &inner.key) {
+        let Allowed { limit, total, fresh } = time;
+        let request = Request { method, url: &url, payload, limit, total, fresh };
+        let answer = match inner.api.send(request, &inner.key) {
             Ok(answer) => answer,
             Err(failure) => {
                 return Attempt {

@@ -8,7 +8,7 @@ use super::Op;
 use crate::sandbox::{BadChunk, End, Fault};
 
 /// What an operation comes to.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Want {
     /// The answer is right in spite of the fault.
     Fine,
