@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod code;
+mod limit;
 mod lines;
 mod refusal;
 
 pub use code::ErrorCode;
+pub use limit::{Limit, Rate};
 pub use refusal::Refusal;
 
-use lines::{ApiLine, EntryIn, EntryLine, Excerpt, Span, StepLine};
+use lines::{AnsweredLine, ApiLine, EntryIn, EntryLine, Excerpt, NextLine, Span, StepLine, WaitLine};
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -38,7 +40,7 @@ pub enum Error {
     },
 
     /// The service answered with an error of its own.
-    #[error("{method} {path}: {}", ApiLine { status: *status, code, message })]
+    #[error("{method} {path}: {}{}", ApiLine { status: *status, code, message }, WaitLine { code, wait: self.retry_after() })]
     #[non_exhaustive]
     Api {
         /// The request's method.
@@ -51,7 +53,7 @@ pub enum Error {
         code: ErrorCode,
         /// The service's message, or an empty string.
         message: String,
-        /// How long the service says to wait, or the documented cooldown of the code, when known.
+        /// How long the service says to wait (`Retry-After`), when it does; [`Error::retry_after`] knows more.
         retry_after: Option<Duration>,
     },
 
@@ -71,8 +73,9 @@ pub enum Error {
         excerpt: String,
     },
 
-    /// The connection could not be made or broke off, and nothing more could be done about it.
-    #[error("{method} {path}: the connection failed; check the network and try again")]
+    /// The connection could not be made, broke off, or gave no readable answer, and nothing more could be done
+    /// about it. After a POST that may have been carried out all the same.
+    #[error("{method} {path}: got no answer that can be read; {}", NextLine { method })]
     #[non_exhaustive]
     Network {
         /// The request's method.
@@ -84,7 +87,7 @@ pub enum Error {
     },
 
     /// A time limit ran out.
-    #[error("{method} {path}: {phase} took longer than {}", Span(*limit))]
+    #[error("{method} {path}: {phase} took longer than {}{}; {}", Span(*limit), AnsweredLine(*status), NextLine { method })]
     #[non_exhaustive]
     Timeout {
         /// The request's method.
@@ -95,6 +98,8 @@ pub enum Error {
         phase: Cow<'static, str>,
         /// The limit that ran out.
         limit: Duration,
+        /// The answer's HTTP status, when its head was there before time ran out.
+        status: Option<u16>,
     },
 
     /// The service accepted the work and is not done with it yet: **not** a failure, and **not** done.
@@ -225,6 +230,7 @@ impl Error {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Api { status, .. } | Self::Answer { status, .. } => Some(*status),
+            Self::Timeout { status, .. } => *status,
             _ => None,
         }
     }

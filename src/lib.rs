@@ -20,12 +20,12 @@ pub use api::pace::Pace;
 pub use api::types::{
     Account, AppInfo, AppSummary, DatabaseInfo, DatabaseSummary, Kind, Language, Listing, Memory, Origin,
     Plan, Reading, Response, RestoreState, RestoreStatus, RunningStatus, RuntimeStatus, ServiceStatus,
-    SnapshotInfo, Traffic, UploadedApp, User,
+    SnapshotInfo, Statuses, Traffic, UploadedApp, User,
 };
 pub use app::App;
 pub use client::{Client, ClientBuilder};
 pub use database::Database;
-pub use error::{Error, ErrorCode, Refusal, Result};
+pub use error::{Error, ErrorCode, Limit, Rate, Refusal, Result};
 pub use progress::Progress;
 pub use secret::SignedUrl;
 pub use snapshot::Snapshot;

@@ -5,6 +5,7 @@
 //! [`FileAgent`] has no way to send one.
 
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ureq::config::{Config, ConfigBuilder};
@@ -46,10 +47,11 @@ impl Head {
         first.to_str().ok()
     }
 
-    /// The coding of the body when it is anything but the bytes themselves.
+    /// The coding of the body when it is anything but the bytes themselves, however often the header comes.
     fn coding(&self) -> Option<&str> {
-        self.get("content-encoding")
-            .filter(|c| !c.trim().is_empty() && !c.trim().eq_ignore_ascii_case("identity"))
+        let all = self.headers.get_all("content-encoding").iter();
+        all.map(|value| value.to_str().unwrap_or("no text"))
+            .find(|c| !c.trim().is_empty() && !c.trim().eq_ignore_ascii_case("identity"))
     }
 }
 
@@ -87,6 +89,10 @@ pub(crate) struct Request<'a, 'p> {
     pub(crate) payload: Payload<'p>,
     /// The total this attempt may take; for a [`Payload::Stream`], only the wait for the answer's head.
     pub(crate) limit: Duration,
+    /// What an error says the limit was, when this attempt had only the rest of it.
+    pub(crate) total: Duration,
+    /// Over a new connection, whatever the pool has. Everything but a GET is sent so.
+    pub(crate) fresh: bool,
 }
 
 /// A JSON call's answer; the body may have broken off.
@@ -101,6 +107,8 @@ pub(crate) struct Answer {
 pub(crate) struct ApiAgent {
     agent: Agent,
     limits: Limits,
+    /// Whether a call was answered before, so that the pool may have a connection.
+    answered: AtomicBool,
 }
 
 impl ApiAgent {
@@ -113,7 +121,12 @@ impl ApiAgent {
             .input_buffer_size(MAX_HEAD_BYTES)
             .output_buffer_size(16 * 1024)
             .build();
-        Ok(Self { agent: agent(config), limits: settings.limits.clone() })
+        Ok(Self { agent: agent(config), limits: settings.limits.clone(), answered: AtomicBool::new(false) })
+    }
+
+    /// Whether a call may go over a connection the service has closed in the meantime.
+    pub(crate) fn may_be_stale(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Sends `request` once. An answer with a broken body is an answer: its status counts.
@@ -122,18 +135,21 @@ impl ApiAgent {
         request: Request<'_, '_>,
         key: &ApiKey,
     ) -> std::result::Result<Answer, Failure> {
-        let Request { method, url, payload, limit } = request;
+        let Request { method, url, payload, limit, total, fresh } = request;
+        let mut authorization = ureq::http::HeaderValue::from_str(key.expose())
+            .map_err(|_| Failure::Protocol("the API key cannot stand in a header".into()))?;
+        authorization.set_sensitive(true);
         let builder =
-            ureq::http::Request::builder().method(method).uri(url).header("authorization", key.expose());
-        let limits = Limits { total: limit, first_byte: limit, ..self.limits.clone() };
+            ureq::http::Request::builder().method(method).uri(url).header("authorization", authorization);
+        let limits = Limits { total, first_byte: total, ..self.limits.clone() };
         let fail = |e| failure(e, &limits);
         let sent = match payload {
             Payload::Nothing if method == "GET" => {
                 let request = builder.body(()).map_err(|e| fail(e.into()))?;
-                if limit == self.limits.total {
-                    self.agent.run(request)
+                if fresh {
+                    self.agent.run(once(&self.agent, request).timeout_global(Some(limit)).build())
                 } else {
-                    self.agent.run(self.agent.configure_request(request).timeout_global(Some(limit)).build())
+                    self.agent.run(request)
                 }
             }
             Payload::Nothing => {
@@ -164,10 +180,10 @@ impl ApiAgent {
             }
         };
         let (parts, body) = sent.map_err(fail)?.into_parts();
+        self.answered.store(true, Ordering::Relaxed);
         let head = Head { status: parts.status.as_u16(), headers: parts.headers };
         if let Some(coding) = head.coding() {
-            let problem =
-                format!("the answer came in the coding {:?}, which was not asked for", clip(coding));
+            let problem = format!("the answer came in the coding {coding:?}, which was not asked for");
             return Ok(Answer { head, body: Vec::new(), broken: Some(Failure::Protocol(problem.into())) });
         }
         let mut body = Body { reader: body.into_reader(), limits };
@@ -383,7 +399,7 @@ fn failure(error: ureq::Error, limits: &Limits) -> Failure {
             timeout("sending the request", limits.stall)
         }
         E::Timeout(T::RecvResponse) => timeout("waiting for the answer", limits.first_byte),
-        E::Timeout(T::PerRead | T::RecvBody) => timeout("waiting for more of the answer", limits.stall),
+        E::Timeout(T::PerRead) => timeout("waiting for more of the answer", limits.stall),
         E::Timeout(_) => timeout("the call", limits.total),
         E::Io(e) => Failure::Broken(e.into()),
         E::HostNotFound => Failure::Broken("the host name was not found".into()),

@@ -1,6 +1,7 @@
 //! PURE. How long to wait so that a loop over many apps stays under the service's budgets (contract,
 //! sections 4 and 10). The clock is a duration since the client was made.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
@@ -73,29 +74,46 @@ impl Pacer {
     pub(crate) fn book(&mut self, now: Duration, creates: Option<&str>) -> Duration {
         let mut at = now;
         if let Some(resource) = creates {
-            let after = |last: Option<&Duration>, pause| last.map_or(now, |last| *last + pause);
+            let after = |last: Option<&Duration>, pause| last.map_or(now, |last| last.saturating_add(pause));
             at = at.max(after(self.last_creation.as_ref(), self.pace.between_creations));
             at = at.max(after(self.last_of.get(resource), self.pace.between_creations_of_one));
         }
         let most = self.pace.requests_per_minute as usize;
         if most > 0 {
-            if let Some(oldest) = self.sent.len().checked_sub(most).and_then(|i| self.sent.get(i)) {
-                at = at.max(*oldest + MINUTE);
-            }
-            // A creation booked far ahead must not push the others' turns back: keep the moments sorted.
-            let place = self.sent.partition_point(|sent| *sent <= at);
-            self.sent.insert(place, at);
-            while self.sent.len() > most * 2 {
+            while self.sent.front().is_some_and(|sent| sent.saturating_add(MINUTE) <= now) {
                 self.sent.pop_front();
             }
+            // Turns may be booked far ahead by other threads' creations: the first gap that fits is taken.
+            while let Some(later) = self.crowded(at, most) {
+                at = later;
+            }
+            let place = self.sent.partition_point(|sent| *sent <= at);
+            self.sent.insert(place, at);
         }
         if let Some(resource) = creates {
             self.last_creation = Some(at);
             let since = self.pace.between_creations_of_one;
-            self.last_of.retain(|_, last| *last + since > now);
+            self.last_of.retain(|_, last| last.saturating_add(since) > now);
             self.last_of.insert(resource.to_owned(), at);
         }
         at.saturating_sub(now)
+    }
+
+    /// Whether one more request at `at` would make more than `most` in some minute; if so, the next moment worth
+    /// trying.
+    fn crowded(&self, at: Duration, most: usize) -> Option<Duration> {
+        let place = self.sent.partition_point(|sent| *sent <= at);
+        // As if it were in already.
+        let moment = |i: usize| match i.cmp(&place) {
+            Ordering::Less => self.sent.get(i).copied(),
+            Ordering::Equal => Some(at),
+            Ordering::Greater => self.sent.get(i - 1).copied(),
+        };
+        let full = (place.saturating_sub(most)..=place)
+            .filter_map(|first| Some((moment(first)?, moment(first.checked_add(most)?)?)))
+            .any(|(first, last)| last.saturating_sub(first) < MINUTE);
+        let ends = self.sent.iter().map(|sent| sent.saturating_add(MINUTE));
+        if full { ends.filter(|end| *end > at).min() } else { None }
     }
 }
 
@@ -117,7 +135,37 @@ mod tests {
         assert_eq!(pacer.book(seconds(7), None), seconds(0), "a listing does not wait for creations");
     }
 
+    #[test]
+    fn creations_booked_far_ahead_leave_the_next_minutes_free() {
+        let mut pacer = Pacer::new(Pace::new().requests_per_minute(2));
+        for _ in 0..5 {
+            pacer.book(seconds(0), Some("a"));
+        }
+        assert_eq!(pacer.book(seconds(1), None), seconds(0));
+        assert_eq!(pacer.book(seconds(2), None), seconds(58), "the minute's two are used");
+        let mut endless = Pacer::new(Pace::new().between_creations(Duration::MAX));
+        endless.book(seconds(1), Some("a"));
+        assert!(endless.book(seconds(2), Some("b")) > seconds(1 << 40));
+        assert_eq!(endless.book(seconds(3), None), seconds(0));
+    }
+
     proptest! {
+        #[test]
+        fn threads_that_book_ahead_never_exceed_the_budget(
+            calls in proptest::collection::vec((0u64..9_000, proptest::option::of(0u8..4)), 1..120), most in 1u32..8
+        ) {
+            let mut pacer = Pacer::new(Pace::new().requests_per_minute(most));
+            let (mut now, mut sent) = (Duration::ZERO, Vec::new());
+            for (gap, creates) in calls {
+                now += Duration::from_millis(gap); // other threads do the sleeping
+                sent.push(now + pacer.book(now, creates.map(|id| id.to_string()).as_deref()));
+            }
+            sent.sort();
+            for window in sent.windows(most as usize + 1) {
+                prop_assert!(window[most as usize] - window[0] >= MINUTE);
+            }
+        }
+
         #[test]
         fn no_window_holds_more_than_the_budget(gaps in proptest::collection::vec(0u64..20_000, 1..200), most in 1u32..20) {
             let mut pacer = Pacer::new(Pace::new().requests_per_minute(most));

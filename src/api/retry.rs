@@ -139,6 +139,7 @@ mod tests {
             path: "/".into(),
             phase: "x".into(),
             limit: Duration::from_secs(1),
+            status: None,
         };
         assert!(!again(&timeout), "a timeout is never waited for twice");
     }

@@ -7,6 +7,9 @@ use crate::error::{Error, Result};
 /// The largest JSON answer that is read, in bytes, counted after any decoding.
 pub(crate) const MAX_JSON_BYTES: usize = 32 * 1024 * 1024;
 
+/// The longest time limit: whoever sets `Duration::MAX` means none, and a clock cannot be that far ahead.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// How long each phase may take. Every value is set on the builder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
@@ -82,6 +85,15 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The same, with limits that can be added to a clock.
+    pub(crate) fn bounded(mut self) -> Self {
+        let l = &mut self.limits;
+        for limit in [&mut l.connect, &mut l.total, &mut l.held_open, &mut l.first_byte, &mut l.stall] {
+            *limit = LONGEST.min(*limit);
+        }
+        self
+    }
+
     /// Refuses what no request could be sent with.
     pub(crate) fn check(&self) -> Result<()> {
         if self.user_agent.is_empty() || !self.user_agent.bytes().all(|b| (b' '..0x7f).contains(&b)) {

@@ -88,12 +88,14 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets every time limit at once: no single phase, and no JSON call as a whole, takes longer. The calls the
-    /// service holds open are meant too, so below 120 s a [`Client::snapshot`] may give up while the service is
-    /// still at work; set [`held_open_timeout`](Self::held_open_timeout) after this to avoid that.
+    /// Sets every time limit at once: no single phase, no JSON call as a whole, and no wait for a snapshot takes
+    /// longer. The calls the service holds open are meant too, so below 120 s a [`Client::snapshot`] may give up
+    /// while the service is still at work; set [`held_open_timeout`](Self::held_open_timeout) and
+    /// [`snapshot_wait`](Self::snapshot_wait) after this to avoid that.
     pub fn timeout(mut self, limit: Duration) -> Self {
         let min_speed = self.settings.limits.min_speed;
         self.settings.limits = Limits { min_speed, ..Limits::all(limit) };
+        self.snapshot_wait = limit;
         self
     }
 
@@ -207,18 +209,19 @@ impl ClientBuilder {
         let key = ApiKey::new(self.api_key)?;
         let base_url = check_url("the base URL", &self.base_url)?;
         let snapshot_host = check_url("the snapshot host", &self.snapshot_host)?;
-        self.settings.check()?;
+        let settings = self.settings.bounded();
+        settings.check()?;
         if self.poll_interval.is_some_and(|pause| pause.is_zero()) {
             return Err(Error::invalid("the poll interval", "is zero, which would flood the service"));
         }
         let inner = Inner {
-            api: ApiAgent::new(&self.settings, &base_url)?,
-            files: FileAgent::new(&self.settings)?,
+            api: ApiAgent::new(&settings, &base_url)?,
+            files: FileAgent::new(&settings)?,
             key,
             base_path: base_path(&base_url).to_owned(),
             base_url,
             snapshot_host,
-            limits: self.settings.limits,
+            limits: settings.limits,
             retry: self.retry,
             pacer: self.pace.map(|pace| Mutex::new(Pacer::new(pace))),
             waiting: Waiting { snapshot: self.snapshot_wait, interval: self.poll_interval },

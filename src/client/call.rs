@@ -9,6 +9,7 @@ use super::Client;
 use super::builder::OnUnreadable;
 use super::time::Time;
 use super::wait::Waiting;
+use crate::api::decode::Unreadable;
 use crate::api::envelope::Reply;
 use crate::api::failure::Failure;
 use crate::api::http::{Answer, ApiAgent, FileAgent, Payload, Request};
@@ -17,7 +18,7 @@ use crate::api::retry::{RetryPolicy, http_date, retry_after};
 use crate::api::route::Route;
 use crate::api::settings::Limits;
 use crate::api::types::{Kind, Listing};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::secret::{ApiKey, split_url};
 
 /// What all clones of a client share.
@@ -44,6 +45,18 @@ pub(super) fn base_path(url: &str) -> &str {
     split_url(url).map_or("", |parts| &url[parts.path..])
 }
 
+/// The time of an attempt: even one that is squeezed in at the end gets a moment.
+const LEAST: Duration = Duration::from_millis(1);
+
+/// The time of an attempt, and the total of its call, which an error names.
+#[derive(Clone, Copy)]
+struct Allowed {
+    limit: Duration,
+    total: Duration,
+    /// Over a new connection.
+    fresh: bool,
+}
+
 /// What an attempt came to.
 struct Attempt<T> {
     result: Result<T>,
@@ -67,21 +80,34 @@ impl Client {
     ) -> Result<(T, Option<OffsetDateTime>)> {
         let inner = &*self.inner;
         let path = route.path()?;
+        // A paced client's turn comes first: waiting for it is no part of the call's total.
+        inner.pace(route);
         let started = inner.time.now();
-        let mut attempt = 0;
+        let (mut attempt, mut again) = (0, false);
         loop {
-            let left = self.inner.limits.total.saturating_sub(inner.time.now().saturating_sub(started));
-            let limit = if attempt == 0 { inner.limits.total } else { left };
-            let tried = self.attempt(route, &path, Payload::Nothing, limit, &read);
+            let total = inner.limits.total;
+            let left = total.saturating_sub(inner.time.now().saturating_sub(started));
+            let limit = if attempt == 0 && !again { total } else { left.max(LEAST) };
+            let time = Allowed { limit, total, fresh: attempt > 0 || again };
+            let may_be_stale = inner.api.may_be_stale() && !time.fresh;
+            let tried = self.attempt(route, &path, Payload::Nothing, time, &read);
             let error = match tried.result {
                 Ok(value) => return Ok((value, tried.date)),
                 Err(error) => error,
             };
+            if may_be_stale && matches!(error, Error::Network { .. }) {
+                // The service may have closed an idle connection in the same moment: nothing the caller sees, and
+                // nothing to wait for.
+                (again, attempt) = (true, u32::from(inner.retry.retries > 0));
+                inner.pace(route);
+                continue;
+            }
             let left = inner.limits.total.saturating_sub(inner.time.now().saturating_sub(started));
             match inner.retry.pause(&error, tried.broken, attempt, left, Time::jitter()) {
                 Some(pause) => inner.time.sleep(pause),
                 None => return Err(error),
             }
+            inner.pace(route);
             attempt += 1;
         }
     }
@@ -105,7 +131,9 @@ impl Client {
     ) -> Result<(T, Option<OffsetDateTime>)> {
         let path = route.path()?;
         let payload = body.map_or(Payload::Nothing, |json| Payload::Json(json.as_bytes()));
-        let tried = self.attempt(route, &path, payload, self.inner.limits.held_open, &read);
+        let total = self.inner.limits.held_open;
+        self.inner.pace(route);
+        let tried = self.attempt(route, &path, payload, Allowed { limit: total, total, fresh: true }, &read);
         Ok((tried.result?, tried.date))
     }
 
@@ -119,16 +147,24 @@ impl Client {
     ) -> Result<T> {
         let inner = &*self.inner;
         let path = route.path()?;
+        let total = inner.limits.held_open;
+        let mut pauses = Duration::ZERO;
         let mut attempt = 0;
         loop {
-            let limit = inner.limits.held_open;
-            let result = send(&mut |payload| self.attempt(route, &path, payload, limit, &read).result);
+            inner.pace(route);
+            let time = Allowed { limit: total, total, fresh: true };
+            let result = send(&mut |payload| self.attempt(route, &path, payload, time, &read).result);
             let error = match result {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            match inner.retry.pause(&error, false, attempt, limit, Time::jitter()) {
-                Some(pause) => inner.time.sleep(pause),
+            // The transfer itself has no total; the pauses between attempts have.
+            let left = total.saturating_sub(pauses);
+            match inner.retry.pause(&error, false, attempt, left, Time::jitter()) {
+                Some(pause) => {
+                    pauses += pause;
+                    inner.time.sleep(pause);
+                }
                 None => return Err(error),
             }
             attempt += 1;
@@ -140,16 +176,17 @@ impl Client {
         route: &Route<'_>,
         path: &str,
         payload: Payload<'_>,
-        limit: Duration,
+        time: Allowed,
         read: impl Fn(Reply<'_>) -> Result<T>,
     ) -> Attempt<T> {
         let inner = &*self.inner;
-        inner.pace(route);
         let url = format!("{}{path}", inner.base_url);
         let method = route.method();
         // The path alone: a query has no place in an error's line.
         let shown = format!("{}{}", inner.base_path, path.split('?').next().unwrap_or_default());
-        let answer = match inner.api.send(Request { method, url: &url, payload, limit }, &inner.key) {
+        let Allowed { limit, total, fresh } = time;
+        let request = Request { method, url: &url, payload, limit, total, fresh };
+        let answer = match inner.api.send(request, &inner.key) {
             Ok(answer) => answer,
             Err(failure) => {
                 return Attempt {
@@ -162,8 +199,9 @@ impl Client {
         let Answer { head, body, broken } = answer;
         let date = head.get("date").and_then(http_date);
         if let Some(Failure::Timeout { phase, limit }) = broken {
-            let failure = Failure::Timeout { phase, limit };
-            return Attempt { result: Err(failure.into_error(method, &shown)), broken: false, date };
+            let (phase, status) = (phase.into(), Some(head.status));
+            let error = Error::Timeout { method, path: shown, phase, limit, status };
+            return Attempt { result: Err(error), broken: false, date };
         }
         let reply = Reply {
             method,
@@ -183,17 +221,19 @@ impl Client {
         kind: Kind,
         route: &Route<'_>,
     ) -> Result<(Listing, Option<OffsetDateTime>)> {
-        let (listing, date) = self.get_dated(route, |reply| {
-            let mistake = reply.unexpected("a `response` that is no list");
-            match reply.data()? {
-                serde_json::Value::Array(items) => Ok(Listing::read(kind, &items)),
-                _ => Err(mistake),
-            }
+        let (listing, date) = self.get_dated(route, |reply| match reply.data()? {
+            serde_json::Value::Array(items) => Ok(Listing::read(kind, &items)),
+            _ => Err(reply.unexpected("a `response` that is no list")),
         })?;
-        if let Some(hear) = &self.inner.on_unreadable {
-            listing.unreadable.iter().for_each(|item| hear(item));
-        }
+        self.tell_unreadable(&listing.unreadable);
         Ok((listing, date))
+    }
+
+    /// Tells whoever asked for it of the items of an answer that could not be read.
+    pub(super) fn tell_unreadable(&self, items: &[Unreadable]) {
+        if let Some(hear) = &self.inner.on_unreadable {
+            items.iter().for_each(|item| hear(item));
+        }
     }
 }
 

@@ -13,11 +13,11 @@ use serde_json::json;
 
 pub use builder::ClientBuilder;
 
-use crate::api::decode::{self, Problem};
+use crate::api::decode::Problem;
 use crate::api::envelope::{Outcome, Reply};
 use crate::api::route::{Route, encode};
 use crate::api::types::{
-    Account, Kind, Listing, Response, RestoreStatus, RunningStatus, ServiceStatus, SnapshotInfo,
+    Account, Kind, Listing, Response, RestoreStatus, ServiceStatus, SnapshotInfo, Statuses,
 };
 use crate::app::App;
 use crate::database::Database;
@@ -97,7 +97,9 @@ impl Client {
     /// # Errors
     /// [`Error::Api`], [`Error::Answer`], [`Error::Network`], [`Error::Timeout`].
     pub fn account(&self) -> Result<Account> {
-        self.read(&Route::Account, Account::read)
+        let account = self.read(&Route::Account, Account::read)?;
+        self.tell_unreadable(&account.unreadable);
+        Ok(account)
     }
 
     /// How the service itself is doing. One request, which any key may make.
@@ -106,16 +108,16 @@ impl Client {
     /// [`Error::Answer`], [`Error::Network`], [`Error::Timeout`].
     pub fn service_status(&self) -> Result<ServiceStatus> {
         self.get(&Route::ServiceStatus, |reply| {
-            let mistake = reply.unexpected("");
-            ServiceStatus::read(&reply.bare()?).map_err(|problem| explained(mistake, problem))
+            ServiceStatus::read(&reply.bare()?)
+                .map_err(|problem| reply.unexpected(format!("a body that {problem}")))
         })
     }
 
     /// Which apps run. One request; 15 of them in 60 s are allowed.
     ///
     /// # Errors
-    /// As [`account`](Self::account); [`Error::Answer`] also when any item cannot be read.
-    pub fn all_app_status(&self, workspace_id: Option<&str>) -> Result<Vec<RunningStatus>> {
+    /// As [`account`](Self::account).
+    pub fn all_app_status(&self, workspace_id: Option<&str>) -> Result<Statuses> {
         self.statuses(&Route::AllStatus { kind: Kind::App, workspace: workspace_id })
     }
 
@@ -123,7 +125,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`all_app_status`](Self::all_app_status).
-    pub fn all_database_status(&self) -> Result<Vec<RunningStatus>> {
+    pub fn all_database_status(&self) -> Result<Statuses> {
         self.statuses(&Route::AllStatus { kind: Kind::Database, workspace: None })
     }
 
@@ -207,7 +209,7 @@ impl Client {
         let body = json!({ "snapshotId": snapshot_id, "versionId": version_id }).to_string();
         let sent = self.inner.time.now();
         let outcome = self.post(&Route::Restore(kind, id), Some(&body), |reply| {
-            reply.or_pending(&ErrorCode::SNAPSHOT_RESTORE_PROCESSING, Reply::action)
+            reply.or_pending(&ErrorCode::SNAPSHOT_RESTORE_PROCESSING, |reply| reply.action())
         })?;
         match outcome {
             Outcome::Done(response) => Ok(response),
@@ -300,17 +302,13 @@ impl Client {
         route: &Route<'_>,
         read: impl Fn(&serde_json::Value) -> Result<T, Problem>,
     ) -> Result<T> {
-        self.get(route, |reply| {
-            let mistake = reply.unexpected("");
-            read(&reply.data()?).map_err(|problem| explained(mistake, problem))
-        })
+        self.get(route, |reply| read(&reply.data()?).map_err(|problem| explained(&reply, &problem)))
     }
 
-    fn statuses(&self, route: &Route<'_>) -> Result<Vec<RunningStatus>> {
-        self.read(route, |response| {
-            let (statuses, unreadable) = decode::list(array(response)?, RunningStatus::read);
-            unreadable.first().map_or(Ok(statuses), |item| Err(item.to_string()))
-        })
+    fn statuses(&self, route: &Route<'_>) -> Result<Statuses> {
+        let statuses = self.read(route, Statuses::read)?;
+        self.tell_unreadable(&statuses.unreadable);
+        Ok(statuses)
     }
 }
 
@@ -320,14 +318,7 @@ impl fmt::Debug for Client {
     }
 }
 
-fn array(response: &serde_json::Value) -> Result<&[serde_json::Value], Problem> {
-    response.as_array().map(Vec::as_slice).ok_or_else(|| "is no list".into())
-}
-
-/// Puts what is wrong with a `response` into an error made before it was read.
-fn explained(mut error: Error, what: Problem) -> Error {
-    if let Error::Answer { problem, .. } = &mut error {
-        *problem = format!("a `response` that {what}").into();
-    }
-    error
+/// Says what is wrong with a `response`.
+fn explained(reply: &Reply<'_>, problem: &Problem) -> Error {
+    reply.unexpected(format!("a `response` that {problem}"))
 }

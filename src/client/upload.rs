@@ -7,7 +7,6 @@ use std::path::Path;
 
 use super::Client;
 use super::time::random;
-use crate::api::decode::Problem;
 use crate::api::envelope::Reply;
 use crate::api::http::Payload;
 use crate::api::multipart::{Form, MAX_UPLOAD_BYTES};
@@ -43,9 +42,7 @@ impl Client {
         let file = open(zip)?;
         check_app(&file)?;
         self.send(&Route::Upload, zip, &file, Box::new(progress), |reply| {
-            let mistake = reply.unexpected("");
-            let read: Result<_, Problem> = UploadedApp::read(&reply.data()?);
-            read.map_err(|problem| super::explained(mistake, problem))
+            UploadedApp::read(&reply.data()?).map_err(|problem| super::explained(&reply, &problem))
         })
     }
 
@@ -104,11 +101,15 @@ impl Client {
 
 fn open(path: &Path) -> Result<File> {
     let io = |e| Error::io("opening", path, e);
-    let file = File::open(path).map_err(io)?;
-    if file.metadata().map_err(io)?.is_dir() {
+    // Before it is opened: opening a fifo waits for its other end.
+    let kind = std::fs::metadata(path).map_err(io)?.file_type();
+    if kind.is_dir() {
         return Err(Error::invalid("the file to send", "is a directory; pack it into a zip first"));
     }
-    Ok(file)
+    if !kind.is_file() {
+        return Err(Error::invalid("the file to send", "is no regular file, so its length is not known"));
+    }
+    File::open(path).map_err(io)
 }
 
 /// Why a file was not read to its end: kept beside the transport, which would call it a network error.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Client;
 use crate::api::awaited::Awaited;
 use crate::api::envelope::{Outcome, Reply};
+use crate::api::redact::clean;
 use crate::api::route::Route;
 use crate::api::types::{Kind, RestoreState, RestoreStatus, SnapshotInfo};
 use crate::error::{Error, ErrorCode, Result};
@@ -82,8 +83,10 @@ impl Client {
                 Ok(status) => match status.state {
                     RestoreState::Success => return Ok(status),
                     RestoreState::Error => {
-                        let code = status.code.unwrap_or(ErrorCode::UNKNOWN);
-                        return Err(Error::RestoreFailed { what: what(), code, step: status.step });
+                        let shown = |text: &str| clean(text, 80, self.inner.key.expose());
+                        let code = status.code.map_or(ErrorCode::UNKNOWN, |code| shown(code.as_str()).into());
+                        let step = status.step.as_deref().map(shown);
+                        return Err(Error::RestoreFailed { what: what(), code, step });
                     }
                     RestoreState::None => {
                         looks_at_none += 1;
@@ -117,14 +120,13 @@ impl Client {
 }
 
 /// What a creation answers when it is done.
-fn created(reply: Reply<'_>) -> Result<(SignedUrl, String)> {
+fn created(reply: &Reply<'_>) -> Result<(SignedUrl, String)> {
     let mistake = |what: &str| reply.unexpected(format!("a `response` {what}"));
-    let no_url = mistake("without the `url` of the snapshot");
-    let bad_url = mistake("whose `url` is no link that may be fetched");
     let response = reply.data()?;
     let text =
         |name: &str| response.get(name).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty());
-    let url = SignedUrl::parse(text("url").ok_or(no_url)?).map_err(|_| bad_url)?;
+    let url = text("url").ok_or_else(|| mistake("without the `url` of the snapshot"))?;
+    let url = SignedUrl::parse(url).map_err(|_| mistake("whose `url` is no link that may be fetched"))?;
     let key =
         text("key").map_or_else(|| url.query().to_owned(), |key| key.trim_start_matches('?').to_owned());
     Ok((url, key))

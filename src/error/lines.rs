@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::ErrorCode;
+use super::{ErrorCode, Limit};
 
 pub(super) struct ApiLine<'a> {
     pub(super) status: u16,
@@ -15,6 +15,57 @@ impl fmt::Display for ApiLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the service answered {} (HTTP {})", self.code, self.status)?;
         if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
+    }
+}
+
+/// What to do next after a refusal: how long to wait, or what to change.
+pub(super) struct WaitLine<'a> {
+    pub(super) code: &'a ErrorCode,
+    pub(super) wait: Option<Duration>,
+}
+
+impl fmt::Display for WaitLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (Limit::of(self.code), self.wait) {
+            (Some(Limit::Quota), None) => {
+                f.write_str("; the next one is free when the oldest of the last 24 h is a day old")
+            }
+            (Some(Limit::Budget), Some(wait)) => write!(f, "; all calls are blocked, wait {}", Span(wait)),
+            (_, Some(wait)) => write!(f, "; wait {} and try again", Span(wait)),
+            (Some(_), None) => f.write_str("; wait and try again"),
+            (None, None) => f.write_str(match self.code.as_str() {
+                "ACCESS_DENIED" => {
+                    "; check the API key before the next call, bad keys get an address blocked"
+                }
+                "MISSING_SCOPE" => "; give the key the scope of this call",
+                "UPGRADE_REQUIRED" => "; the account's plan does not include this call",
+                "SNAPSHOT_IN_PROGRESS" => "; one is being made already, look at the listing",
+                "RESTORE_IN_PROGRESS" => "; try again in about 2 min",
+                _ => "",
+            }),
+        }
+    }
+}
+
+/// Whether the call may be made again.
+pub(super) struct NextLine<'a> {
+    pub(super) method: &'a str,
+}
+
+impl fmt::Display for NextLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.method {
+            "GET" => "check the network and try again",
+            _ => "it may have been carried out all the same, so look before asking again",
+        })
+    }
+}
+
+pub(super) struct AnsweredLine(pub(super) Option<u16>);
+
+impl fmt::Display for AnsweredLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |status| write!(f, " after the answer began (HTTP {status})"))
     }
 }
 
@@ -33,6 +84,7 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_millis() {
             ms if ms < 1000 => write!(f, "{ms} ms"),
+            ms if ms >= 600_000 && ms % 60_000 == 0 => write!(f, "{} min", ms / 60_000),
             ms if ms % 1000 == 0 || ms >= 60_000 => write!(f, "{} s", self.0.as_secs()),
             ms => write!(f, "{}.{} s", ms / 1000, ms % 1000 / 100),
         }

@@ -3,6 +3,7 @@
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
 
+mod api_faults;
 mod api_routes;
 mod api_wait;
 mod architecture;

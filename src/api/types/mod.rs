@@ -9,5 +9,5 @@ pub use account::{
     Account, AppInfo, AppSummary, DatabaseInfo, DatabaseSummary, Language, Memory, Plan, UploadedApp, User,
 };
 pub use restore::{Response, RestoreState, RestoreStatus};
-pub use runtime::{Reading, RunningStatus, RuntimeStatus, ServiceStatus, Traffic};
+pub use runtime::{Reading, RunningStatus, RuntimeStatus, ServiceStatus, Statuses, Traffic};
 pub use snapshot::{Kind, Listing, Origin, SnapshotInfo};

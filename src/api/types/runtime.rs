@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::api::decode::{self, Problem};
+use crate::api::decode::{self, Problem, Unreadable};
 
 /// A reading of the service: formatted text (`118.6MB`), or a bare number when raw data was asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,6 +110,43 @@ impl RunningStatus {
     }
 }
 
+/// Which apps or databases run: those that could be read, and what could not be.
+///
+/// Dereferences to the statuses.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Statuses {
+    /// One of each app or database, in the service's order.
+    pub statuses: Vec<RunningStatus>,
+    /// The items that could not be read, and why.
+    pub unreadable: Vec<Unreadable>,
+}
+
+impl Statuses {
+    pub(crate) fn read(response: &Value) -> Result<Self, Problem> {
+        let items = response.as_array().ok_or("is no list")?;
+        let (statuses, unreadable) = decode::list(items, RunningStatus::read);
+        Ok(Self { statuses, unreadable })
+    }
+}
+
+impl std::ops::Deref for Statuses {
+    type Target = [RunningStatus];
+
+    fn deref(&self) -> &[RunningStatus] {
+        &self.statuses
+    }
+}
+
+impl IntoIterator for Statuses {
+    type Item = RunningStatus;
+    type IntoIter = std::vec::IntoIter<RunningStatus>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.statuses.into_iter()
+    }
+}
+
 fn running(item: &Value) -> Result<bool, Problem> {
     decode::required(item, &["running"])?.as_bool().ok_or_else(|| "has a `running` that is no boolean".into())
 }
@@ -131,10 +168,12 @@ impl ServiceStatus {
     }
 
     pub(crate) fn read(item: &Value) -> Result<Self, Problem> {
-        Ok(Self {
-            status: decode::string(item, &["status"])?,
-            message: decode::optional_string(item, &["message"]),
-        })
+        let status = decode::string(item, &["status"])?;
+        // The word of an envelope, which this route does not have: it says nothing about the service.
+        if status == "success" {
+            return Err("is an envelope, where the service's own status should be".into());
+        }
+        Ok(Self { status, message: decode::optional_string(item, &["message"]) })
     }
 }
 
