@@ -206,7 +206,12 @@ fn bad<E>(detail: impl Into<std::borrow::Cow<'static, str>>) -> Broken<E> {
     Broken::Bad(Fault::new(Refusal::Corrupt, detail))
 }
 
-/// A buffer for [`unpack`].
+/// A buffer for [`unpack`] of any entry.
 pub(super) fn buffer() -> Vec<u8> {
     vec![0; SPAN]
+}
+
+/// A buffer for [`unpack`] of this entry.
+pub(super) fn buffer_for(body: &Body) -> Vec<u8> {
+    vec![0; usize::try_from(body.size).unwrap_or(SPAN).clamp(1, SPAN)]
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use self::body::{Body, Broken, buffer, unpack};
+use self::body::{Body, Broken, buffer_for, unpack};
 use self::directory::{Directory, Record};
 use self::fault::Fault;
 use self::format::Central;
@@ -283,7 +283,7 @@ impl<S: Source> Archive<S> {
     fn unpack(&self, index: u32, body: &Body, taker: impl FnMut(&[u8]) -> Result<()>) -> Result<u64> {
         let name = self.directory.name(index);
         let mut window = Window::new(&*self.source, body.at + body.packed);
-        unpack(&mut window, body, &mut buffer(), taker).map_err(|broken| match broken {
+        unpack(&mut window, body, &mut buffer_for(body), taker).map_err(|broken| match broken {
             Broken::Source(e) => verify::reading(Some(name), e),
             Broken::Bad(fault) => fault.of(name),
             Broken::Taker(e) => e,
