@@ -326,7 +326,10 @@ fn run<S: Source>(case: &Case, source: S) -> Result<(), String> {
     let (mut outside, mut inside) = (Tree::new(), Tree::new());
     for (path, content) in after {
         match path.strip_prefix("parent/target").map(|rest| rest.trim_start_matches('/')) {
-            Some(inner) => inside.insert(inner.to_owned(), content),
+            // Contents are stated as text, so they are compared as text.
+            Some(inner) => {
+                inside.insert(inner.to_owned(), String::from_utf8_lossy(&content).into_owned().into_bytes())
+            }
             None => outside.insert(path, content),
         };
     }
@@ -343,12 +346,12 @@ fn run<S: Source>(case: &Case, source: S) -> Result<(), String> {
         (Want::No(_), Ok(_)) => Err(format!("extracted {inside:?}")),
         (Want::Yes(_), Err(e)) => Err(format!("refused: {e}")),
         (Want::Yes(want), Ok(_)) => {
-            let mut tree: Tree = [(String::new(), "dir".to_owned())].into();
+            let mut tree: Tree = [(String::new(), b"dir".to_vec())].into();
             tree.extend(want.iter().map(|(path, content)| {
                 match (path.strip_suffix('/'), content.starts_with("-> ")) {
-                    (Some(dir), _) => (dir.to_owned(), "dir".to_owned()),
-                    (None, true) => (path.clone(), content.clone()),
-                    (None, false) => (path.clone(), format!("{content:?}")),
+                    (Some(dir), _) => (dir.to_owned(), b"dir".to_vec()),
+                    (None, true) => (path.clone(), content.clone().into_bytes()),
+                    (None, false) => (path.clone(), format!("={content}").into_bytes()),
                 }
             }));
             if tree == inside { Ok(()) } else { Err(format!("extracted {inside:?}")) }

@@ -291,7 +291,9 @@ pub fn deflate(content: &[u8]) -> Vec<u8> {
 }
 
 /// A tree as it lies on the disk: path to what is there.
-pub type Tree = BTreeMap<String, String>;
+///
+/// A directory is `dir`, a link `-> target` and a file `=` and its content.
+pub type Tree = BTreeMap<String, Vec<u8>>;
 
 pub fn tree(root: &Path) -> Tree {
     let mut found = Tree::new();
@@ -302,12 +304,12 @@ pub fn tree(root: &Path) -> Tree {
             let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
             let kind = entry.file_type().unwrap();
             if kind.is_symlink() {
-                found.insert(name, format!("-> {}", fs::read_link(&path).unwrap().display()));
+                found.insert(name, format!("-> {}", fs::read_link(&path).unwrap().display()).into_bytes());
             } else if kind.is_dir() {
                 found.insert(name, "dir".into());
                 open.push(path);
             } else {
-                found.insert(name, format!("{:?}", String::from_utf8_lossy(&fs::read(&path).unwrap())));
+                found.insert(name, [b"=".to_vec(), fs::read(&path).unwrap()].concat());
             }
         }
     }

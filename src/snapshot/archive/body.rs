@@ -118,8 +118,22 @@ fn head(body: &Body) -> ([u8; LOCAL_LEN + 20], usize) {
 pub(super) fn unpack<S, E>(
     window: &mut Window<'_, S>,
     body: &Body,
-    buf: &mut [u8],
+    buf: &mut Vec<u8>,
     mut taker: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<u64, Broken<E>>
+where
+    S: Source + ?Sized,
+{
+    unpack_owned(window, body, buf, |buf, len| taker(buf.get(..len).unwrap_or_default()))
+}
+
+/// [`unpack`] with a taker that is given the buffer and the piece's length, and may keep the buffer if it puts
+/// another of the same length in its place.
+pub(super) fn unpack_owned<S, E>(
+    window: &mut Window<'_, S>,
+    body: &Body,
+    buf: &mut Vec<u8>,
+    mut taker: impl FnMut(&mut Vec<u8>, usize) -> Result<(), E>,
 ) -> Result<u64, Broken<E>>
 where
     S: Source + ?Sized,
@@ -167,8 +181,8 @@ where
 fn drain<E>(
     file: &mut impl Read,
     body: &Body,
-    buf: &mut [u8],
-    taker: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    buf: &mut Vec<u8>,
+    taker: &mut impl FnMut(&mut Vec<u8>, usize) -> Result<(), E>,
     blame: impl Fn(&dyn std::error::Error) -> Broken<E>,
 ) -> Result<u64, Broken<E>> {
     let mut total = 0u64;
@@ -191,14 +205,14 @@ fn drain<E>(
         }
         held += n;
         if held == buf.len() && total < body.size {
-            taker(buf).map_err(Broken::Taker)?;
+            taker(buf, held).map_err(Broken::Taker)?;
             held = 0;
         }
     }
     if total < body.size {
         return Err(bad(format!("it has {total} bytes and should have {}; get the file again", body.size)));
     }
-    taker(buf.get(..held).unwrap_or_default()).map_err(Broken::Taker)?;
+    taker(buf, held).map_err(Broken::Taker)?;
     Ok(total)
 }
 
@@ -206,7 +220,12 @@ fn bad<E>(detail: impl Into<std::borrow::Cow<'static, str>>) -> Broken<E> {
     Broken::Bad(Fault::new(Refusal::Corrupt, detail))
 }
 
-/// A buffer for [`unpack`].
+/// A buffer for [`unpack`] of any entry.
 pub(super) fn buffer() -> Vec<u8> {
     vec![0; SPAN]
+}
+
+/// A buffer for [`unpack`] of this entry.
+pub(super) fn buffer_for(body: &Body) -> Vec<u8> {
+    vec![0; usize::try_from(body.size).unwrap_or(SPAN).clamp(1, SPAN)]
 }

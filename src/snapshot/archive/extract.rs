@@ -13,6 +13,7 @@ use super::fault::Fault;
 use super::format::STORED;
 use super::merge::{self, Merge};
 use super::options::ExtractOptions;
+use super::piped::{self, Halted};
 use super::plan::{ExtractPlan, Folder, Leaf};
 use super::target::{Staging, Target};
 use super::verify::reading;
@@ -75,7 +76,15 @@ pub(super) fn extract<S: Source>(
     let kept = planned - plan.files.len() - plan.links.len();
     let bytes =
         plan.files.iter().filter_map(|leaf| archive.directory.record(leaf.index)).map(|r| r.size).sum();
-    let work = Work { archive, options, plan: &plan, root: &staging.tree, dir, stop: AtomicBool::new(false) };
+    let large = plan
+        .files
+        .iter()
+        .filter_map(|leaf| archive.directory.record(leaf.index))
+        .filter(|r| r.size > piped::WORTH)
+        .count();
+    let piped = large < options.threads.unwrap_or_else(cores);
+    let work =
+        Work { archive, options, plan: &plan, root: &staging.tree, dir, stop: AtomicBool::new(false), piped };
     work.run(bytes)?;
     match target {
         Target::Fresh { parent, name } => {
@@ -118,6 +127,8 @@ struct Work<'a, S: Source> {
     /// The target as the caller named it, for errors.
     dir: &'a Path,
     stop: AtomicBool,
+    /// Large files get a writing thread: there are fewer of them than threads.
+    piped: bool,
 }
 
 impl<S: Source> Work<'_, S> {
@@ -187,6 +198,14 @@ impl<S: Source> Work<'_, S> {
         }
     }
 
+    /// Counts a written piece; an error when the work is to stop.
+    fn wrote(&self, bytes: u64, meter: &Meter<'_>) -> Result<()> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Error::Cancelled { action: "extracting to", path: self.dir.to_owned() });
+        }
+        self.go_on(meter.add(bytes, 0))
+    }
+
     fn body(&self, leaf: &Leaf) -> Option<Body> {
         let record = self.directory().record(leaf.index)?;
         let at = self.plan.layout.as_ref()?.data_at(leaf.index, record)?;
@@ -225,7 +244,7 @@ impl<S: Source> Work<'_, S> {
         &self,
         leaf: &Leaf,
         window: &mut Window<'_, S>,
-        buf: &mut [u8],
+        buf: &mut Vec<u8>,
         path: &mut PathBuf,
         meter: &Meter<'_>,
     ) -> Result<()> {
@@ -244,26 +263,35 @@ impl<S: Source> Work<'_, S> {
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
         }
         let open = || options.open(&*path).map_err(|e| self.made("creating", leaf, path, e));
-        let mut file: Option<File> = None;
-        let written = unpack(window, &body, buf, |piece| {
-            let file = match &mut file {
+        let file = if self.piped && body.size > piped::WORTH {
+            let file = open()?;
+            let written = piped::write(window, &body, buf, &file, |len| self.wrote(len, meter));
+            written.map(drop).map_err(|broken| match broken {
+                Broken::Source(e) => reading(Some(name), e),
+                Broken::Bad(fault) => fault.of(name),
+                Broken::Taker(Halted::Write(e)) => Error::io("writing", &*path, e),
+                Broken::Taker(Halted::Taker(e)) => e,
+            })?;
+            file
+        } else {
+            let mut file: Option<File> = None;
+            let written = unpack(window, &body, buf, |piece| {
+                let file = match &mut file {
+                    Some(file) => file,
+                    none => none.insert(open()?),
+                };
+                file.write_all(piece).map_err(|e| Error::io("writing", &*path, e))?;
+                self.wrote(piece.len() as u64, meter)
+            });
+            written.map(drop).map_err(|broken| match broken {
+                Broken::Source(e) => reading(Some(name), e),
+                Broken::Bad(fault) => fault.of(name),
+                Broken::Taker(e) => e,
+            })?;
+            match file {
                 Some(file) => file,
-                none => none.insert(open()?),
-            };
-            file.write_all(piece).map_err(|e| Error::io("writing", &*path, e))?;
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(Error::Cancelled { action: "extracting to", path: self.dir.to_owned() });
+                None => open()?,
             }
-            self.go_on(meter.add(piece.len() as u64, 0))
-        });
-        written.map_err(|broken| match broken {
-            Broken::Source(e) => reading(Some(name), e),
-            Broken::Bad(fault) => fault.of(name),
-            Broken::Taker(e) => e,
-        })?;
-        let file = match file {
-            Some(file) => file,
-            None => open()?,
         };
         if let Some(at) =
             times::modified(&central).filter(|_| !self.options.drop_times).and_then(times::system)
@@ -276,7 +304,7 @@ impl<S: Source> Work<'_, S> {
     }
 
     /// Reads a written file again and compares size and checksum.
-    fn read_back(&self, leaf: &Leaf, buf: &mut [u8]) -> Result<()> {
+    fn read_back(&self, leaf: &Leaf, buf: &mut Vec<u8>) -> Result<()> {
         let Some(record) = self.directory().record(leaf.index) else { return Ok(()) };
         let path = self.root.join(self.plan.path(&leaf.path));
         let file = File::open(&path).map_err(|e| Error::io("reading back", &path, e))?;

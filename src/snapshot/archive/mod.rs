@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use self::body::{Body, Broken, buffer, unpack};
+use self::body::{Body, Broken, buffer_for, unpack};
 use self::directory::{Directory, Record};
 use self::fault::Fault;
 use self::format::Central;
@@ -28,6 +28,7 @@ mod links;
 mod merge;
 mod name;
 mod options;
+mod piped;
 mod plan;
 mod reader;
 mod search;
@@ -54,6 +55,32 @@ const READ_LIMIT: u64 = 1 << 30;
 ///
 /// Opening reads the directory only: one or two reads, and about 150 bytes of memory an entry. Everything it
 /// gives can be used by several threads at once.
+///
+/// ```
+/// # use std::io::Write;
+/// use squarecloud_blocking::{Archive, ExtractOptions};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("snapshot.zip");
+/// # let mut writer = zip::ZipWriter::new(std::fs::File::create(&path)?);
+/// # writer.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+/// # writer.write_all(b"{}")?;
+/// # writer.finish()?;
+/// # let target = dir.path().join("app");
+/// let archive = Archive::open(&path)?;
+/// print!("{}", archive.tree());
+/// assert_eq!(archive.read("app/config.json")?, b"{}");
+/// assert!(archive.verify()?.is_ok());
+///
+/// let options = ExtractOptions::new().strip(1);
+/// for refused in archive.plan(&options)?.refused() {
+///     println!("{:?}: {}", refused.name, refused.detail);
+/// }
+/// let extracted = archive.extract_with(&target, &options)?;
+/// assert_eq!(extracted.files, 1);
+/// assert!(target.join("config.json").is_file());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Archive<S: Source> {
     source: Arc<S>,
@@ -283,7 +310,7 @@ impl<S: Source> Archive<S> {
     fn unpack(&self, index: u32, body: &Body, taker: impl FnMut(&[u8]) -> Result<()>) -> Result<u64> {
         let name = self.directory.name(index);
         let mut window = Window::new(&*self.source, body.at + body.packed);
-        unpack(&mut window, body, &mut buffer(), taker).map_err(|broken| match broken {
+        unpack(&mut window, body, &mut buffer_for(body), taker).map_err(|broken| match broken {
             Broken::Source(e) => verify::reading(Some(name), e),
             Broken::Bad(fault) => fault.of(name),
             Broken::Taker(e) => e,

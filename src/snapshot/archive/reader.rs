@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use super::body::{Body, Broken, buffer, unpack};
+use super::body::{Body, Broken, buffer_for, unpack};
 use super::fault::Fault;
 use super::window::Window;
 use crate::error::{Error, Result};
@@ -43,14 +43,15 @@ impl EntryReader {
 
 fn inflate<S: Source>(source: &S, name: &str, body: &Body, sender: &SyncSender<Piece>) {
     let mut window = Window::new(source, body.at + body.packed);
-    let last =
-        match unpack(&mut window, body, &mut buffer(), |piece| sender.send(Piece::Data(piece.to_vec()))) {
-            Ok(_) => Piece::Done,
-            Err(Broken::Source(e)) => Piece::Failed(e),
-            Err(Broken::Bad(fault)) => Piece::Failed(invalid(fault, name)),
-            // The reader is gone.
-            Err(Broken::Taker(_)) => return,
-        };
+    let last = match unpack(&mut window, body, &mut buffer_for(body), |piece| {
+        sender.send(Piece::Data(piece.to_vec()))
+    }) {
+        Ok(_) => Piece::Done,
+        Err(Broken::Source(e)) => Piece::Failed(e),
+        Err(Broken::Bad(fault)) => Piece::Failed(invalid(fault, name)),
+        // The reader is gone.
+        Err(Broken::Taker(_)) => return,
+    };
     let _ = sender.send(last);
 }
 

@@ -91,7 +91,7 @@ fn check<S: Source>(
     directory: &Directory,
     bodies: &[(u32, Body)],
     window: &mut Window<'_, S>,
-    buf: &mut [u8],
+    buf: &mut Vec<u8>,
     batch: &[u32],
     found: &Found,
 ) -> Result<()> {

@@ -62,8 +62,9 @@ impl Batches {
             while !stop.load(Ordering::Relaxed) {
                 let Some(range) = self.ranges.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
                 if let Err(e) = work(&mut state, self.order.get(range.clone()).unwrap_or_default()) {
-                    stop.store(true, Ordering::Relaxed);
+                    // Stored before the others stop: what they then say is not the reason.
                     failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
+                    stop.store(true, Ordering::Relaxed);
                 }
             }
         };
