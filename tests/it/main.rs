@@ -16,6 +16,7 @@ mod archive_hostile;
 mod conformance;
 mod download_basic;
 mod download_faults;
+mod download_files;
 mod download_origin;
 mod download_parallel;
 mod download_remote;
