@@ -17,7 +17,11 @@ mod archive_extract;
 mod archive_hostile;
 mod conformance;
 mod download_basic;
+mod download_faults;
+mod download_files;
 mod download_origin;
+mod download_parallel;
+mod download_remote;
 #[cfg(feature = "zip")]
 mod raw_zip;
 mod sandbox_account;
