@@ -77,7 +77,13 @@ impl Wire {
     }
 
     pub(crate) fn timeout(&self, phase: &'static str, limit: Duration) -> Error {
-        Error::Timeout { method: GET, path: self.url.path().to_owned(), phase: phase.into(), limit }
+        Error::Timeout {
+            method: GET,
+            path: self.url.path().to_owned(),
+            phase: phase.into(),
+            limit,
+            status: None,
+        }
     }
 
     pub(crate) fn download_error(&self, problem: impl Into<std::borrow::Cow<'static, str>>) -> Error {
