@@ -19,8 +19,8 @@ pub use api::decode::Unreadable;
 pub use api::pace::Pace;
 pub use api::types::{
     Account, AppInfo, AppSummary, DatabaseInfo, DatabaseSummary, Kind, Language, Listing, Memory, Origin,
-    Plan, Reading, Response, RestoreState, RestoreStatus, RunningStatus, RuntimeStatus, ServiceStatus, Statuses,
-    SnapshotInfo, Traffic, UploadedApp, User,
+    Plan, Reading, Response, RestoreState, RestoreStatus, RunningStatus, RuntimeStatus, ServiceStatus,
+    SnapshotInfo, Statuses, Traffic, UploadedApp, User,
 };
 pub use app::App;
 pub use client::{Client, ClientBuilder};

@@ -119,7 +119,8 @@ impl Reply<'_> {
         let value = match self.json() {
             Ok(value) => value,
             Err(_) if matches!(self.status, 301 | 302 | 303 | 307 | 308) => {
-                return self.unexpected("a redirect, which this API never answers with and which is not followed");
+                return self
+                    .unexpected("a redirect, which this API never answers with and which is not followed");
             }
             Err(problem) => return self.unexpected(problem),
         };

@@ -21,7 +21,9 @@ impl Failure {
     pub(crate) fn into_error(self, method: &'static str, path: &str) -> Error {
         let path = path.to_owned();
         match self {
-            Self::Timeout { phase, limit } => Error::Timeout { method, path, phase: phase.into(), limit, status: None },
+            Self::Timeout { phase, limit } => {
+                Error::Timeout { method, path, phase: phase.into(), limit, status: None }
+            }
             Self::Broken(source) => Error::Network { method, path, source },
             Self::Protocol(problem) => Error::Network { method, path, source: problem.into_owned().into() },
         }

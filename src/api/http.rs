@@ -184,8 +184,7 @@ impl ApiAgent {
         self.answered.store(true, Ordering::Relaxed);
         let head = Head { status: parts.status.as_u16(), headers: parts.headers };
         if let Some(coding) = head.coding() {
-            let problem =
-                format!("the answer came in the coding {coding:?}, which was not asked for");
+            let problem = format!("the answer came in the coding {coding:?}, which was not asked for");
             return Ok(Answer { head, body: Vec::new(), broken: Some(Failure::Protocol(problem.into())) });
         }
         let mut body = Body { reader: body.into_reader(), limits };

@@ -78,7 +78,9 @@ pub(crate) fn redact(text: &str, secret: &str) -> String {
 
 /// A signed query's names are no secret, its values are.
 fn values(secret: &str) -> impl Iterator<Item = &str> {
-    let is_query = secret.contains('&');
+    let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let is_query = secret.contains('&')
+        && secret.split('&').all(|part| part.split_once('=').is_some_and(|(name, _)| is_name(name)));
     secret.split(move |c| is_query && c == '&').map(move |part| match part.split_once('=') {
         Some((_, value)) if is_query => value,
         _ => part,
@@ -125,17 +127,20 @@ fn blank(text: &str, name: &str, only_json: bool) -> String {
         done = end;
         let preceded_by = |c: &str| text.get(..start).is_some_and(|before| before.ends_with(c));
         let json = after.trim_start_matches(['\\', '"']).trim_start().strip_prefix(':');
-        let (value, ends): (&str, &[char]) = if let (Some(value), true) = (json, !only_json || preceded_by("\"")) {
-            (value.trim_start_matches(['\\', '"', ' ']), &['"', '\\', ',', '}', '<', '\n'])
-        } else if let (Some(value), false) = (after.strip_prefix('='), only_json) {
-            (value, &['&', '<', '"', '\'', '\\', ' ', '\n'])
-        } else if let (Some(value), false) = (after.strip_prefix("%3D").or(after.strip_prefix("%3d")), only_json) {
-            (value, &['&', '%', '<', '"', '\'', '\\', ' ', '\n'])
-        } else if let (Some(value), false) = (after.strip_prefix('>'), only_json || preceded_by("/")) {
-            (value, &['<'])
-        } else {
-            continue;
-        };
+        let (value, ends): (&str, &[char]) =
+            if let (Some(value), true) = (json, !only_json || preceded_by("\"")) {
+                (value.trim_start_matches(['\\', '"', ' ']), &['"', '\\', ',', '}', '<', '\n'])
+            } else if let (Some(value), false) = (after.strip_prefix('='), only_json) {
+                (value, &['&', '<', '"', '\'', '\\', ' ', '\n'])
+            } else if let (Some(value), false) =
+                (after.strip_prefix("%3D").or(after.strip_prefix("%3d")), only_json)
+            {
+                (value, &['&', '%', '<', '"', '\'', '\\', ' ', '\n'])
+            } else if let (Some(value), false) = (after.strip_prefix('>'), only_json || preceded_by("/")) {
+                (value, &['<'])
+            } else {
+                continue;
+            };
         let length = value.find(ends).unwrap_or(value.len());
         out.push_str(&after[..after.len() - value.len()]);
         if length > 0 {
@@ -149,7 +154,7 @@ fn blank(text: &str, name: &str, only_json: bool) -> String {
 
 /// Replaces the query of every absolute URL: the service's links are signed by theirs.
 fn without_queries(text: &str) -> String {
-    let ends = ['"', '\'', '<', '>', '\\', ' ', '\n', '\r', '\t'];
+    let ends = ['"', '<', '>', '\\', '\n'];
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
@@ -158,9 +163,11 @@ fn without_queries(text: &str) -> String {
         let (url, after) = url.split_at(url.find(ends).unwrap_or(url.len()));
         match url.split_once('?') {
             Some((path, query)) if !query.is_empty() => {
+                let end = query.find([' ', '\'', '\r', '\t']).unwrap_or(query.len());
                 out.push_str(path);
                 out.push('?');
-                out.push_str(REDACTED);
+                out.push_str(if end > 0 { REDACTED } else { "" });
+                out.push_str(query.get(end..).unwrap_or_default());
             }
             _ => out.push_str(url),
         }
@@ -179,7 +186,8 @@ mod tests {
 
     #[test]
     fn an_excerpt_shows_no_secret_and_no_control_character() {
-        let body = b"\x1b[31m<Error>1-hush-hush AWSAccessKeyId=AK&Signature=sig%2F&x=1 <Signature>sig</Signature>\
+        let body =
+            b"\x1b[31m<Error>1-hush-hush AWSAccessKeyId=AK&Signature=sig%2F&x=1 <Signature>sig</Signature>\
             \"Signature\":\"sig\" signature%3Dsig%26x \"key\":\"a=sig\" https://h/a.zip?token=sig\"";
         let shown = excerpt(body, "1-hush-hush");
         for bad in ["hush", "AK&", "sig%", "sig<", "\"sig", "=sig", "\x1b"] {
@@ -187,7 +195,10 @@ mod tests {
         }
         assert!(shown.contains("x=1"));
         let code = "<Code>SignatureDoesNotMatch</Code> \"key\": null, monkey: 7";
-        assert_eq!(redact(code, "AWSAccessKeyId=AKAKAKAK&Signature=abcdefghij"), code.replace("null", REDACTED));
+        assert_eq!(
+            redact(code, "AWSAccessKeyId=AKAKAKAK&Signature=abcdefghij"),
+            code.replace("null", REDACTED)
+        );
     }
 
     #[test]

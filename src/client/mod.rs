@@ -108,7 +108,8 @@ impl Client {
     /// [`Error::Answer`], [`Error::Network`], [`Error::Timeout`].
     pub fn service_status(&self) -> Result<ServiceStatus> {
         self.get(&Route::ServiceStatus, |reply| {
-            ServiceStatus::read(&reply.bare()?).map_err(|problem| reply.unexpected(format!("a body that {problem}")))
+            ServiceStatus::read(&reply.bare()?)
+                .map_err(|problem| reply.unexpected(format!("a body that {problem}")))
         })
     }
 
@@ -301,9 +302,7 @@ impl Client {
         route: &Route<'_>,
         read: impl Fn(&serde_json::Value) -> Result<T, Problem>,
     ) -> Result<T> {
-        self.get(route, |reply| {
-            read(&reply.data()?).map_err(|problem| explained(&reply, &problem))
-        })
+        self.get(route, |reply| read(&reply.data()?).map_err(|problem| explained(&reply, &problem)))
     }
 
     fn statuses(&self, route: &Route<'_>) -> Result<Statuses> {

@@ -34,7 +34,9 @@ impl fmt::Display for WaitLine<'_> {
             (_, Some(wait)) => write!(f, "; wait {} and try again", Span(wait)),
             (Some(_), None) => f.write_str("; wait and try again"),
             (None, None) => f.write_str(match self.code.as_str() {
-                "ACCESS_DENIED" => "; check the API key before the next call, bad keys get an address blocked",
+                "ACCESS_DENIED" => {
+                    "; check the API key before the next call, bad keys get an address blocked"
+                }
                 "MISSING_SCOPE" => "; give the key the scope of this call",
                 "UPGRADE_REQUIRED" => "; the account's plan does not include this call",
                 "SNAPSHOT_IN_PROGRESS" => "; one is being made already, look at the listing",

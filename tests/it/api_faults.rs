@@ -87,7 +87,10 @@ impl Stage {
         let directory = tempfile::tempdir().unwrap();
         let zip = directory.path().join("app.zip");
         let files = Files::from([
-            ("squarecloud.app".into(), FileNode::new("MAIN=index.js\nMEMORY=256\n", 0o100_644, 1_793_611_800)),
+            (
+                "squarecloud.app".into(),
+                FileNode::new("MAIN=index.js\nMEMORY=256\n", 0o100_644, 1_793_611_800),
+            ),
             ("index.js".into(), FileNode::new("console.log(1)\n", 0o100_644, 1_793_611_800)),
         ]);
         std::fs::write(&zip, to_zip(&files)).unwrap();
@@ -185,7 +188,11 @@ fn table(op: Op) {
     assert!(all.len() > 150, "{}", all.len());
     all.iter().for_each(|case| stage.check(case, op));
     assert_eq!(stage.sandbox.take_leaks(), Vec::<String>::new());
-    assert!(op.route() != Route::Unknown && stage.sandbox.remarks().is_empty(), "{:?}", stage.sandbox.remarks());
+    assert!(
+        op.route() != Route::Unknown && stage.sandbox.remarks().is_empty(),
+        "{:?}",
+        stage.sandbox.remarks()
+    );
 }
 
 macro_rules! tables {

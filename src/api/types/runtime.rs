@@ -173,10 +173,7 @@ impl ServiceStatus {
         if status == "success" {
             return Err("is an envelope, where the service's own status should be".into());
         }
-        Ok(Self {
-            status,
-            message: decode::optional_string(item, &["message"]),
-        })
+        Ok(Self { status, message: decode::optional_string(item, &["message"]) })
     }
 }
 
