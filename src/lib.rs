@@ -1,4 +1,4 @@
-//! Blocking SDK for Square Cloud snapshots.
+#![doc = include_str!("../README.md")]
 
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
 compile_error!(
@@ -29,4 +29,13 @@ pub use error::{Error, ErrorCode, Limit, Rate, Refusal, Result};
 pub use progress::Progress;
 pub use secret::SignedUrl;
 pub use snapshot::Snapshot;
-pub use snapshot::source::Source;
+#[cfg(feature = "zip")]
+pub use snapshot::archive::{
+    Archive, BadEntry, Diff, Difference, Entry, EntryKind, EntryReader, ExtractOptions, ExtractPlan,
+    Extracted, Limits, Links, Tree, Verified,
+};
+pub use snapshot::download::Download;
+pub use snapshot::options::DownloadOptions;
+pub use snapshot::overwrite::Overwrite;
+pub use snapshot::remote::{Remote, RemoteReader};
+pub use snapshot::source::{Cursor, Source};

@@ -1,4 +1,5 @@
-//! I/O. The only file that names ureq: two agents, one for JSON calls and one for the snapshot host.
+//! I/O. The only file that names ureq, `resolve` aside: two agents, one for JSON calls and one for the snapshot
+//! host.
 //!
 //! The two never share a request type: [`ApiAgent`] is the only one that is ever given the key, and
 //! [`FileAgent`] has no way to send one.
@@ -10,9 +11,11 @@ use std::time::Duration;
 use ureq::config::{Config, ConfigBuilder};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 use ureq::typestate::AgentScope;
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Proxy, SendBody};
 
 use super::failure::Failure;
+use super::resolve::Remembering;
 use super::settings::{Limits, MAX_JSON_BYTES, ProxyChoice, Settings};
 use crate::error::{Error, Result};
 use crate::secret::{ApiKey, SignedUrl, is_loopback, split_url};
@@ -118,11 +121,7 @@ impl ApiAgent {
             .input_buffer_size(MAX_HEAD_BYTES)
             .output_buffer_size(16 * 1024)
             .build();
-        Ok(Self {
-            agent: Agent::new_with_config(config),
-            limits: settings.limits.clone(),
-            answered: AtomicBool::new(false),
-        })
+        Ok(Self { agent: agent(config), limits: settings.limits.clone(), answered: AtomicBool::new(false) })
     }
 
     /// Whether a call may go over a connection the service has closed in the meantime.
@@ -242,7 +241,7 @@ impl FileAgent {
             .max_idle_connections(32)
             .max_response_header_size(FILE_BUFFER)
             .build();
-        Ok(Self { agent: Agent::new_with_config(config), limits: settings.limits.clone() })
+        Ok(Self { agent: agent(config), limits: settings.limits.clone() })
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -293,7 +292,14 @@ impl FileAgent {
         if split_url(url.expose()).is_ok_and(|parts| is_loopback(parts.host)) {
             config = config.proxy(None);
         }
-        let (parts, body) = self.agent.run(config.build()).map_err(fail)?.into_parts();
+        let sent = self.agent.run(config.build()).map_err(|e| match e {
+            // Silence before the head: ureq applies the limit of one read to it, too.
+            ureq::Error::Timeout(ureq::Timeout::PerRead) => {
+                Failure::Timeout { phase: "waiting for the answer", limit: limits.first_byte.min(silence) }
+            }
+            e => fail(e),
+        });
+        let (parts, body) = sent?.into_parts();
         let head = Head { status: parts.status.as_u16(), headers: parts.headers };
         Ok(FileAnswer { head, body: Body { reader: body.into_reader(), limits } })
     }
@@ -326,6 +332,10 @@ fn redirect(from: &SignedUrl, location: Option<&str>) -> std::result::Result<Sig
 
 fn query_len(url: &SignedUrl) -> usize {
     if url.expose().contains('?') { url.query().len() + 1 } else { 0 }
+}
+
+fn agent(config: Config) -> Agent {
+    Agent::with_parts(config, DefaultConnector::new(), Remembering::default())
 }
 
 /// What both agents share. `direct`: no proxy, whatever the environment says.

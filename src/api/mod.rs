@@ -8,6 +8,7 @@ pub(crate) mod http;
 pub(crate) mod multipart;
 pub(crate) mod pace;
 pub(crate) mod redact;
+mod resolve;
 pub(crate) mod retry;
 pub(crate) mod route;
 pub(crate) mod settings;

@@ -40,7 +40,7 @@ impl Client {
     ) -> Result<UploadedApp> {
         let zip = zip.as_ref();
         let file = open(zip)?;
-        check_app(zip, &file)?;
+        check_app(&file)?;
         self.send(&Route::Upload, zip, &file, Box::new(progress), |reply| {
             UploadedApp::read(&reply.data()?).map_err(|problem| super::explained(&reply, &problem))
         })
@@ -157,13 +157,18 @@ impl Read for Watched<'_, '_> {
 
 /// Refuses what the service would refuse after up to 100 MiB were sent.
 #[cfg(feature = "zip")]
-fn check_app(path: &Path, file: &File) -> Result<()> {
-    let _ = (path, file);
-    Ok(())
+fn check_app(file: &File) -> Result<()> {
+    let archive = crate::snapshot::archive::Archive::new(file)?;
+    if ["squarecloud.app", "squarecloud.config"].iter().any(|name| archive.entry(name).is_some()) {
+        return Ok(());
+    }
+    let reason = "has neither `squarecloud.app` nor `squarecloud.config` in its root, without which the service makes \
+                  no app of it; add one, or pack the files without the directory around them";
+    Err(Error::invalid("the zip to upload", reason))
 }
 
 /// Without the `zip` feature only the size is checked.
 #[cfg(not(feature = "zip"))]
-fn check_app(_: &Path, _: &File) -> Result<()> {
+fn check_app(_: &File) -> Result<()> {
     Ok(())
 }

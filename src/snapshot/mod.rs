@@ -1,37 +1,173 @@
 //! A snapshot's bytes, from the service's host to a file, and from a file to a directory.
 
-pub(crate) mod source;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 
 use crate::api::http::FileAgent;
+use crate::api::settings::Settings;
+use crate::error::Result;
 use crate::secret::SignedUrl;
 
-/// What a listing told about a snapshot.
+#[cfg(feature = "zip")]
+pub(crate) mod archive;
+pub(crate) mod download;
+mod excerpt;
+mod keep;
+mod meter;
+mod name;
+pub(crate) mod options;
+pub(crate) mod overwrite;
+mod parallel;
+mod part;
+mod patience;
+mod publish;
+mod range;
+pub(crate) mod remote;
+mod single;
+pub(crate) mod source;
+mod stream;
+mod verify;
+mod zipcheck;
+
+use download::Download;
+use options::DownloadOptions;
+use remote::{Remote, RemoteReader};
+use stream::Wire;
+
+/// What a listing said about a snapshot.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
+    /// Its length, in bytes.
     pub(crate) size: Option<u64>,
+    /// Its version.
     pub(crate) version: Option<String>,
 }
 
-/// TEMPORARY until the download branch lands.
-#[derive(Clone, Debug)]
+/// A snapshot that can be fetched: its signed link, and a transport that knows no API key.
+///
+/// Cheap to clone and free of the client it came from.
+#[derive(Clone)]
 pub struct Snapshot {
-    url: SignedUrl,
-    key: String,
+    agent: FileAgent,
+    url: Arc<SignedUrl>,
+    key: Arc<str>,
+    name: Arc<str>,
+    facts: Arc<Facts>,
 }
+
 impl Snapshot {
-    pub(crate) fn new(_: FileAgent, url: SignedUrl, key: String, _: Facts) -> Self {
-        Self { url, key }
+    /// A snapshot from its signed link alone: no API key, no client, default time limits. Sends nothing.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) when the link is none; `https` is required except to loopback.
+    ///
+    /// ```
+    /// let snapshot = squarecloud_blocking::Snapshot::from_url(
+    ///     "https://snapshots.squarecloud.app/applications/1/app.zip?Signature=hush&versionId=v1",
+    /// )?;
+    /// assert_eq!(snapshot.file_name(), "app.v1.zip");
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
+    pub fn from_url(url: &str) -> Result<Self> {
+        let url = SignedUrl::parse(url)?;
+        let key = url.query().to_owned();
+        Ok(Self::new(FileAgent::new(&Settings::default())?, url, key, Facts::default()))
     }
-    /// x
+
+    pub(crate) fn new(agent: FileAgent, url: SignedUrl, key: String, facts: Facts) -> Self {
+        let name = name::file_name(url.path(), url.query(), facts.version.as_deref());
+        Self { agent, url: url.into(), key: key.into(), name: name.into(), facts: facts.into() }
+    }
+
+    /// The signed download link.
+    pub fn url(&self) -> &SignedUrl {
+        &self.url
+    }
+
+    /// The signed query as the service gave it: a secret, like the link.
     pub fn key(&self) -> &str {
         &self.key
     }
-    /// x
+
+    /// The name [`download`](Self::download) gives the file in a directory: the snapshot's name and version, or
+    /// for a link without a version the time it was signed. Always the same for the same link.
     pub fn file_name(&self) -> &str {
-        self.url.expose()
+        &self.name
     }
-    /// x
-    pub fn url(&self) -> &SignedUrl {
-        &self.url
+
+    /// Downloads to `path`: a file when it ends in `.zip`, else a directory, made when missing, in which the file
+    /// is called [`file_name`](Self::file_name).
+    ///
+    /// One request when all goes well, about 3 MiB of memory whatever the size, and once the snapshot's length on
+    /// the disk. A broken connection is continued where it broke off; a later call continues what an earlier
+    /// one left in `.<name>.part`. The file gets its name when it is complete, checked and on the disk.
+    ///
+    /// # Errors
+    /// See [`download_with`](Self::download_with).
+    pub fn download(&self, path: impl AsRef<Path>) -> Result<Download> {
+        self.download_with(path, DownloadOptions::new())
+    }
+
+    /// [`download`](Self::download) with options.
+    ///
+    /// # Errors
+    /// [`Error::Exists`](crate::Error::Exists) when the target is there and may not be replaced,
+    /// [`Error::Io`](crate::Error::Io) from the file system, [`Error::Answer`](crate::Error::Answer) when the link
+    /// has expired or what comes is no zip archive, [`Error::Network`](crate::Error::Network) and
+    /// [`Error::Timeout`](crate::Error::Timeout) when the connection fails for good or is too slow,
+    /// [`Error::Download`](crate::Error::Download) when the archive is damaged or keeps changing,
+    /// [`Error::Cancelled`](crate::Error::Cancelled) when the callback said so, and
+    /// [`Error::Invalid`](crate::Error::Invalid) for options that cannot be met.
+    pub fn download_with(&self, path: impl AsRef<Path>, options: DownloadOptions<'_>) -> Result<Download> {
+        download::download(self, path.as_ref(), options)
+    }
+
+    /// The bytes in order, without a file: one request, continued by itself when the connection breaks.
+    ///
+    /// # Errors
+    /// [`Error::Answer`](crate::Error::Answer) when the link has expired,
+    /// [`Error::Network`](crate::Error::Network) and [`Error::Timeout`](crate::Error::Timeout) when no answer
+    /// comes. What goes wrong later is in the reader's [`std::io::Error`].
+    pub fn reader(&self) -> Result<RemoteReader> {
+        RemoteReader::open(self.wire())
+    }
+
+    /// The bytes at any offset, without a file: one request now, for the length and the last 64 KiB.
+    ///
+    /// # Errors
+    /// As [`reader`](Self::reader), and [`Error::Download`](crate::Error::Download) for a snapshot over 8 MiB on a
+    /// host that serves no ranges or does not say which version it serves.
+    pub fn remote(&self) -> Result<Remote> {
+        Remote::open(self.wire())
+    }
+
+    /// The archive where it is: listing it, or reading single entries, fetches only what is needed.
+    ///
+    /// Usually one request to open it, and one for each entry read. Extracting everything is cheaper from a
+    /// [download](Self::download).
+    ///
+    /// # Errors
+    /// Those of [`remote`](Self::remote) and of [`Archive::new`](crate::Archive::new).
+    #[cfg(feature = "zip")]
+    pub fn archive(&self) -> Result<archive::Archive<Remote>> {
+        archive::Archive::new(self.remote()?)
+    }
+
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    pub(crate) fn wire(&self) -> Wire {
+        Wire { agent: self.agent.clone(), url: self.url.clone(), what: self.name.clone() }
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("url", &self.url)
+            .field("file_name", &self.name)
+            .finish_non_exhaustive()
     }
 }

@@ -1,13 +1,13 @@
 //! Where an archive's bytes come from: a file, memory, or the snapshot host.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 /// Bytes that can be read at any offset, by several threads at once.
 ///
 /// The one seam between where bytes come from and what is done with them. Implemented for [`File`],
-/// `Vec<u8>`, `&[u8]` and `Arc<S>`.
+/// `Vec<u8>`, `&[u8]`, `Arc<S>` and `Box<S>`.
 pub trait Source: Send + Sync {
     /// The number of bytes.
     ///
@@ -46,7 +46,9 @@ impl Source for [u8] {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.len());
         let n = buf.len().min(self.len() - start);
-        buf[..n].copy_from_slice(&self[start..start + n]);
+        if let (Some(to), Some(from)) = (buf.get_mut(..n), self.get(start..start + n)) {
+            to.copy_from_slice(from);
+        }
         Ok(n)
     }
 }
@@ -71,6 +73,16 @@ impl<S: Source + ?Sized> Source for &S {
     }
 }
 
+impl<S: Source + ?Sized> Source for Box<S> {
+    fn size(&self) -> io::Result<u64> {
+        (**self).size()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        (**self).read_at(offset, buf)
+    }
+}
+
 impl<S: Source + ?Sized> Source for Arc<S> {
     fn size(&self) -> io::Result<u64> {
         (**self).size()
@@ -78,5 +90,81 @@ impl<S: Source + ?Sized> Source for Arc<S> {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         (**self).read_at(offset, buf)
+    }
+}
+
+/// A source read from front to back and at any place: [`Read`] and [`Seek`] over positioned reads.
+///
+/// It has an offset of its own, so several cursors over one file can be used at once; a file that was
+/// cloned with [`File::try_clone`] shares its offset.
+///
+/// ```
+/// use std::io::{Read, Seek, SeekFrom};
+/// use squarecloud_blocking::Cursor;
+///
+/// let mut cursor = Cursor::new(b"a snapshot".to_vec());
+/// cursor.seek(SeekFrom::End(-4))?;
+/// let mut end = String::new();
+/// cursor.read_to_string(&mut end)?;
+/// assert_eq!(end, "shot");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cursor<S> {
+    source: S,
+    offset: u64,
+}
+
+impl<S: Source> Cursor<S> {
+    /// A cursor at the first byte. Costs nothing.
+    pub fn new(source: S) -> Self {
+        Self { source, offset: 0 }
+    }
+
+    /// The source, given back.
+    pub fn into_inner(self) -> S {
+        self.source
+    }
+}
+
+impl<S: Source> Read for Cursor<S> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.source.read_at(self.offset, buf)?.min(buf.len());
+        self.offset = self.offset.saturating_add(n as u64);
+        Ok(n)
+    }
+}
+
+impl<S: Source> Seek for Cursor<S> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.offset.checked_add_signed(by),
+            SeekFrom::End(by) => self.source.size()?.checked_add_signed(by),
+        };
+        self.offset =
+            at.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a seek to before the first byte"))?;
+        Ok(self.offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_seeks_like_a_file() {
+        let mut cursor = Cursor::new(b"0123456789".to_vec());
+        let mut two = [0; 2];
+        for (to, want) in
+            [(SeekFrom::Start(3), b"34"), (SeekFrom::Current(-1), b"45"), (SeekFrom::End(-2), b"89")]
+        {
+            cursor.seek(to).unwrap();
+            cursor.read_exact(&mut two).unwrap();
+            assert_eq!(&two, want);
+        }
+        assert!(cursor.seek(SeekFrom::Current(-11)).is_err());
+        assert_eq!(cursor.seek(SeekFrom::End(5)).unwrap(), 15);
+        assert_eq!(cursor.read(&mut two).unwrap(), 0);
     }
 }

@@ -10,7 +10,24 @@ mod api_routes;
 mod api_secrets;
 mod api_upload;
 mod api_wait;
+mod architecture;
+#[cfg(feature = "zip")]
+mod archive_damage;
+#[cfg(feature = "zip")]
+mod archive_equal;
+#[cfg(feature = "zip")]
+mod archive_extract;
+#[cfg(feature = "zip")]
+mod archive_hostile;
 mod conformance;
+mod download_basic;
+mod download_faults;
+mod download_files;
+mod download_origin;
+mod download_parallel;
+mod download_remote;
+#[cfg(feature = "zip")]
+mod raw_zip;
 mod sandbox_account;
 mod sandbox_faults;
 mod sandbox_raw;

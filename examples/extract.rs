@@ -1,0 +1,29 @@
+//! Extracts a zip into a directory: `extract ZIP DIRECTORY`. Shows what would happen first.
+
+mod common;
+
+use squarecloud_blocking::{Archive, ExtractOptions, Result};
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [zip, directory] = args.as_slice() else {
+        println!("usage: extract ZIP DIRECTORY");
+        return Ok(());
+    };
+    let archive = Archive::open(zip)?;
+    let options = ExtractOptions::new();
+    let plan = archive.plan(&options)?;
+    println!(
+        "{} files, {} directories, {} links, {}",
+        plan.files(),
+        plan.directories(),
+        plan.links(),
+        common::size(plan.bytes())
+    );
+    for refused in plan.refused() {
+        println!("refused: {} ({})", refused.name.as_deref().unwrap_or("the archive"), refused.refusal);
+    }
+    let extracted = archive.extract_with(directory, &options)?;
+    println!("{} files, {} in {directory}", extracted.files, common::size(extracted.bytes));
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! Looks into the newest snapshot of an app without downloading it.
+
+mod common;
+
+use squarecloud_blocking::Result;
+
+fn main() -> Result<()> {
+    let connection = common::connect()?;
+    let app = connection.client.app(&connection.app_id);
+    let Some(info) = app.latest_snapshot()? else {
+        println!("The app {} has no snapshot yet.", app.id());
+        return Ok(());
+    };
+    let archive = connection.client.open(&info)?.archive()?;
+    print!("{}", archive.tree());
+    if let Ok(config) = archive.read("squarecloud.app") {
+        println!("\nsquarecloud.app:\n{}", String::from_utf8_lossy(&config));
+    }
+    Ok(())
+}

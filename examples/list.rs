@@ -1,0 +1,22 @@
+//! Lists the snapshots of an app, newest first.
+
+mod common;
+
+use squarecloud_blocking::Result;
+
+fn main() -> Result<()> {
+    let connection = common::connect()?;
+    let listing = connection.client.app(&connection.app_id).listing()?;
+    println!("{:<17} {:>10}  {:<10} name", "made", "size", "by");
+    for info in listing.iter() {
+        let made = time::PrimitiveDateTime::new(info.created_at.date(), info.created_at.time());
+        let by = info.origin.as_ref().map_or("unknown", |origin| origin.as_str());
+        println!("{:<17} {:>10}  {:<10} {}", common::date(made), common::size(info.size), by, info.id);
+    }
+    let total = listing.iter().map(|info| info.size).sum();
+    println!("{} snapshots, {}", listing.len(), common::size(total));
+    for item in &listing.unreadable {
+        println!("could not be read: {item}");
+    }
+    Ok(())
+}

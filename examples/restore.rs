@@ -1,0 +1,34 @@
+//! Restores an app to its newest snapshot, after asking.
+
+mod common;
+
+use std::io::BufRead;
+use std::time::Duration;
+
+use squarecloud_blocking::Result;
+
+fn main() -> Result<()> {
+    let connection = common::connect()?;
+    let app = connection.client.app(&connection.app_id);
+    let Some(info) = app.latest_snapshot()? else {
+        println!("The app {} has no snapshot yet.", app.id());
+        return Ok(());
+    };
+    let made = time::PrimitiveDateTime::new(info.created_at.date(), info.created_at.time());
+    println!("Replace the files of app {} by the snapshot of {}? [y/N]", app.id(), common::date(made));
+    let mut answer = String::new();
+    if std::io::stdin().lock().read_line(&mut answer).is_err() || !answer.trim().eq_ignore_ascii_case("y") {
+        println!("Nothing was changed.");
+        return Ok(());
+    }
+    match app.restore(&info) {
+        Ok(_) => println!("Restored."),
+        Err(error) if error.is_pending() => {
+            println!("The restore is still running; waiting for it.");
+            app.wait_for_restore(Duration::from_secs(600))?;
+            println!("Restored.");
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! A finished tree moved into a directory that has something in it: checked beforehand, undone when it fails.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::fault::Fault;
+use super::plan::{ExtractPlan, Folder};
+use super::target::Staging;
+use crate::error::{Error, Refusal, Result};
+use crate::snapshot::overwrite::Overwrite;
+
+/// Holds the plan against what exists. Links that are there are never followed.
+pub(super) fn check(plan: &ExtractPlan, real: &Path, overwrite: Overwrite) -> Result<()> {
+    for folder in &plan.folders {
+        let path = real.join(plan.path(&folder.path));
+        match kind(&path)? {
+            None => {}
+            Some(kind) if kind.is_dir() => {}
+            Some(kind) if kind.is_symlink() => {
+                let fault = Fault::new(
+                    Refusal::Link,
+                    "the target directory has a symbolic link where the archive has a directory; remove it first",
+                );
+                return Err(fault.of(plan.path(&folder.path)));
+            }
+            Some(_) => return Err(Error::Exists { path }),
+        }
+    }
+    for leaf in plan.files.iter().chain(&plan.links) {
+        let path = real.join(plan.path(&leaf.path));
+        match kind(&path)? {
+            None => {}
+            Some(kind)
+                if overwrite == Overwrite::Refuse || (kind.is_dir() && overwrite == Overwrite::Replace) =>
+            {
+                return Err(Error::Exists { path });
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn kind(path: &Path) -> Result<Option<fs::FileType>> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(Some(metadata.file_type())),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(Error::io("looking at", path, e)),
+    }
+}
+
+/// The moves done so far; dropped before [`commit`](Self::commit), they are undone.
+pub(super) struct Merge<'a> {
+    staging: &'a Staging,
+    real: &'a Path,
+    /// What to move where to undo it.
+    undo: Vec<(PathBuf, PathBuf)>,
+    asides: usize,
+}
+
+impl<'a> Merge<'a> {
+    pub(super) fn new(staging: &'a Staging, real: &'a Path) -> Self {
+        Self { staging, real, undo: Vec::new(), asides: 0 }
+    }
+
+    /// Moves everything; the folders that were not there are returned.
+    pub(super) fn run(&mut self, plan: &ExtractPlan) -> Result<Vec<Folder>> {
+        let mut made: Vec<Folder> = Vec::new();
+        let mut moved: Vec<&str> = Vec::new();
+        // Parents come before children: a child of a moved folder went with it.
+        let mut gone = std::collections::HashSet::new();
+        for folder in &plan.folders {
+            let path = plan.path(&folder.path);
+            let with_parent = path.rsplit_once('/').is_some_and(|(parent, _)| gone.contains(parent));
+            if with_parent || kind(&self.real.join(path))?.is_none() {
+                gone.insert(path);
+                made.push(folder.clone());
+                if !with_parent {
+                    moved.push(path);
+                }
+            }
+        }
+        for path in moved {
+            self.move_in(path)?;
+        }
+        for leaf in plan.files.iter().chain(&plan.links) {
+            let path = plan.path(&leaf.path);
+            if !path.rsplit_once('/').is_some_and(|(parent, _)| gone.contains(parent)) {
+                self.move_in(path)?;
+            }
+        }
+        Ok(made)
+    }
+
+    fn move_in(&mut self, path: &str) -> Result<()> {
+        let (from, to) = (self.staging.tree.join(path), self.real.join(path));
+        let moving = |e| Error::io("moving an extracted file to", &to, e);
+        if kind(&to)?.is_some_and(|kind| kind.is_dir()) {
+            return Err(Error::Exists { path: to });
+        }
+        if kind(&to)?.is_some() {
+            let aside = self.staging.aside(self.asides);
+            self.asides += 1;
+            fs::rename(&to, &aside).map_err(moving)?;
+            self.undo.push((aside, to.clone()));
+        }
+        fs::rename(&from, &to).map_err(moving)?;
+        self.undo.push((to, from));
+        Ok(())
+    }
+
+    pub(super) fn commit(mut self) {
+        self.undo.clear();
+    }
+}
+
+impl Drop for Merge<'_> {
+    fn drop(&mut self) {
+        for (from, to) in self.undo.drain(..).rev() {
+            // A destructor has nobody to tell; what cannot be moved back stays where it is.
+            let _ = fs::rename(from, to);
+        }
+    }
+}

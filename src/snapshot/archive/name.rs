@@ -1,0 +1,291 @@
+//! Names: what the bytes say, and whether they may become a path. No I/O; the platform is an argument.
+//!
+//! Repairing a bad name in silence is how files end up where nobody looks for them, so nothing is
+//! repaired: a name is taken as it is, or refused.
+
+use std::borrow::Cow;
+
+use super::fault::{Fault, Judged};
+use super::format::{Central, UNICODE_PATH, UTF8, crc32_of_name, field, u32_at};
+use crate::error::Refusal;
+
+/// The upper half of code page 437 (APPNOTE appendix D.1).
+const CP437: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀\
+                     αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}";
+
+/// A longest component every file system takes.
+const COMPONENT: usize = 255;
+
+/// What a platform minds besides the rules that hold everywhere.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Platform {
+    pub(super) windows: bool,
+    pub(super) fold_case: bool,
+}
+
+impl Platform {
+    pub(super) const HERE: Self = Self {
+        windows: cfg!(windows),
+        fold_case: cfg!(any(windows, target_os = "macos", target_os = "ios")),
+    };
+}
+
+/// Hosts that write unix modes: UNIX and OS X (Darwin) (APPNOTE 4.4.2.2).
+pub(super) fn unix_host(host: u8) -> bool {
+    host == 3 || host == 19
+}
+
+/// Hosts on which `\` separates: MS-DOS, OS/2, NTFS, VFAT.
+fn dos_host(host: u8) -> bool {
+    matches!(host, 0 | 6 | 10 | 11 | 14)
+}
+
+/// The name as text, and what is wrong with the bytes, if anything is. A wrong name is still shown.
+pub(super) fn decode<'a>(c: &Central<'a>) -> (Cow<'a, str>, Option<&'static str>) {
+    if c.flags & UTF8 != 0 {
+        return match std::str::from_utf8(c.name) {
+            Ok(name) => (name.into(), None),
+            Err(_) => (String::from_utf8_lossy(c.name), Some("it says it is UTF-8 and is not")),
+        };
+    }
+    if let Some(path) = unicode_path(c.extra, c.name) {
+        return match std::str::from_utf8(path) {
+            Ok(name) => (name.into(), None),
+            Err(_) => (String::from_utf8_lossy(path), Some("its Unicode path is not UTF-8")),
+        };
+    }
+    match std::str::from_utf8(c.name) {
+        // Unix tools write UTF-8 without saying so; bytes that are valid UTF-8 by chance are rare.
+        Ok(name) if name.is_ascii() || unix_host(c.host) => (name.into(), None),
+        _ => (c.name.iter().map(|byte| cp437(*byte)).collect::<String>().into(), None),
+    }
+}
+
+fn cp437(byte: u8) -> char {
+    match byte.checked_sub(128) {
+        None => char::from(byte),
+        Some(high) => CP437.chars().nth(usize::from(high)).unwrap_or(char::REPLACEMENT_CHARACTER),
+    }
+}
+
+/// The Info-ZIP Unicode Path field (APPNOTE 4.6.9), when it was made for this very name.
+pub(super) fn unicode_path<'a>(extra: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let body = field(extra, UNICODE_PATH)?;
+    let fits = *body.first()? == 1 && u32_at(body, 1)? == crc32_of_name(name);
+    if fits { body.get(5..) } else { None }
+}
+
+/// A name taken apart: its path with `/` between components, and whether it says it is a directory.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Taken<'a> {
+    pub(super) path: Cow<'a, str>,
+    pub(super) directory: bool,
+}
+
+/// Judges a name and makes it a relative path. An empty path is the target itself (an entry `./`).
+///
+/// # Errors
+/// `ClimbsOut`, `Absolute` or `Name`.
+pub(super) fn take<'a>(name: &'a str, host: u8, platform: Platform) -> Judged<Taken<'a>> {
+    let bad = |detail: &'static str| Err(Fault::new(Refusal::Name, detail));
+    if name.is_empty() {
+        return bad("it is empty");
+    }
+    if name.contains('\0') {
+        return bad("it has a NUL byte");
+    }
+    if name.starts_with(['/', '\\']) || drive(name) {
+        return Err(Fault::new(
+            Refusal::Absolute,
+            "a backup's names are relative; do not trust this archive",
+        ));
+    }
+    // Judged with both separators everywhere: what is harmless here may be carried to another system.
+    if name.split(['/', '\\']).any(|part| part == "..") {
+        return Err(Fault::new(Refusal::ClimbsOut, "no name may have `..`; do not trust this archive"));
+    }
+    let back = name.contains('\\');
+    if back && platform.windows && !dos_host(host) {
+        return bad("it has a backslash, which separates on this system");
+    }
+    let name: Cow<'a, str> =
+        if back && dos_host(host) { name.replace('\\', "/").into() } else { name.into() };
+    let directory = name.ends_with('/');
+    if !directory && (name.ends_with("/.") || name == ".") {
+        return bad("it ends with `.`, which no file can be named");
+    }
+    for part in name.split('/') {
+        if part.len() > COMPONENT {
+            return bad("a component is longer than 255 bytes");
+        }
+        if platform.windows {
+            windows(part)?;
+        }
+    }
+    Ok(Taken { path: tidy(name), directory })
+}
+
+/// Leaves `.` and empty components out. Borrows in the common case of nothing to leave out.
+fn tidy(name: Cow<'_, str>) -> Cow<'_, str> {
+    let tidy = |s: &str| s.split('/').all(|part| !part.is_empty() && part != ".");
+    match name {
+        Cow::Borrowed(s) => {
+            let s = s.strip_suffix('/').unwrap_or(s);
+            if tidy(s) { s.into() } else { joined(s).into() }
+        }
+        Cow::Owned(s) => joined(&s).into(),
+    }
+}
+
+fn joined(s: &str) -> String {
+    let parts: Vec<&str> = s.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    parts.join("/")
+}
+
+fn drive(name: &str) -> bool {
+    matches!(name.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
+}
+
+/// What Windows cannot have as a component, or would quietly take for another one.
+fn windows(part: &str) -> Judged<()> {
+    let bad = |detail: &'static str| Err(Fault::new(Refusal::Name, detail));
+    if part == "." || part.is_empty() {
+        return Ok(());
+    }
+    if part.chars().any(|c| c < ' ' || matches!(c, ':' | '<' | '>' | '"' | '|' | '?' | '*')) {
+        return bad("it has a character that this system does not allow");
+    }
+    if part.ends_with(['.', ' ']) {
+        return bad("a component ends with a dot or a space, which this system drops");
+    }
+    let stem = part.split('.').next().unwrap_or(part).trim_end().to_ascii_uppercase();
+    let numbered = |prefix: &str| {
+        stem.strip_prefix(prefix).is_some_and(|n| {
+            let mut rest = n.chars();
+            matches!((rest.next(), rest.next()), (Some('0'..='9' | '¹' | '²' | '³'), None))
+        })
+    };
+    let device = matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$");
+    if device || numbered("COM") || numbered("LPT") {
+        return bad("a component is the name of a device on this system");
+    }
+    Ok(())
+}
+
+/// The key under which two paths are one file on this platform.
+pub(super) fn key(path: &str, platform: Platform) -> Cow<'_, str> {
+    if platform.fold_case { path.to_lowercase().into() } else { path.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNIX: Platform = Platform { windows: false, fold_case: false };
+    const WINDOWS: Platform = Platform { windows: true, fold_case: true };
+
+    fn path(name: &str, host: u8, platform: Platform) -> Result<String, Refusal> {
+        take(name, host, platform).map(|t| t.path.into_owned()).map_err(|f| f.refusal)
+    }
+
+    #[test]
+    fn names_are_refused_on_every_system() {
+        use Refusal::*;
+        for (name, refusal) in [
+            ("", Name),
+            ("a\0b", Name),
+            (".", Name),
+            ("a/.", Name),
+            ("..", ClimbsOut),
+            ("../x", ClimbsOut),
+            ("a/../../x", ClimbsOut),
+            ("a/..", ClimbsOut),
+            ("a/../b", ClimbsOut),
+            ("..\\x", ClimbsOut),
+            ("a\\..\\..\\x", ClimbsOut),
+            ("../", ClimbsOut),
+            ("a/..\\x", ClimbsOut),
+            ("/x", Absolute),
+            ("//server/x", Absolute),
+            ("\\x", Absolute),
+            ("\\\\server\\x", Absolute),
+            ("\\\\?\\C:\\x", Absolute),
+            ("\\\\.\\COM1", Absolute),
+            ("C:x", Absolute),
+            ("c:\\x", Absolute),
+            ("Z:/x", Absolute),
+            ("/", Absolute),
+        ] {
+            for host in [0, 3, 10] {
+                for platform in [UNIX, WINDOWS] {
+                    assert_eq!(path(name, host, platform), Err(refusal), "{name:?} {host}");
+                }
+            }
+        }
+        assert_eq!(path(&"x".repeat(256), 3, UNIX), Err(Name));
+        assert_eq!(path(&"x".repeat(255), 3, UNIX).map(|p| p.len()), Ok(255));
+    }
+
+    #[test]
+    fn harmless_names_are_taken_as_they_are() {
+        for (name, host, want) in [
+            ("a/b", 3, "a/b"),
+            ("a//b", 3, "a/b"),
+            ("./a", 3, "a"),
+            ("a/./b/", 3, "a/b"),
+            ("./", 3, ""),
+            ("a\\b", 3, "a\\b"),
+            ("a\\b", 0, "a/b"),
+            ("...", 3, "..."),
+            ("..a/b..", 3, "..a/b.."),
+            ("CON", 3, "CON"),
+            ("ab:c", 3, "ab:c"),
+            ("a. ", 3, "a. "),
+            ("\u{202e}x\n", 3, "\u{202e}x\n"),
+        ] {
+            assert_eq!(path(name, host, UNIX).as_deref(), Ok(want), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn windows_minds_more() {
+        for name in
+            ["CON", "a/nul.txt", "com1", "LPT9.x", "ab:c", "a.", "b /c", "a?b", "a\\b", "AUX .txt", "com¹"]
+        {
+            assert_eq!(path(name, 3, WINDOWS), Err(Refusal::Name), "{name:?}");
+        }
+        for name in ["CONSOLE", "COM", "COM10", "a/b.c", "./a/"] {
+            assert!(path(name, 3, WINDOWS).is_ok(), "{name:?}");
+        }
+        assert_eq!(key("ÄB", WINDOWS), "äb");
+        assert_eq!(key("ÄB", UNIX), "ÄB");
+    }
+
+    #[test]
+    fn bytes_become_text_by_flag_field_and_host() {
+        let c = |flags, host, name: &'static [u8], extra: &'static [u8]| Central {
+            flags,
+            host,
+            name,
+            extra,
+            ..Central::default()
+        };
+        assert_eq!(decode(&c(0, 0, b"\x82\xe1.txt", b"")), ("éß.txt".into(), None));
+        assert_eq!(decode(&c(0, 3, "é".as_bytes(), b"")), ("é".into(), None));
+        assert_eq!(decode(&c(0, 0, "é".as_bytes(), b"")), ("├⌐".into(), None));
+        assert_eq!(decode(&c(0, 3, b"\xff", b"")), ("\u{a0}".into(), None));
+        assert_eq!(decode(&c(UTF8, 0, "é".as_bytes(), b"")), ("é".into(), None));
+        assert!(decode(&c(UTF8, 3, b"\xff", b"")).1.is_some());
+        assert_eq!(CP437.chars().count(), 128);
+    }
+
+    #[test]
+    fn a_unicode_path_counts_only_for_the_name_it_was_made_for() {
+        let mut extra = b"up\x07\0\x01".to_vec();
+        extra.extend(crc32_of_name(b"x").to_le_bytes());
+        extra.extend("é".as_bytes());
+        let c = |name: &'static [u8]| Central { name, extra: &extra, ..Central::default() };
+        assert_eq!(decode(&c(b"x")).0, "é");
+        assert_eq!(decode(&c(b"y")).0, "y");
+    }
+}

@@ -1,0 +1,199 @@
+//! Where an extraction goes: the target, and the private directory beside it that everything is written to first.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, DirBuilder};
+use std::hash::{BuildHasher, RandomState};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::snapshot::overwrite::Overwrite;
+
+/// What the target is now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// Nothing: one rename makes it.
+    Fresh { parent: PathBuf, name: OsString },
+    /// An empty directory: one rename replaces it.
+    Empty { real: PathBuf, parent: PathBuf, name: OsString },
+    /// A directory that stays: it has something in it, or cannot be replaced. Files are moved into it.
+    Inside { real: PathBuf },
+}
+
+impl Target {
+    /// Looks at the target. A symbolic link given as target counts as what it leads to.
+    pub(super) fn look(dir: &Path, overwrite: Overwrite) -> Result<Self> {
+        if dir.as_os_str().is_empty() {
+            return Err(Error::invalid(
+                "the target directory",
+                "is an empty path; give `.` for the current directory",
+            ));
+        }
+        let looking = |e| Error::io("looking at", dir, e);
+        let exists = || Error::Exists { path: dir.to_owned() };
+        match fs::symlink_metadata(dir) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                let name = dir.file_name().ok_or_else(|| looking(e))?.to_owned();
+                let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                return Ok(Self::Fresh { parent: parent.to_owned(), name });
+            }
+            Err(e) => return Err(looking(e)),
+            Ok(_) => {}
+        }
+        let Ok(real) = fs::canonicalize(dir) else { return Err(exists()) };
+        if !fs::metadata(&real).map_err(looking)?.is_dir() {
+            return Err(exists());
+        }
+        if fs::read_dir(&real).map_err(looking)?.next().is_some() {
+            return if overwrite == Overwrite::Refuse { Err(exists()) } else { Ok(Self::Inside { real }) };
+        }
+        match (real.parent(), real.file_name()) {
+            (Some(parent), Some(name)) if replaceable(&real, parent) => {
+                Ok(Self::Empty { parent: parent.to_owned(), name: name.to_owned(), real })
+            }
+            _ => Ok(Self::Inside { real }),
+        }
+    }
+}
+
+/// Whether an empty directory may become another one of the same name: not when somebody is in it or it is a
+/// file system of its own.
+fn replaceable(real: &Path, parent: &Path) -> bool {
+    if std::env::current_dir().and_then(fs::canonicalize).is_ok_and(|cwd| cwd.starts_with(real)) {
+        return false;
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let device = |path: &Path| fs::metadata(path).map(|m| m.dev()).ok();
+        device(real) == device(parent)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = parent;
+        true
+    }
+}
+
+/// A private directory for work in progress, deleted with all its content when dropped, and with the parents
+/// that were made for it.
+#[derive(Debug)]
+pub(super) struct Staging {
+    root: PathBuf,
+    /// Where the archive's tree grows: it has ordinary permissions, the root only the user's.
+    pub(super) tree: PathBuf,
+    /// Parents made for the target, outermost first.
+    made: Vec<PathBuf>,
+}
+
+impl Staging {
+    /// A fresh directory in `parent`, which is made if it is missing.
+    pub(super) fn new(parent: &Path, name: &OsStr) -> Result<Self> {
+        let mut staging = Self { root: PathBuf::new(), tree: PathBuf::new(), made: Vec::new() };
+        staging.make_parents(parent)?;
+        let name: String = name.to_string_lossy().chars().take(40).collect();
+        let random = RandomState::new();
+        for attempt in 0..64u32 {
+            let root = parent
+                .join(format!(".{name}.{:016x}.partial", random.hash_one((attempt, std::process::id()))));
+            match private().create(&root) {
+                Ok(()) => {
+                    staging.tree = root.join("tree");
+                    staging.root = root;
+                    fs::create_dir(&staging.tree).map_err(|e| Error::io("creating", &staging.tree, e))?;
+                    return Ok(staging);
+                }
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(Error::io("creating", root, e)),
+            }
+        }
+        Err(Error::io("creating a private directory in", parent, ErrorKind::AlreadyExists.into()))
+    }
+
+    fn make_parents(&mut self, parent: &Path) -> Result<()> {
+        let missing: Vec<&Path> = parent
+            .ancestors()
+            .take_while(|p| {
+                !p.as_os_str().is_empty()
+                    && fs::symlink_metadata(p).is_err_and(|e| e.kind() == ErrorKind::NotFound)
+            })
+            .collect();
+        for path in missing.into_iter().rev() {
+            match fs::create_dir(path) {
+                Ok(()) => self.made.push(path.to_owned()),
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(Error::io("creating", path, e)),
+            }
+        }
+        Ok(())
+    }
+
+    /// A path of its own beside the tree.
+    pub(super) fn aside(&self, number: usize) -> PathBuf {
+        self.root.join(format!("aside-{number}"))
+    }
+
+    /// Moves the finished tree to `target`, atomically.
+    pub(super) fn place(mut self, target: &Path) -> Result<()> {
+        match fs::rename(&self.tree, target) {
+            Ok(()) => {
+                self.made.clear();
+                Ok(())
+            }
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists | ErrorKind::NotADirectory
+                ) =>
+            {
+                Err(Error::Exists { path: target.to_owned() })
+            }
+            Err(e) => Err(Error::io("moving the extracted directory to", target, e)),
+        }
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !self.root.as_os_str().is_empty() {
+            remove(&self.root);
+        }
+        for parent in self.made.iter().rev() {
+            // Only if still empty: somebody else may have put something there meanwhile.
+            let _ = fs::remove_dir(parent);
+        }
+    }
+}
+
+fn private() -> DirBuilder {
+    #[cfg_attr(not(unix), allow(unused_mut))]
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+}
+
+/// Deletes a tree of ours. Directories may have lost the permission that deleting in them takes.
+fn remove(root: &Path) {
+    if fs::remove_dir_all(root).is_ok() {
+        return;
+    }
+    let mut open = vec![root.to_owned()];
+    while let Some(dir) = open.pop() {
+        allow(&dir);
+        let Ok(entries) = fs::read_dir(&dir) else { continue };
+        open.extend(entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()));
+    }
+    // A destructor has nobody to tell.
+    let _ = fs::remove_dir_all(root);
+}
+
+fn allow(dir: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let _ = fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
+    }
+    #[cfg(not(unix))]
+    let _ = dir;
+}

@@ -1,0 +1,239 @@
+//! PURE. What a downloaded snapshot and the files beside it are called.
+
+use time::OffsetDateTime;
+
+/// The longest name made here, in bytes: file systems take 255, and the part file's name is longer.
+const MAX_NAME: usize = 200;
+/// How long a signed link lives, in seconds (contract, section 3).
+const LINK_LIFE: i64 = 30 * 24 * 60 * 60;
+
+/// The file name of the snapshot behind a link: `<stem>.<version>.zip`.
+///
+/// `path` and `query` are the link's, `version` is what a listing said. Without any version the time of
+/// signing stands in, so that two creations of one app do not collide. Never holds a part of the signature.
+pub(crate) fn file_name(path: &str, query: &str, version: Option<&str>) -> String {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let stem = percent_decode(last);
+    let stem = match stem.len().checked_sub(4).and_then(|at| stem.split_at_checked(at)) {
+        Some((stem, zip)) if zip.eq_ignore_ascii_case(".zip") => stem.to_owned(),
+        _ => stem,
+    };
+    let mark = match link_version(query).or_else(|| version.map(str::to_owned)) {
+        Some(version) if !version.is_empty() => Some(safe_version(&version)),
+        _ => signing_time(query),
+    };
+    let tail = mark.map_or_else(|| ".zip".to_owned(), |mark| format!(".{mark}.zip"));
+    let mut name = safe_stem(&stem, MAX_NAME - tail.len());
+    name.push_str(&tail);
+    name
+}
+
+/// Whether [`file_name`] has something to tell two versions apart by.
+pub(crate) fn has_mark(query: &str, version: Option<&str>) -> bool {
+    link_version(query).is_some() || version.is_some_and(|v| !v.is_empty()) || signing_time(query).is_some()
+}
+
+/// The `versionId` of a link's query, percent-decoded once; `+` stays `+` (contract, section 3).
+pub(crate) fn link_version(query: &str) -> Option<String> {
+    parameter(query, "versionId").map(percent_decode).filter(|v| !v.is_empty())
+}
+
+/// The name of the file that collects the bytes of `name`.
+pub(crate) fn part_name(name: &str) -> String {
+    format!(".{}.part", short(name))
+}
+
+/// The name of a part file of which there is only this one: for the second of two that want the same file.
+pub(crate) fn unique_part_name(name: &str, process: u32, counter: u64, nanos: u128) -> String {
+    format!(".{}.{process:x}-{counter:x}-{nanos:x}.part", short(name))
+}
+
+/// Whether `candidate` is a name [`unique_part_name`] gives for `name`.
+pub(crate) fn is_unique_part(candidate: &str, name: &str) -> bool {
+    candidate
+        .strip_prefix('.')
+        .and_then(|rest| rest.strip_prefix(short(name).as_str()))
+        .and_then(|rest| rest.strip_prefix('.'))
+        .and_then(|rest| rest.strip_suffix(".part"))
+        .is_some_and(|mark| {
+            let mut pieces = mark.split('-');
+            let hex = |p: Option<&str>| {
+                p.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_hexdigit()))
+            };
+            hex(pieces.next()) && hex(pieces.next()) && hex(pieces.next()) && pieces.next().is_none()
+        })
+}
+
+/// `name`, or for a long one its beginning and a hash of it.
+fn short(name: &str) -> String {
+    if name.len() <= MAX_NAME {
+        return name.to_owned();
+    }
+    let mut at = MAX_NAME - 17;
+    while !name.is_char_boundary(at) {
+        at -= 1;
+    }
+    format!("{}-{:016x}", name.get(..at).unwrap_or_default(), fnv1a(name.as_bytes()))
+}
+
+fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    query.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=')?;
+        (key == name).then_some(value)
+    })
+}
+
+/// When the link was signed, from its `Expires`, as `20261120T180411Z`.
+fn signing_time(query: &str) -> Option<String> {
+    let expires: i64 = parameter(query, "Expires")?.parse().ok()?;
+    let at = OffsetDateTime::from_unix_timestamp(expires.checked_sub(LINK_LIFE)?).ok()?;
+    let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
+    (0..10_000)
+        .contains(&year)
+        .then(|| format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z", at.hour(), at.minute(), at.second()))
+}
+
+/// A version as part of a name. Different versions give different results, also where upper and lower case
+/// are the same.
+fn safe_version(version: &str) -> String {
+    let plain =
+        version.len() <= 64 && version.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if plain {
+        return version.to_owned();
+    }
+    let safe: String = version
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
+        .take(40)
+        .collect();
+    format!("{safe}-{:016x}", fnv1a(version.as_bytes()))
+}
+
+/// A stem that every file system takes and that cannot leave its directory.
+fn safe_stem(stem: &str, max: usize) -> String {
+    let mut safe: String = stem
+        .chars()
+        .map(|c| match c {
+            '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' => '_',
+            c if c.is_control() || is_invisible(c) => '_',
+            c => c,
+        })
+        .collect();
+    let trimmed = safe.trim_start_matches(['.', ' ']).trim_end_matches(['.', ' ']);
+    safe = trimmed.to_owned();
+    if safe.is_empty() {
+        safe.push_str("snapshot");
+    }
+    if is_reserved(&safe) {
+        safe.insert(0, '_');
+    }
+    if safe.len() > max {
+        let mut at = max.saturating_sub(17);
+        while !safe.is_char_boundary(at) {
+            at -= 1;
+        }
+        let hash = fnv1a(safe.as_bytes());
+        safe.truncate(at);
+        safe.push_str(&format!("-{hash:016x}"));
+    }
+    safe
+}
+
+/// Characters that make a name read as another one.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Names Windows gives to devices, with any extension.
+fn is_reserved(name: &str) -> bool {
+    let base = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+    matches!(base.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" | "CLOCK$")
+        || (base.chars().count() == 4
+            && (base.starts_with("COM") || base.starts_with("LPT"))
+            && base.ends_with(|c: char| c.is_ascii_digit() || matches!(c, '¹' | '²' | '³')))
+}
+
+/// Decodes `%xx` once; what is no UTF-8 becomes U+FFFD.
+pub(crate) fn percent_decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let hex = (byte == b'%')
+            .then(|| text.get(at + 1..at + 3))
+            .flatten()
+            .filter(|h| h.bytes().all(|b| b.is_ascii_hexdigit()))
+            .and_then(|h| u8::from_str_radix(h, 16).ok());
+        out.push(hex.unwrap_or(byte));
+        at += if hex.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// FNV-1a, 64 bits: short, stable, and not a secret.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &b| (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUERY: &str = "AWSAccessKeyId=EXAMPLE&Expires=1797790051&Signature=iWPed%2FcsouRAP%3D";
+
+    #[test]
+    fn names_carry_the_version_or_the_time_of_signing() {
+        let path = "/applications/1/app_javascript_manual.zip";
+        let versioned = format!("{QUERY}&versionId=k3Zp0VQm");
+        assert_eq!(file_name(path, &versioned, None), "app_javascript_manual.k3Zp0VQm.zip");
+        assert_eq!(file_name(path, &versioned, Some("other")), "app_javascript_manual.k3Zp0VQm.zip");
+        assert_eq!(file_name(path, QUERY, Some("v-1")), "app_javascript_manual.v-1.zip");
+        assert_eq!(file_name(path, QUERY, None), "app_javascript_manual.20261120T180731Z.zip");
+        assert_eq!(file_name(path, "", None), "app_javascript_manual.zip");
+        assert_eq!(file_name(path, "Expires=soon", None), "app_javascript_manual.zip");
+    }
+
+    #[test]
+    fn odd_versions_stay_apart_and_stay_inside() {
+        let path = "/a/app.zip";
+        let names: Vec<String> = ["a/b", "a.b", "a+b", "a%2Fb", "../../x", &"v".repeat(400)]
+            .iter()
+            .map(|v| file_name(path, "", Some(v)))
+            .collect();
+        for (i, name) in names.iter().enumerate() {
+            assert!(!name.contains('/') && name.ends_with(".zip") && name.len() <= MAX_NAME, "{name}");
+            assert!(names.iter().skip(i + 1).all(|other| !other.eq_ignore_ascii_case(name)), "{name}");
+        }
+        assert_eq!(link_version("versionId=a%2Bb+c").as_deref(), Some("a+b+c"));
+    }
+
+    #[test]
+    fn hostile_paths_become_plain_names() {
+        for (path, want) in [
+            ("/a/..%2F..%2Fetc%2Fpasswd", "_.._etc_passwd.zip"),
+            ("/a/CON.zip", "_CON.zip"),
+            ("/a/com1.tar.zip", "_com1.tar.zip"),
+            ("/a/.hidden.zip", "hidden.zip"),
+            ("/a/", "snapshot.zip"),
+            ("/a/%00%0a.ZIP", "__.zip"),
+            ("/a/%zz.zip", "%zz.zip"),
+        ] {
+            assert_eq!(file_name(path, "", None), want, "{path}");
+        }
+        let long = file_name(&format!("/a/{}.zip", "é".repeat(300)), "", Some(&"v".repeat(64)));
+        assert!(long.len() <= MAX_NAME && long.ends_with(&format!("{}.zip", "v".repeat(64))));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_name_is_safe_and_stable(path in "/.{0,80}", version in proptest::option::of(".{0,90}")) {
+            let name = file_name(&path, "", version.as_deref());
+            proptest::prop_assert_eq!(&name, &file_name(&path, "", version.as_deref()));
+            proptest::prop_assert!(name.ends_with(".zip") && name.len() <= MAX_NAME && !name.starts_with('.'));
+            proptest::prop_assert!(!name.contains(['/', '\\', ':', '\0']));
+            proptest::prop_assert!(part_name(&name).len() + 5 < 255);
+            proptest::prop_assert!(is_unique_part(&unique_part_name(&name, 7, 1, 99), &name));
+            proptest::prop_assert!(!is_unique_part(&part_name(&name), &name));
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! I/O. The file that collects a download's bytes, and the record beside it that says what they belong to.
+//!
+//! `.<name>.part` holds nothing but bytes of the snapshot. `.<name>.part.meta` holds one line of JSON
+//! ([`Record`]) and a line of fixed width for each piece of the snapshot: how many of the piece's bytes are
+//! written, and how many of them are known to be on the disk. The first number is raised after each write
+//! and counts as long as the machine stays up, also after `kill -9`; after a restart of the machine only
+//! the second one counts. A record that is missing, damaged or another download's means starting over.
+//!
+//! The part file is locked by who writes it. Rules that keep two processes apart: only the holder of the
+//! lock writes or unlinks, only while the path still leads to the locked file, and never a file that has a
+//! second name (it has been published).
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use super::name::{is_unique_part, part_name, unique_part_name};
+use super::range::Version;
+use crate::error::{Error, Result};
+
+/// The longest record that is read, in bytes.
+const MAX_RECORD: u64 = 1024 * 1024;
+/// A piece's line: two numbers of 16 hexadecimal digits.
+const LINE: usize = 34;
+/// How often a name that vanishes under us is tried again.
+const ATTEMPTS: usize = 20;
+
+/// What the bytes of a part file belong to. Holds no secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    format: u32,
+    /// The link's path and version.
+    path: String,
+    version: Option<String>,
+    /// The object, as the answers say.
+    object: Version,
+    /// The length of a piece; 0: all is one piece.
+    piece: u64,
+    /// Which run of the machine wrote it, when the system tells.
+    boot: Option<String>,
+}
+
+/// Who a part file is for.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    pub(crate) path: String,
+    pub(crate) version: Option<String>,
+}
+
+/// One contiguous stretch of the snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) start: u64,
+    /// How many of its bytes are there.
+    pub(crate) done: u64,
+    /// Its length, when known.
+    pub(crate) len: Option<u64>,
+}
+
+/// An open, locked part file.
+pub(crate) struct Part {
+    pub(crate) file: File,
+    path: PathBuf,
+    /// Absent for a part file that cannot be continued.
+    meta: Option<(File, PathBuf)>,
+    owner: Owner,
+    record: Record,
+    pub(crate) pieces: Vec<Piece>,
+    /// Where the lines begin in the record.
+    lines: u64,
+}
+
+impl Part {
+    /// Opens the part file of `name` in `dir`, with what an earlier run left in it.
+    pub(crate) fn open(dir: &Path, name: &str, owner: Owner) -> Result<Self> {
+        sweep(dir, name);
+        let path = dir.join(part_name(name));
+        for _ in 0..ATTEMPTS {
+            match lock(&path)? {
+                Locked::Ours(file) => return Self::with_record(file, path, owner),
+                Locked::Again => {}
+                Locked::Taken => break,
+            }
+        }
+        Self::unique(dir, name, owner)
+    }
+
+    fn with_record(file: File, path: PathBuf, owner: Owner) -> Result<Self> {
+        let meta_path = meta_path(&path);
+        remove_link(&meta_path);
+        let meta = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&meta_path)
+            .map_err(|e| Error::io("creating", &meta_path, e))?;
+        let mut part = Self {
+            file,
+            path,
+            meta: Some((meta, meta_path)),
+            owner,
+            record: Record::default(),
+            pieces: Vec::new(),
+            lines: 0,
+        };
+        if part.load().is_none() {
+            part.clear()?;
+        }
+        Ok(part)
+    }
+
+    /// A part file nobody else has, without a record.
+    fn unique(dir: &Path, name: &str, owner: Owner) -> Result<Self> {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let mut last = io::ErrorKind::AlreadyExists.into();
+        for _ in 0..ATTEMPTS {
+            let counter = COUNTER.fetch_add(1, Ordering::Relaxed);
+            let nanos = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |d| d.as_nanos());
+            let path = dir.join(unique_part_name(name, std::process::id(), counter, nanos));
+            match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
+                Ok(file) => {
+                    // The lock tells a sweeping process that this file is in use. One may have come first.
+                    if matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+                        || names(&file, &path) != Some(1)
+                    {
+                        continue;
+                    }
+                    let (record, pieces) = (Record::default(), Vec::new());
+                    return Ok(Self { file, path, meta: None, owner, record, pieces, lines: 0 });
+                }
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => last = e,
+                Err(e) => return Err(Error::io("creating", path, e)),
+            }
+        }
+        Err(Error::io("creating a part file in", dir, last))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the bytes belong to.
+    pub(crate) fn object(&self) -> &Version {
+        &self.record.object
+    }
+
+    /// Bytes that are there.
+    pub(crate) fn done(&self) -> u64 {
+        self.pieces.iter().map(|p| p.done).sum()
+    }
+
+    /// Whether the record is cut in pieces that can be fetched side by side.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.record.piece > 0
+    }
+
+    /// Reads the record; `None` when there is nothing to go on with.
+    fn load(&mut self) -> Option<()> {
+        let (meta, _) = self.meta.as_mut()?;
+        let mut text = Vec::new();
+        meta.take(MAX_RECORD).read_to_end(&mut text).ok()?;
+        let head = text.iter().position(|&b| b == b'\n')?;
+        let record: Record = serde_json::from_slice(text.get(..head)?).ok()?;
+        let said = &record.object;
+        // The tag goes into a header: only one that could have come from a header is taken.
+        let checked =
+            Version::new(said.etag.as_deref(), said.version_id.as_deref(), said.modified.as_deref());
+        if (&checked.etag, &checked.version_id) != (&said.etag, &said.version_id) {
+            return None;
+        }
+        let ours =
+            record.format == 1 && record.path == self.owner.path && record.version == self.owner.version;
+        if !ours || !record.object.is_provable() {
+            return None;
+        }
+        let same_run = record.boot.is_some() && record.boot == boot_id();
+        let length = self.file.metadata().ok()?.len();
+        let total = record.object.total;
+        let count = piece_count(record.piece, total)?;
+        let mut pieces = Vec::with_capacity(count);
+        for (n, line) in text.get(head + 1..)?.chunks(LINE).enumerate() {
+            let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
+            let (done, durable) = line.split_once(' ')?;
+            let done = u64::from_str_radix(if same_run { done } else { durable }, 16).ok()?;
+            let start = record.piece.checked_mul(n as u64)?;
+            let len = match (record.piece, total) {
+                (0, total) => total,
+                (piece, Some(total)) => Some(piece.min(total.checked_sub(start)?)),
+                _ => return None,
+            };
+            if len.is_some_and(|len| done > len) || (done > 0 && start.checked_add(done)? > length) {
+                return None;
+            }
+            pieces.push(Piece { start, done, len });
+        }
+        if pieces.len() != count {
+            return None;
+        }
+        self.lines = head as u64 + 1;
+        self.record = record;
+        self.pieces = pieces;
+        Some(())
+    }
+
+    /// Forgets everything: the record first, so that a crash in between leaves nothing to trust.
+    pub(crate) fn clear(&mut self) -> Result<()> {
+        let emptied = match &self.meta {
+            Some((meta, _)) => meta.set_len(0),
+            None => Ok(()),
+        };
+        emptied.and_then(|()| self.file.set_len(0)).map_err(|e| Error::io("emptying", &self.path, e))?;
+        self.record = Record::default();
+        self.pieces = vec![Piece { start: 0, done: 0, len: None }];
+        self.lines = 0;
+        Ok(())
+    }
+
+    /// Writes down what the bytes to come belong to. `piece`: the length of a piece, 0 for one only.
+    ///
+    /// The first `there` bytes are kept; they must belong to `object`.
+    pub(crate) fn begin(&mut self, object: &Version, piece: u64, there: u64) -> Result<()> {
+        let Some(count) = piece_count(piece, object.total) else {
+            return Err(Error::invalid("the snapshot's length", "does not fit the pieces"));
+        };
+        self.pieces = (0..count as u64)
+            .map(|n| {
+                let start = n * piece;
+                let len = match (piece, object.total) {
+                    (0, total) => total,
+                    (piece, total) => total.map(|total| piece.min(total.saturating_sub(start))),
+                };
+                let before = there.saturating_sub(start);
+                Piece { start, done: len.map_or(before, |len| before.min(len)), len }
+            })
+            .collect();
+        self.record = Record {
+            format: 1,
+            path: self.owner.path.clone(),
+            version: self.owner.version.clone(),
+            object: object.clone(),
+            piece,
+            boot: boot_id(),
+        };
+        let Some((meta, path)) = &self.meta else { return Ok(()) };
+        let failed = |e| Error::io("writing", path, e);
+        let mut text = serde_json::to_vec(&self.record).map_err(|e| failed(e.into()))?;
+        text.push(b'\n');
+        self.lines = text.len() as u64;
+        for piece in &self.pieces {
+            text.extend_from_slice(format!("{:016x} {:016x}\n", piece.done, 0).as_bytes());
+        }
+        meta.set_len(0).and_then(|()| write_all_at(meta, &text, 0)).map_err(failed)
+    }
+
+    /// A handle for writing from another thread.
+    pub(crate) fn writer(&self) -> Writer<'_> {
+        Writer { file: &self.file, path: &self.path, meta: self.meta.as_ref(), lines: self.lines }
+    }
+
+    /// The handle that makes what is written durable.
+    pub(crate) fn syncer(&self) -> Result<Syncer> {
+        let clone = |file: &File| file.try_clone().map_err(|e| Error::io("opening", &self.path, e));
+        let meta = self.meta.as_ref().map(|(meta, _)| clone(meta)).transpose()?;
+        Ok(Syncer { file: clone(&self.file)?, meta, lines: self.lines })
+    }
+
+    /// Removes the part file and its record.
+    pub(crate) fn discard(self) {
+        let _ = fs::remove_file(&self.path);
+        self.forget();
+    }
+
+    /// Removes the record: the part file itself has been published.
+    pub(crate) fn forget(self) {
+        if let Some((_, path)) = &self.meta {
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    /// Ends the call without a result: a part that can be continued stays, any other goes.
+    pub(crate) fn leave(self) {
+        if self.meta.is_none() || !self.record.object.is_provable() || self.done() == 0 {
+            self.discard();
+        }
+    }
+}
+
+/// Writes into a part file, from any thread.
+#[derive(Clone, Copy)]
+pub(crate) struct Writer<'a> {
+    file: &'a File,
+    path: &'a Path,
+    meta: Option<&'a (File, PathBuf)>,
+    lines: u64,
+}
+
+impl Writer<'_> {
+    /// Writes `bytes` at `offset`.
+    pub(crate) fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        write_all_at(self.file, bytes, offset).map_err(|e| Error::io("writing", self.path, e))
+    }
+
+    /// Notes that `done` bytes of a piece are written.
+    pub(crate) fn note(&self, piece: usize, done: u64) -> Result<()> {
+        let Some((meta, path)) = self.meta else { return Ok(()) };
+        note(meta, self.lines, piece, 0, done).map_err(|e| Error::io("writing", path, e))
+    }
+}
+
+/// Puts on the disk what is written, then notes it; made for a thread of its own.
+pub(crate) struct Syncer {
+    file: File,
+    meta: Option<File>,
+    lines: u64,
+}
+
+impl Syncer {
+    /// `done`: how many bytes of which pieces were written before the call.
+    pub(crate) fn sync(&self, done: &[(usize, u64)]) -> io::Result<()> {
+        self.file.sync_data()?;
+        let Some(meta) = &self.meta else { return Ok(()) };
+        for &(piece, done) in done {
+            note(meta, self.lines, piece, 17, done)?;
+        }
+        meta.sync_data()
+    }
+}
+
+fn note(meta: &File, lines: u64, piece: usize, column: u64, done: u64) -> io::Result<()> {
+    write_all_at(meta, format!("{done:016x}").as_bytes(), lines + (piece * LINE) as u64 + column)
+}
+
+fn piece_count(piece: u64, total: Option<u64>) -> Option<usize> {
+    match (piece, total) {
+        (0, _) => Some(1),
+        (piece, Some(total)) => usize::try_from(total.div_ceil(piece).max(1)).ok().filter(|n| *n <= 20_000),
+        _ => None,
+    }
+}
+
+enum Locked {
+    Ours(File),
+    /// Another process has it.
+    Taken,
+    /// The path leads to another file by now.
+    Again,
+}
+
+fn lock(path: &Path) -> Result<Locked> {
+    remove_link(path);
+    let failed = |e| Error::io("creating", path, e);
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        // Also where the file system has no locks: a file of our own is always safe.
+        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => return Ok(Locked::Taken),
+    }
+    Ok(match names(&file, path) {
+        Some(1) => Locked::Ours(file),
+        // It has been published: another name leads to it. Only the name goes.
+        Some(_) => {
+            let _ = fs::remove_file(path);
+            Locked::Again
+        }
+        None => Locked::Again,
+    })
+}
+
+/// How many names the file has; `None` when `path` does not lead to it any more.
+#[cfg(unix)]
+fn names(file: &File, path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    let (ours, there) = (file.metadata().ok()?, fs::symlink_metadata(path).ok()?);
+    (ours.dev() == there.dev() && ours.ino() == there.ino()).then(|| ours.nlink())
+}
+
+#[cfg(not(unix))]
+fn names(_: &File, path: &Path) -> Option<u64> {
+    path.exists().then_some(1)
+}
+
+/// A symbolic link in a part file's place is nobody's work: following it would write somewhere else.
+fn remove_link(path: &Path) {
+    if fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_symlink()) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Removes unique part files whose process is gone.
+fn sweep(dir: &Path, name: &str) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        let candidate = entry.file_name();
+        if !candidate.to_str().is_some_and(|c| is_unique_part(c, name)) {
+            continue;
+        }
+        let path = entry.path();
+        let Ok(file) = File::open(&path) else { continue };
+        if file.try_lock().is_ok() {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn meta_path(part: &Path) -> PathBuf {
+    let mut path = part.as_os_str().to_owned();
+    path.push(".meta");
+    path.into()
+}
+
+/// Which run of the machine this is. `None` where the system does not say.
+fn boot_id() -> Option<String> {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim().to_owned()).filter(|t| !t.is_empty() && t.len() < 100)
+}
+
+#[cfg(unix)]
+fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    use std::os::windows::fs::FileExt;
+    while !bytes.is_empty() {
+        match file.seek_write(bytes, offset)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            count => {
+                bytes = bytes.get(count..).unwrap_or_default();
+                offset += count as u64;
+            }
+        }
+    }
+    Ok(())
+}

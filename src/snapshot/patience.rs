@@ -1,0 +1,281 @@
+//! PURE. When a slow or silent transfer is given up, and how often a broken one is tried again.
+//!
+//! Times are durations since the transfer began; whoever calls has the clock.
+
+use std::time::Duration;
+
+/// How finely the sliding window is cut.
+const SLICES: u32 = 8;
+
+/// Judges silence and speed over a whole transfer: a new connection starts nothing anew.
+///
+/// Silence is measured from the last byte. A connection that is silent for `stall` is given up and one more
+/// is tried for half as long, so all ends after one and a half `stall` of silence. Speed is measured over the
+/// last `stall`, at the beginning over at least half of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Patience {
+    stall: Duration,
+    min_speed: u64,
+    /// The last byte, or the beginning.
+    last: Duration,
+    /// Where the judged time begins.
+    since: Duration,
+    /// The slice being filled, counted from `since`.
+    slice: u128,
+    bytes: [u64; SLICES as usize],
+    /// Whether a silence may still be forgiven when speed is judged.
+    forgiving: bool,
+}
+
+/// The transfer is slower than allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooSlow;
+
+impl Patience {
+    pub(crate) fn new(stall: Duration, min_speed: u64, now: Duration) -> Self {
+        let stall = stall.max(Duration::from_millis(1));
+        Self {
+            stall,
+            min_speed,
+            last: now,
+            since: now,
+            slice: 0,
+            bytes: [0; SLICES as usize],
+            forgiving: true,
+        }
+    }
+
+    /// `count` bytes came at `now`.
+    pub(crate) fn bytes(&mut self, count: u64, now: Duration) -> Result<(), TooSlow> {
+        let silent = now.saturating_sub(self.last);
+        if silent > self.stall / 2 && self.forgiving {
+            self.forgiving = false;
+            self.restart(now);
+        }
+        if count > 0 {
+            self.last = now;
+        }
+        self.advance(now);
+        let at = (self.slice % u128::from(SLICES)) as usize;
+        if let Some(slot) = self.bytes.get_mut(at) {
+            *slot = slot.saturating_add(count);
+        }
+        self.judge(now)
+    }
+
+    /// How long the next connection may be silent; `None` when the silence has been long enough.
+    pub(crate) fn silence(&self, now: Duration) -> Option<Duration> {
+        let left = (self.stall + self.stall / 2).saturating_sub(now.saturating_sub(self.last));
+        (left > self.stall / 16).then(|| left.min(self.stall))
+    }
+
+    /// Time that was not the server's to use, such as waiting for the first head.
+    pub(crate) fn begin(&mut self, now: Duration) {
+        self.last = now;
+        self.restart(now);
+    }
+
+    fn restart(&mut self, now: Duration) {
+        self.since = now;
+        self.slice = 0;
+        self.bytes = [0; SLICES as usize];
+    }
+
+    fn advance(&mut self, now: Duration) {
+        let width = (self.stall / SLICES).as_nanos().max(1);
+        let slice = now.saturating_sub(self.since).as_nanos() / width;
+        let passed = slice.saturating_sub(self.slice).min(u128::from(SLICES));
+        for step in 1..=passed {
+            let at = ((self.slice + step) % u128::from(SLICES)) as usize;
+            if let Some(slot) = self.bytes.get_mut(at) {
+                *slot = 0;
+            }
+        }
+        self.slice = self.slice.max(slice);
+    }
+
+    fn judge(&mut self, now: Duration) -> Result<(), TooSlow> {
+        let span = now.saturating_sub(self.since).min(self.stall);
+        let sum: u64 = self.bytes.iter().fold(0, |a, b| a.saturating_add(*b));
+        // What the running slice has not had time for is not held against the transfer.
+        let due = |span: Duration| (span.as_millis() * u128::from(self.min_speed) / 1000) as u64;
+        if sum >= due(self.stall) {
+            self.forgiving = true;
+            return Ok(());
+        }
+        if span >= self.stall / 2 && sum < due(span - self.stall / SLICES) { Err(TooSlow) } else { Ok(()) }
+    }
+}
+
+/// Counts attempts that got nowhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Tries {
+    limit: u32,
+    failed: u32,
+    /// Bytes since the counter was last at zero.
+    progress: u64,
+    /// How many bytes are progress enough to begin anew.
+    enough: u64,
+    starts: u32,
+}
+
+/// How often a transfer may begin from its first byte again.
+const MAX_STARTS: u32 = 3;
+/// How many attempts in a row a busy host gets.
+const BUSY: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// The progress that is always enough, in bytes.
+const ENOUGH: u64 = 64 * 1024;
+
+impl Tries {
+    /// At most `limit` attempts in a row without progress.
+    pub(crate) fn new(limit: u32) -> Self {
+        Self { limit: limit.max(1), failed: 0, progress: 0, enough: ENOUGH, starts: 0 }
+    }
+
+    /// The object's length: for a small one less is progress, so that attempts stay bounded and useful.
+    pub(crate) fn total(&mut self, total: u64) {
+        self.enough = (total / 64).clamp(1, ENOUGH);
+    }
+
+    pub(crate) fn bytes(&mut self, count: u64) {
+        self.progress = self.progress.saturating_add(count);
+        if self.progress >= self.enough {
+            self.failed = 0;
+        }
+    }
+
+    /// An attempt failed. How long to wait before the next one, `None` when there have been enough.
+    /// `noise` in 0..=1000 spreads the pauses of many clients.
+    pub(crate) fn failed(&mut self, noise: u32) -> Option<Duration> {
+        let after_progress = self.progress >= self.enough;
+        self.progress = 0;
+        self.failed += 1;
+        if self.failed >= self.limit {
+            return None;
+        }
+        if after_progress {
+            return Some(Duration::ZERO);
+        }
+        let doubled = FIRST_PAUSE.saturating_mul(1 << (self.failed - 1).min(16)).min(LONGEST_PAUSE);
+        Some(doubled / 2 + doubled * noise.min(1000) / 2000)
+    }
+
+    /// The host said that it is busy: it is asked less often than a broken connection is made again.
+    pub(crate) fn busy(&mut self) {
+        self.limit = self.limit.min(BUSY);
+    }
+
+    /// The transfer begins from its first byte again, if it may.
+    pub(crate) fn start_over(&mut self) -> bool {
+        self.progress = 0;
+        self.starts += 1;
+        self.starts <= MAX_STARTS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const STALL: Duration = Duration::from_secs(4);
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    /// When a server that sends `size` bytes every `gap` is given up.
+    fn drip(size: u64, gap: u64, head: u64) -> Option<u64> {
+        let mut patience = Patience::new(STALL, 1024, ms(head));
+        (1..20_000).map(|n| head + n * gap).find(|&at| patience.bytes(size, ms(at)).is_err())
+    }
+
+    #[test]
+    fn a_drip_ends_and_an_even_slow_flow_does_not() {
+        for gap in [1, 10, 100, 500, 1000, 1900, 2100, 3000, 3900] {
+            let ended = drip(1, gap, 0);
+            assert!(ended.is_none_or(|at| at < 8000), "gap {gap}: {ended:?}");
+            assert!(gap == 1 || ended.is_some(), "gap {gap}");
+        }
+        for gap in [1, 10, 100, 500, 1000] {
+            assert_eq!(drip(gap * 2, gap, 0), None, "2000 bytes a second, gap {gap}");
+        }
+        assert_eq!(drip(1_000_000, 3900, 0), None, "bursts");
+    }
+
+    #[test]
+    fn silence_is_bounded_across_connections() {
+        let mut patience = Patience::new(STALL, 1024, ms(0));
+        assert_eq!(patience.silence(ms(0)), Some(STALL));
+        assert_eq!(patience.silence(ms(4000)), Some(ms(2000)));
+        assert_eq!(patience.silence(ms(5900)), None);
+        assert_eq!(patience.silence(ms(6000)), None);
+        assert_eq!(patience.bytes(100_000, ms(4000)), Ok(()));
+        assert_eq!(patience.silence(ms(4001)), Some(STALL));
+    }
+
+    #[test]
+    fn one_long_silence_is_forgiven_once_between_two_good_windows() {
+        let mut patience = Patience::new(STALL, 1024, ms(0));
+        assert_eq!(patience.bytes(1 << 20, ms(10)), Ok(()));
+        assert_eq!(patience.bytes(1, ms(3900)), Ok(()));
+        assert_eq!(patience.bytes(1 << 20, ms(3910)), Ok(()));
+        assert_eq!(patience.bytes(1, ms(7800)), Ok(()));
+        assert_eq!(patience.bytes(1, ms(10_500)), Err(TooSlow));
+    }
+
+    #[test]
+    fn attempts_are_bounded_and_renewed_by_progress() {
+        let mut tries = Tries::new(5);
+        assert_eq!((1..10).take_while(|_| tries.failed(500).is_some()).count(), 4);
+        let mut tries = Tries::new(5);
+        for _ in 0..100 {
+            tries.bytes(ENOUGH);
+            assert_eq!(tries.failed(0), Some(Duration::ZERO));
+        }
+        tries.total(640);
+        for _ in 0..64 {
+            tries.bytes(10);
+            assert!(tries.failed(0).is_some());
+        }
+        assert!(tries.start_over() && tries.start_over() && tries.start_over() && !tries.start_over());
+    }
+
+    proptest! {
+        /// However a server spends its time, fewer bytes than the floor over two windows end the transfer.
+        #[test]
+        fn the_floor_holds(steps in proptest::collection::vec((1u64..3900, 0u64..3), 1..200)) {
+            let mut patience = Patience::new(STALL, 1024, ms(0));
+            let mut now = 0;
+            for (gap, bytes) in steps {
+                now += gap;
+                if patience.bytes(bytes, ms(now)).is_err() { break; }
+                prop_assert!(now < 8000, "still patient after {} ms", now);
+            }
+        }
+
+        #[test]
+        fn a_flow_above_the_floor_passes(steps in proptest::collection::vec(1u64..1500, 1..200)) {
+            let mut patience = Patience::new(STALL, 1024, ms(0));
+            let mut now = 0;
+            for gap in steps {
+                now += gap;
+                prop_assert_eq!(patience.bytes(gap * 3, ms(now)), Ok(()));
+            }
+        }
+
+        #[test]
+        fn pauses_stay_in_their_bounds(limit in 1u32..40, noise in 0u32..2000) {
+            let mut tries = Tries::new(limit);
+            let mut count = 1;
+            while let Some(pause) = tries.failed(noise) {
+                prop_assert!(pause <= LONGEST_PAUSE);
+                count += 1;
+            }
+            prop_assert_eq!(count, limit);
+        }
+    }
+}

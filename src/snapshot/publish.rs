@@ -1,0 +1,70 @@
+//! I/O. A finished file gets its name: whole, durable, and without taking another one's place unasked.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+/// Gives the file at `part` the name `target`. `replace`: also when there is a file already.
+///
+/// Without `replace` an existing file makes it fail with `AlreadyExists`, also when it appears in this very
+/// moment: the name is made as a second name of the part file, which the system refuses for a name that is
+/// taken. On file systems without second names an empty file is made first to hold the name, and replaced.
+pub(crate) fn publish(part: &Path, target: &Path, replace: bool) -> io::Result<()> {
+    if replace {
+        return fs::rename(part, target);
+    }
+    match fs::hard_link(part, target) {
+        Ok(()) => fs::remove_file(part),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(e),
+        Err(e) if is_final(&e) => Err(e),
+        Err(_) => {
+            OpenOptions::new().write(true).create_new(true).open(target)?;
+            fs::rename(part, target).inspect_err(|_| {
+                let _ = fs::remove_file(target);
+            })
+        }
+    }
+}
+
+/// Whether the fault is one that another way to make the name would meet, too.
+fn is_final(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound
+            | io::ErrorKind::StorageFull
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::InvalidFilename
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::QuotaExceeded
+    )
+}
+
+/// Puts a directory's names on the disk. Systems that cannot do that to directories are left alone.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match File::open(dir) {
+        Ok(open) => match open.sync_all() {
+            Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+            result => result,
+        },
+        // A directory one may write to but not read.
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// Makes `dir` and what is missing above it, durably.
+pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(dir)?;
+    // From the new directory upwards, as far as it may have been made by us.
+    for parent in dir.ancestors().skip(1).take(8) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        sync_dir(parent)?;
+    }
+    Ok(())
+}

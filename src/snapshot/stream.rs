@@ -1,0 +1,379 @@
+//! I/O. The one engine that gets bytes of a snapshot: asks, judges, reads, and goes on after a break.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::excerpt::{READ, excerpt};
+use super::patience::{Patience, Tries};
+use super::range::{Ask, Reply, Verdict, Version, judge, number};
+use crate::api::failure::Failure;
+use crate::api::http::{Body, FileAgent, FileAnswer};
+use crate::error::{Error, Result};
+use crate::secret::SignedUrl;
+
+const GET: &str = "GET";
+
+/// Where a snapshot's bytes are.
+#[derive(Clone)]
+pub(crate) struct Wire {
+    pub(crate) agent: FileAgent,
+    pub(crate) url: Arc<SignedUrl>,
+    /// The snapshot's file name, for errors.
+    pub(crate) what: Arc<str>,
+}
+
+/// An answer that passed the judge.
+pub(crate) struct Opened {
+    pub(crate) verdict: Verdict,
+    pub(crate) answer: FileAnswer,
+}
+
+impl Wire {
+    /// One request. `known`: what its answer must belong to.
+    pub(crate) fn ask(
+        &self,
+        ask: Ask,
+        known: &Version,
+        silence: Duration,
+    ) -> std::result::Result<Opened, Failure> {
+        let mut headers = Vec::new();
+        if let Some(range) = ask.header() {
+            headers.push(("range", range));
+            if let Some(etag) = &known.etag {
+                headers.push(("if-match", etag.clone()));
+            }
+        }
+        let answer = self.agent.get(&self.url, &headers, silence)?;
+        let head = &answer.head;
+        let reply = Reply {
+            status: head.status,
+            content_range: head.get("content-range"),
+            content_length: head.get("content-length").and_then(number),
+            version: Version::new(head.get("etag"), head.get("x-amz-version-id"), head.get("last-modified")),
+        };
+        Ok(Opened { verdict: judge(ask, known, reply), answer })
+    }
+
+    /// The error of an answer that is none; reads its first bytes.
+    pub(crate) fn wrong(&self, mut answer: FileAnswer, problem: std::borrow::Cow<'static, str>) -> Error {
+        let mut bytes = Vec::new();
+        let _ = (&mut answer.body).take(READ as u64).read_to_end(&mut bytes);
+        self.answer_error(answer.head.status, problem, &bytes)
+    }
+
+    pub(crate) fn answer_error(
+        &self,
+        status: u16,
+        problem: std::borrow::Cow<'static, str>,
+        first: &[u8],
+    ) -> Error {
+        let path = self.url.path().to_owned();
+        Error::Answer { method: GET, path, status, problem, excerpt: excerpt(first, self.url.query()) }
+    }
+
+    pub(crate) fn failed(&self, failure: Failure) -> Error {
+        failure.into_error(GET, self.url.path())
+    }
+
+    pub(crate) fn timeout(&self, phase: &'static str, limit: Duration) -> Error {
+        Error::Timeout {
+            method: GET,
+            path: self.url.path().to_owned(),
+            phase: phase.into(),
+            limit,
+            status: None,
+        }
+    }
+
+    pub(crate) fn download_error(&self, problem: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+        Error::Download { what: self.what.to_string(), problem: problem.into(), source: None }
+    }
+}
+
+/// What one step of a [`Stream`] gave.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// An answer was accepted; `known` and `at` say which.
+    Opened,
+    /// This many bytes at the old `at`.
+    Bytes(usize),
+    /// All that was asked for is there.
+    End,
+    /// The connection broke; the next step goes on.
+    Broke,
+    /// What came before is of no use: the next bytes are those at 0.
+    StartOver,
+}
+
+/// Bytes of a snapshot in order, over as many connections as it takes.
+pub(crate) struct Stream {
+    wire: Wire,
+    /// What the bytes so far belong to.
+    pub(crate) known: Version,
+    /// The next byte's offset.
+    pub(crate) at: u64,
+    /// Where to stop, when that is not the object's end.
+    end: Option<u64>,
+    open: Option<Open>,
+    pub(crate) attempt: u32,
+    /// The last answer's status.
+    pub(crate) status: u16,
+    patience: Patience,
+    tries: Tries,
+    clock: Instant,
+    begun: bool,
+    /// An answer was accepted and not yet announced.
+    fresh: bool,
+    /// How long to wait before the next request.
+    pause: Duration,
+}
+
+struct Open {
+    body: Body,
+    /// What is still to come, when known.
+    left: Option<u64>,
+}
+
+impl Stream {
+    /// From `at` to the end, or to `end`. `known`: what the bytes before `at` belong to.
+    pub(crate) fn new(wire: Wire, known: Version, at: u64, end: Option<u64>, attempts: u32) -> Self {
+        let limits = wire.agent.limits();
+        let patience = Patience::new(limits.stall, limits.min_speed, Duration::ZERO);
+        let mut tries = Tries::new(attempts);
+        if let Some(total) = known.total {
+            tries.total(total);
+        }
+        Self {
+            wire,
+            known,
+            at,
+            end,
+            open: None,
+            attempt: 0,
+            status: 0,
+            patience,
+            tries,
+            clock: Instant::now(),
+            begun: false,
+            fresh: false,
+            pause: Duration::ZERO,
+        }
+    }
+
+    /// The object's length, when an answer said it.
+    pub(crate) fn total(&self) -> Option<u64> {
+        self.known.total
+    }
+
+    /// Goes on to another span of the same object, over the same connection if it can.
+    pub(crate) fn go_on(&mut self, at: u64, end: u64) {
+        self.at = at;
+        self.end = Some(end);
+        self.open = None;
+    }
+
+    pub(crate) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    /// Sets the span of an answer that is about to be adopted.
+    pub(crate) fn begin_span(&mut self, at: u64, end: u64) {
+        (self.at, self.end) = (at, Some(end));
+    }
+
+    /// A first request of any kind, tried again while the host is busy or the connection fails.
+    pub(crate) fn ask_first(&mut self, ask: Ask) -> Result<Opened> {
+        loop {
+            std::thread::sleep(std::mem::take(&mut self.pause));
+            self.attempt += 1;
+            let silence = self.wire.agent.limits().stall;
+            match self.wire.ask(ask, &Version::default(), silence) {
+                Ok(Opened { verdict: Verdict::Busy, answer }) => {
+                    let error = self.busy(answer);
+                    self.again_or(error)?;
+                }
+                Ok(opened) => return Ok(opened),
+                Err(Failure::Broken(cause)) => {
+                    self.again(Failure::Broken(cause))?;
+                }
+                Err(failure) => return Err(self.wire.failed(failure)),
+            }
+        }
+    }
+
+    /// Uses an answer that came already.
+    pub(crate) fn adopt(&mut self, answer: FileAnswer, version: Version, left: Option<u64>) {
+        self.attempt = self.attempt.max(1);
+        self.accept(answer, version, left);
+    }
+
+    /// One step: a request, or one read.
+    pub(crate) fn step(&mut self, buf: &mut [u8]) -> Result<Step> {
+        if std::mem::take(&mut self.fresh) {
+            return Ok(Step::Opened);
+        }
+        match &mut self.open {
+            None if self.end.is_some_and(|end| self.at >= end) => Ok(Step::End),
+            None => self.connect(),
+            Some(open) => match open.body.read(buf) {
+                Ok(count) => self.got(count),
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => Ok(Step::Bytes(0)),
+                Err(e) => self.lost(Failure::from_io(e)),
+            },
+        }
+    }
+
+    fn got(&mut self, count: usize) -> Result<Step> {
+        let count64 = count as u64;
+        let Some(open) = &mut self.open else { return Ok(Step::Broke) };
+        if count == 0 {
+            return match open.left {
+                None | Some(0) => {
+                    self.open = None;
+                    self.known.total = self.known.total.or(Some(self.at));
+                    self.end = self.end.or(Some(self.at));
+                    Ok(Step::End)
+                }
+                Some(left) => self.lost(Failure::Broken(format!("{left} bytes are missing").into())),
+            };
+        }
+        if let Some(left) = &mut open.left {
+            let Some(rest) = left.checked_sub(count64) else {
+                return Err(self
+                    .wire
+                    .download_error("the snapshot host sent more bytes than it had announced"));
+            };
+            *left = rest;
+        }
+        self.at = self.at.saturating_add(count64);
+        self.tries.bytes(count64);
+        let now = self.clock.elapsed();
+        if self.patience.bytes(count64, now).is_err() && open.left != Some(0) {
+            return Err(self.too_slow());
+        }
+        Ok(Step::Bytes(count))
+    }
+
+    fn too_slow(&self) -> Error {
+        let limits = self.wire.agent.limits();
+        self.wire.timeout("a transfer slower than the lowest speed allowed", limits.stall)
+    }
+
+    fn connect(&mut self) -> Result<Step> {
+        std::thread::sleep(std::mem::take(&mut self.pause));
+        let Some(silence) = self.patience.silence(self.clock.elapsed()) else {
+            return Err(self.stalled());
+        };
+        self.attempt += 1;
+        let ask = match (self.at, self.end) {
+            (start, Some(end)) => Ask::Span(start, end),
+            (0, None) => Ask::All,
+            (start, None) => Ask::From(start),
+        };
+        let Opened { verdict, answer } = match self.wire.ask(ask, &self.known, silence) {
+            Ok(opened) => opened,
+            Err(Failure::Broken(cause)) => return self.again(Failure::Broken(cause)),
+            Err(failure) => return Err(self.wire.failed(failure)),
+        };
+        self.status = answer.head.status;
+        match verdict {
+            Verdict::Whole(version) if ask == Ask::All => {
+                let left = version.total;
+                self.accept(answer, version, left);
+                self.step(&mut [])
+            }
+            Verdict::Whole(version) => {
+                if !self.tries.start_over() {
+                    return Err(self.wire.download_error(
+                        "the snapshot host neither continues a broken download nor sends it whole; try again later",
+                    ));
+                }
+                self.at = 0;
+                self.end = None;
+                let left = version.total;
+                self.accept(answer, version, left);
+                Ok(Step::StartOver)
+            }
+            Verdict::Part { start, end, version } => {
+                self.accept(answer, version, Some(end - start));
+                self.step(&mut [])
+            }
+            Verdict::StartOver(why) => self.start_over(why),
+            Verdict::Empty(_) => self.start_over("the snapshot became shorter"),
+            Verdict::Busy => {
+                let error = self.busy(answer);
+                self.again_or(error)
+            }
+            Verdict::Wrong(problem) => Err(self.wire.wrong(answer, problem)),
+        }
+    }
+
+    fn accept(&mut self, answer: FileAnswer, version: Version, left: Option<u64>) {
+        self.status = answer.head.status;
+        if let Some(total) = version.total {
+            self.tries.total(total);
+        }
+        if !std::mem::replace(&mut self.begun, true) {
+            self.patience.begin(self.clock.elapsed());
+        }
+        self.known = version;
+        self.open = Some(Open { body: answer.body, left });
+        self.fresh = true;
+    }
+
+    fn start_over(&mut self, why: &'static str) -> Result<Step> {
+        if !self.tries.start_over() {
+            return Err(self.wire.download_error(format!("{why} again and again; try again later")));
+        }
+        self.open = None;
+        self.at = 0;
+        self.end = None;
+        self.known = Version::default();
+        Ok(Step::StartOver)
+    }
+
+    /// A 5xx; `again_or` bounds how often one is met.
+    fn busy(&mut self, answer: FileAnswer) -> Error {
+        self.tries.busy();
+        self.wire.wrong(answer, "the snapshot host is busy or broken; try again later".into())
+    }
+
+    /// The running answer ended too early.
+    fn lost(&mut self, failure: Failure) -> Result<Step> {
+        self.open = None;
+        match failure {
+            Failure::Timeout { .. } => {
+                if self.patience.silence(self.clock.elapsed()).is_none() {
+                    return Err(self.stalled());
+                }
+            }
+            Failure::Protocol(_) => return Err(self.wire.failed(failure)),
+            Failure::Broken(_) => {}
+        }
+        let step = self.again(failure)?;
+        if self.at > 0 && !self.known.is_provable() {
+            return self.start_over("the connection broke off");
+        }
+        Ok(step)
+    }
+
+    fn again(&mut self, failure: Failure) -> Result<Step> {
+        let error = self.wire.failed(failure);
+        self.again_or(error)
+    }
+
+    fn again_or(&mut self, error: Error) -> Result<Step> {
+        let now = self.clock.elapsed();
+        if self.begun && self.patience.bytes(0, now).is_err() {
+            return Err(self.too_slow());
+        }
+        let Some(pause) = self.tries.failed(now.subsec_nanos() % 1001) else { return Err(error) };
+        self.pause = pause;
+        Ok(Step::Broke)
+    }
+
+    fn stalled(&self) -> Error {
+        self.wire.timeout("waiting for more of the snapshot", self.wire.agent.limits().stall)
+    }
+}

@@ -1,0 +1,24 @@
+//! Benchmarks. Each prints medians and the ratio to a named rival measured in the same run.
+//!
+//! `cargo run --release --manifest-path tests/bench/Cargo.toml -- api|oneshot|download|extract|open [...]`
+
+mod api;
+mod extract;
+mod make;
+mod oneshot;
+mod server;
+mod stats;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some("api") => api::run(),
+        Some("oneshot") => oneshot::run(),
+        Some("extract") => extract::run(args.get(1).map(String::as_str), 7),
+        Some("open") => extract::open(11),
+        _ => {
+            eprintln!("which benchmark? api, oneshot, extract [KIND], open");
+            std::process::exit(2);
+        }
+    }
+}

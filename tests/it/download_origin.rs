@@ -1,0 +1,252 @@
+//! A snapshot host in a few lines whose every answer a test decides: the sandbox follows the rules of a real
+//! store, this one breaks them byte by byte.
+
+use std::io::{BufRead, BufReader, Cursor, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use zip::write::{SimpleFileOptions, ZipWriter};
+
+pub const SIGNATURE: &str = "sIgNaTuReSeCrEt";
+pub const KEY_ID: &str = "AKIDSECRETSECRET";
+
+/// A request as it came.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    pub number: usize,
+    pub line: String,
+    pub headers: Vec<(String, String)>,
+}
+
+impl Asked {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+    }
+
+    /// The range asked for of an object with `total` bytes.
+    pub fn range(&self, total: usize) -> Option<Range<usize>> {
+        let (first, last) = self.header("range")?.strip_prefix("bytes=")?.split_once('-')?;
+        match (first, last) {
+            ("", n) => Some(total.saturating_sub(n.parse().unwrap())..total),
+            (a, "") => Some(a.parse().unwrap()..total),
+            (a, b) => Some(a.parse().unwrap()..(b.parse::<usize>().unwrap() + 1).min(total)),
+        }
+    }
+}
+
+/// An answer, to be bent before it is sent.
+#[derive(Clone, Debug, Default)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// The body breaks off after so many bytes.
+    pub cut: Option<usize>,
+    /// After so many bytes nothing more comes, for this long; then the connection closes.
+    pub silent: Option<(usize, Duration)>,
+    /// How many bytes are sent at once, and the pause after each.
+    pub pace: Option<(usize, Duration)>,
+    /// Wait before the head.
+    pub late: Duration,
+    /// The length announced, when it is not the body's; `Some(None)`: none.
+    pub length: Option<Option<usize>>,
+}
+
+impl Reply {
+    /// What a well-behaved store answers.
+    pub fn right(object: &[u8], etag: Option<&str>, asked: &Asked) -> Self {
+        let mut reply = Self { status: 200, body: object.to_vec(), ..Self::default() };
+        if let Some(etag) = etag {
+            reply.headers.push(("ETag".into(), etag.into()));
+            if asked.header("if-match").is_some_and(|m| m != etag) {
+                return Self { status: 412, ..Self::default() };
+            }
+        }
+        if let Some(range) = asked.range(object.len()) {
+            if range.is_empty() {
+                let headers = vec![("Content-Range".into(), format!("bytes */{}", object.len()))];
+                return Self { status: 416, headers, ..Self::default() };
+            }
+            let said = format!("bytes {}-{}/{}", range.start, range.end - 1, object.len());
+            reply.headers.push(("Content-Range".into(), said));
+            reply.status = 206;
+            reply.body = object[range].to_vec();
+        }
+        reply
+    }
+
+    pub fn plain(status: u16, body: &str) -> Self {
+        Self { status, body: body.as_bytes().to_vec(), ..Self::default() }
+    }
+
+    fn send(&self, stream: &mut TcpStream) -> std::io::Result<()> {
+        std::thread::sleep(self.late);
+        let mut head = format!("HTTP/1.1 {} Whatever\r\n", self.status);
+        match self.length {
+            None => head.push_str(&format!("Content-Length: {}\r\n", self.body.len())),
+            Some(Some(length)) => head.push_str(&format!("Content-Length: {length}\r\n")),
+            Some(None) => head.push_str("Connection: close\r\n"),
+        }
+        for (name, value) in &self.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str("\r\n");
+        stream.write_all(head.as_bytes())?;
+        let (stop, silence) = self.silent.unwrap_or((usize::MAX, Duration::ZERO));
+        let stop = stop.min(self.cut.unwrap_or(usize::MAX)).min(self.body.len());
+        match self.pace {
+            None => stream.write_all(&self.body[..stop])?,
+            Some((size, pause)) => {
+                for piece in self.body[..stop].chunks(size) {
+                    stream.write_all(piece)?;
+                    std::thread::sleep(pause);
+                }
+            }
+        }
+        std::thread::sleep(silence);
+        Ok(())
+    }
+}
+
+type Decide = dyn Fn(&Asked) -> Reply + Send + Sync;
+
+/// The running host; stops when dropped.
+pub struct Origin {
+    port: u16,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Origin {
+    pub fn start(decide: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let decide: Arc<Decide> = Arc::new(decide);
+        let (log, stopped) = (asked.clone(), stop.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                let (log, decide) = (log.clone(), decide.clone());
+                std::thread::spawn(move || serve(stream, &log, &*decide));
+            }
+        });
+        Self { port, asked, stop }
+    }
+
+    /// A host that does everything right.
+    pub fn good(object: Vec<u8>) -> Self {
+        Self::start(move |asked| Reply::right(&object, Some("\"one\""), asked))
+    }
+
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    pub fn url(&self) -> String {
+        format!("{}&versionId=v1", self.url_without_version())
+    }
+
+    pub fn url_without_version(&self) -> String {
+        format!(
+            "http://127.0.0.1:{}/applications/1/app.zip?AWSAccessKeyId={KEY_ID}&Expires=1797790051&Signature={SIGNATURE}",
+            self.port
+        )
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+    }
+}
+
+fn serve(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, decide: &Decide) {
+    let mut lines = BufReader::new(stream.try_clone().unwrap());
+    let _ = stream.set_nodelay(true);
+    loop {
+        let mut asked = Asked::default();
+        let mut line = String::new();
+        while matches!(lines.read_line(&mut line), Ok(1..)) {
+            let text = line.trim_end().to_owned();
+            line.clear();
+            match text.split_once(": ") {
+                _ if text.is_empty() => break,
+                Some((name, value)) if !asked.line.is_empty() => {
+                    asked.headers.push((name.into(), value.into()))
+                }
+                _ => asked.line = text,
+            }
+        }
+        if asked.line.is_empty() {
+            return;
+        }
+        {
+            let mut log = log.lock().unwrap();
+            asked.number = log.len();
+            log.push(asked.clone());
+        }
+        let reply = decide(&asked);
+        let whole = reply.cut.is_none() && reply.silent.is_none() && reply.length.is_none();
+        if reply.send(&mut stream).is_err() || !whole {
+            let _ = stream.shutdown(Shutdown::Both);
+            return;
+        }
+    }
+}
+
+/// A zip archive of about `size` bytes that does not compress.
+pub fn archive(size: usize, seed: u32) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let mut state = seed | 1;
+    let mut left = size;
+    let mut n = 0;
+    while left > 0 {
+        let length = left.min(64 * 1024);
+        let noise: Vec<u8> = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state as u8
+        })
+        .take(length)
+        .collect();
+        zip.start_file(format!("file-{n}"), options).unwrap();
+        zip.write_all(&noise).unwrap();
+        left -= length;
+        n += 1;
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// The names in a directory, sorted.
+pub fn names(dir: &std::path::Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// An error and all its causes, as a log would show them.
+pub fn chain(error: &squarecloud_blocking::Error) -> String {
+    let mut text = format!("{error:?} {error}");
+    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    while let Some(e) = cause {
+        text.push_str(&format!(" | {e:?} {e}"));
+        cause = e.source();
+    }
+    text
+}
+
+/// Fails when anything of the link's query is in `text`.
+pub fn assert_no_secret(text: &str) {
+    assert!(!text.contains(SIGNATURE) && !text.contains(KEY_ID), "{text}");
+}

@@ -1,0 +1,130 @@
+//! Ranges side by side.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use squarecloud_blocking::{DownloadOptions, Snapshot};
+use tempfile::tempdir;
+
+use crate::download_origin::{Asked, Origin, Reply, archive, names};
+
+const ONE: Option<&str> = Some("\"one\"");
+
+fn four() -> DownloadOptions<'static> {
+    DownloadOptions::new().connections(4)
+}
+
+#[test]
+fn four_connections_give_the_same_file() {
+    for size in [10, 1_000_000, 1_100_000, 9_000_000] {
+        let object = archive(size, 7);
+        let origin = Origin::good(object.clone());
+        let dir = tempdir().unwrap();
+        let mut last = None;
+        let options = four().progress(|p| {
+            last = Some(p);
+            ControlFlow::Continue(())
+        });
+        let done = Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path(), options).unwrap();
+        assert!(fs::read(&done.path).unwrap() == object, "{size}");
+        assert_eq!(names(dir.path()), ["app.v1.zip"]);
+        assert_eq!(last.unwrap().bytes, object.len() as u64);
+        let fetched: usize = origin.asked().iter().map(|a| a.range(object.len()).unwrap().len()).sum();
+        assert_eq!(fetched, object.len(), "no byte twice");
+    }
+}
+
+#[test]
+fn without_ranges_the_first_answer_is_used() {
+    let object = archive(3_000_000, 7);
+    let body = object.clone();
+    let origin =
+        Origin::start(move |asked| Reply::right(&body, ONE, &Asked { headers: Vec::new(), ..asked.clone() }));
+    let dir = tempdir().unwrap();
+    let done = Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path(), four()).unwrap();
+    assert!(fs::read(done.path).unwrap() == object);
+    assert_eq!(origin.asked().len(), 1);
+}
+
+#[test]
+fn without_a_proof_of_sameness_one_connection_has_to_do() {
+    let object = archive(3_000_000, 7);
+    let body = object.clone();
+    let origin = Origin::start(move |asked| Reply::right(&body, None, asked));
+    let dir = tempdir().unwrap();
+    let done = Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path(), four()).unwrap();
+    assert!(fs::read(done.path).unwrap() == object);
+    assert!(origin.asked()[1].header("range").is_none());
+}
+
+#[test]
+fn cuts_in_every_answer_are_mended() {
+    let object = archive(4_000_000, 7);
+    let body = object.clone();
+    let origin = Origin::start(move |asked| {
+        let mut reply = Reply::right(&body, ONE, asked);
+        reply.cut = Some(200_000 + asked.number * 977).filter(|cut| *cut < reply.body.len());
+        reply
+    });
+    let dir = tempdir().unwrap();
+    let done = Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path(), four()).unwrap();
+    assert!(fs::read(done.path).unwrap() == object);
+}
+
+#[test]
+fn an_object_that_changes_half_way_is_fetched_anew() {
+    let (old, new) = (archive(6_000_000, 7), archive(6_000_000, 8));
+    let body = new.clone();
+    let origin = Origin::start(move |asked| match asked.number {
+        0..=2 => Reply::right(&old, ONE, asked),
+        _ => Reply::right(&body, Some("\"two\""), asked),
+    });
+    let dir = tempdir().unwrap();
+    let done = Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path(), four()).unwrap();
+    assert!(fs::read(done.path).unwrap() == new);
+    assert_eq!(names(dir.path()), ["app.v1.zip"]);
+}
+
+#[test]
+fn a_cancelled_one_goes_on_with_any_number_of_connections() {
+    let object = archive(12_000_000, 7);
+    for (before, after) in [(4, 4), (4, 1), (1, 4)] {
+        let body = object.clone();
+        let origin = Origin::start(move |asked| Reply {
+            pace: Some((100_000, Duration::from_millis(1))),
+            ..Reply::right(&body, ONE, asked)
+        });
+        let dir = tempdir().unwrap();
+        let snapshot = Snapshot::from_url(&origin.url()).unwrap();
+        let options = DownloadOptions::new().connections(before).progress(|p| {
+            if p.bytes > 4_000_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert!(snapshot.download_with(dir.path(), options).unwrap_err().is_cancelled());
+        let options = DownloadOptions::new().connections(after);
+        let done = snapshot.download_with(dir.path(), options).unwrap();
+        assert!(fs::read(&done.path).unwrap() == object, "{before} then {after}");
+        assert!(done.resumed_from > 3_000_000, "{before} then {after}: {}", done.resumed_from);
+        assert_eq!(names(dir.path()), ["app.v1.zip"]);
+    }
+}
+
+#[test]
+fn side_by_side_beats_a_cap_on_each_connection() {
+    let object = archive(8_000_000, 7);
+    let body = object.clone();
+    // 100 kB each 2 ms: 50 MB/s and less, for each answer.
+    let origin = Origin::start(move |asked| Reply {
+        pace: Some((100_000, Duration::from_millis(5))),
+        ..Reply::right(&body, ONE, asked)
+    });
+    let snapshot = Snapshot::from_url(&origin.url()).unwrap();
+    let time = |connections| {
+        let dir = tempdir().unwrap();
+        let begun = std::time::Instant::now();
+        snapshot.download_with(dir.path(), DownloadOptions::new().connections(connections)).unwrap();
+        begun.elapsed()
+    };
+    let (one, four) = (time(1), time(4));
+    assert!(four < one * 6 / 10, "one {one:?}, four {four:?}");
+}

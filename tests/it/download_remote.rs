@@ -1,0 +1,142 @@
+//! A snapshot's bytes without a file.
+
+use std::io::Read;
+
+use squarecloud_blocking::{Snapshot, Source};
+
+use crate::download_origin::{Asked, Origin, Reply, archive, assert_no_secret};
+
+const ONE: Option<&str> = Some("\"one\"");
+
+fn snapshot(origin: &Origin) -> Snapshot {
+    Snapshot::from_url(&origin.url()).unwrap()
+}
+
+#[test]
+fn a_reader_gives_the_bytes_over_as_many_connections_as_it_takes() {
+    let object = archive(300_000, 5);
+    let body = object.clone();
+    let origin = Origin::start(move |asked| {
+        let mut reply = Reply::right(&body, ONE, asked);
+        reply.cut = Some(70_000).filter(|cut| *cut < reply.body.len());
+        reply
+    });
+    let mut bytes = Vec::new();
+    let mut reader = snapshot(&origin).reader().unwrap();
+    assert_eq!(reader.total(), Some(object.len() as u64));
+    reader.read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes, object);
+    assert_eq!(reader.read(&mut [0; 10]).unwrap(), 0);
+    assert!(origin.asked().len() > 3);
+}
+
+#[test]
+fn a_reader_does_not_mix_two_objects() {
+    let (old, new) = (archive(300_000, 5), archive(300_000, 6));
+    let origin = Origin::start(move |asked| match asked.number {
+        0 => Reply { cut: Some(100_000), ..Reply::right(&old, ONE, asked) },
+        _ => Reply::right(&new, Some("\"two\""), asked),
+    });
+    let mut reader = snapshot(&origin).reader().unwrap();
+    let mut bytes = Vec::new();
+    let error = reader.read_to_end(&mut bytes).unwrap_err();
+    assert_no_secret(&format!("{error:?} {error} {reader:?}"));
+    assert!(reader.read(&mut [0; 10]).is_err(), "it stays failed");
+}
+
+#[test]
+fn errors_of_the_first_answer_come_at_once() {
+    let origin = Origin::start(|_| Reply::plain(403, "<Error><Code>AccessDenied</Code></Error>"));
+    assert_eq!(snapshot(&origin).reader().unwrap_err().status(), Some(403));
+    assert_eq!(snapshot(&origin).remote().unwrap_err().status(), Some(403));
+}
+
+#[test]
+fn positioned_reads_give_the_bytes_with_few_requests() {
+    let object = archive(2_000_000, 5);
+    let origin = Origin::good(object.clone());
+    let remote = snapshot(&origin).remote().unwrap();
+    assert_eq!(remote.size().unwrap(), object.len() as u64);
+    let mut buf = vec![0; 3000];
+    let count = remote.read_at(object.len() as u64 - 1000, &mut buf).unwrap();
+    assert_eq!(buf[..count], object[object.len() - 1000..]);
+    assert_eq!(origin.asked().len(), 1, "the end came with the first answer");
+    assert_eq!(remote.read_at(object.len() as u64, &mut buf).unwrap(), 0);
+    assert_eq!(remote.read_at(u64::MAX, &mut buf).unwrap(), 0);
+    let mut at = 0;
+    while at < object.len() {
+        let count = remote.read_at(at as u64, &mut buf).unwrap();
+        assert_eq!(buf[..count], object[at..at + count]);
+        at += count;
+    }
+    assert!(origin.asked().len() < 8, "{} requests", origin.asked().len());
+    assert!(origin.asked()[1..].iter().all(|a| a.header("if-match") == ONE));
+}
+
+#[test]
+fn threads_read_at_once() {
+    let object = archive(1_500_000, 5);
+    let origin = Origin::good(object.clone());
+    let remote = snapshot(&origin).remote().unwrap();
+    std::thread::scope(|scope| {
+        for n in 0..4usize {
+            let (remote, object) = (&remote, &object);
+            scope.spawn(move || {
+                for step in 0..20 {
+                    let at = (n * 350_000 + step * 9973) % object.len();
+                    let mut buf = [0; 700];
+                    let count = remote.read_at(at as u64, &mut buf).unwrap();
+                    assert!(count > 0 && buf[..count] == object[at..at + count]);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_changed_object_is_an_error_of_positioned_reads() {
+    let (old, new) = (archive(2_000_000, 5), archive(2_000_000, 6));
+    let origin = Origin::start(move |asked| match asked.number {
+        0 => Reply::right(&old, ONE, asked),
+        _ => Reply::right(&new, Some("\"two\""), asked),
+    });
+    let remote = snapshot(&origin).remote().unwrap();
+    let error = remote.read_at(5, &mut [0; 10]).unwrap_err();
+    assert!(error.get_ref().unwrap().to_string().contains("changed"), "{error}");
+}
+
+#[test]
+fn without_ranges_a_small_snapshot_is_read_whole_and_a_large_one_refused() {
+    for (size, works) in [(100_000, true), (9 << 20, false)] {
+        let object = archive(size, 5);
+        let body = object.clone();
+        let origin = Origin::start(move |asked| {
+            Reply::right(&body, ONE, &Asked { headers: Vec::new(), ..asked.clone() })
+        });
+        let remote = snapshot(&origin).remote();
+        assert_eq!(remote.is_ok(), works);
+        if let Ok(remote) = remote {
+            let mut buf = [0; 100];
+            assert_eq!(remote.read_at(500, &mut buf).unwrap(), 100);
+            assert_eq!(buf, object[500..600]);
+        }
+    }
+}
+
+#[test]
+fn an_empty_object_is_empty() {
+    let origin = Origin::good(Vec::new());
+    let remote = snapshot(&origin).remote().unwrap();
+    assert_eq!((remote.size().unwrap(), remote.read_at(0, &mut [0; 5]).unwrap()), (0, 0));
+}
+
+#[cfg(feature = "zip")]
+#[test]
+fn an_archive_is_listed_and_read_where_it_is() {
+    let object = archive(3_000_000, 5);
+    let origin = Origin::good(object);
+    let archive = snapshot(&origin).archive().unwrap();
+    assert_eq!(archive.len(), 46);
+    assert_eq!(archive.read("file-3").unwrap().len(), 65536);
+    assert!(origin.asked().len() <= 3, "{}", origin.asked().len());
+}
