@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use squarecloud_blocking::{Client, Error, Kind};
 
-use crate::sandbox::{Fault, NewSnapshot, On, Restoration, Sandbox};
+use crate::sandbox::{End, Fault, NewSnapshot, On, Restoration, Sandbox};
 use crate::support::{Slept, builder, client, whole};
 
 /// Whether a text shows 14 bytes of a secret.
@@ -173,6 +173,9 @@ fn nothing_that_prints_shows_a_secret() {
     let info = listing[0].clone();
     let debug: Vec<&dyn std::fmt::Debug> = vec![&client, &listing, &info];
     let (app, database) = (client.app(sandbox.app_id()), client.database("d"));
+    let snapshot = client.open(&info).unwrap();
+    let remote = snapshot.remote().unwrap();
+    shown.push_str(&format!("{snapshot:?} {snapshot:#?} {remote:?} {}", snapshot.file_name()));
     let handles: Vec<&dyn std::fmt::Debug> = vec![&app, &database];
     for thing in debug.into_iter().chain(handles) {
         shown.push_str(&format!("{thing:?}\n{thing:#?}\n"));
@@ -245,7 +248,17 @@ fn a_debug_log_holds_neither_key_nor_signature() {
         let info = app.latest_snapshot().unwrap().unwrap();
         assert!(app.restore(&info).unwrap_err().is_pending());
         app.wait_for_restore(Duration::from_secs(60)).unwrap();
-        client.open(&info).unwrap();
+        let snapshot = client.open(&info).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        snapshot.download(directory.path()).unwrap();
+        snapshot.remote().unwrap();
+        for fault in [Fault::html(403), Fault::Redirect(302, String::new()), Fault::BeforeAnswer(End::Close)]
+        {
+            sandbox.fault(On::Snapshots, fault);
+            let error = snapshot.download(directory.path().join("again.zip")).unwrap_err();
+            assert!(!whole(&error).contains(signature), "{error:?}");
+            sandbox.clear_faults();
+        }
         for fault in echoes(sandbox.api_key()) {
             // ureq logs these headers of an answer as they came.
             if matches!(fault, Fault::Header("Content-Type" | "Content-Encoding" | "Date", _)) {

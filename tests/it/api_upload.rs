@@ -89,6 +89,17 @@ fn what_cannot_be_sent_is_refused_before_anything_is() {
         }
     }
     assert!(client.upload(&big).unwrap_err().to_string().contains("104857600"));
+    #[cfg(feature = "zip")]
+    {
+        let other = here.join("other.zip");
+        let files =
+            Files::from([("in/squarecloud.app".into(), FileNode::new("x", 0o100_644, 1_793_611_800))]);
+        std::fs::write(&other, to_zip(&files)).unwrap();
+        let error = client.upload(&other).unwrap_err();
+        assert!(error.to_string().contains("squarecloud.config"), "{error}");
+        std::fs::write(&other, "no zip").unwrap();
+        assert!(client.upload(&other).is_err());
+    }
     let missing = client.upload(here.join("missing.zip")).unwrap_err();
     assert!(matches!(missing, Error::Io { .. }) && missing.to_string().contains("missing.zip"), "{missing}");
     assert!(client.app("..").commit(app_zip(here)).is_err());
@@ -109,31 +120,33 @@ fn exactly_100_mib_are_sent() {
 #[test]
 fn the_callback_cancels_and_nothing_is_made() {
     let (sandbox, directory) = (Sandbox::builder().small().no_limits().start(), tempfile::tempdir().unwrap());
-    let (client, big) = (client(&sandbox), sparse(directory.path(), 8 * MIB));
+    let (app, big) = (client(&sandbox).app(sandbox.app_id()), sparse(directory.path(), 8 * MIB));
+    let before = sandbox.files(app.id()).len();
     let mut last = 0;
-    let error = client
-        .upload_with(&big, |progress| {
+    let error = app
+        .commit_with(&big, None, |progress| {
             last = progress.bytes;
             if progress.bytes > MIB { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
         .unwrap_err();
     assert!(error.is_cancelled() && error.to_string().contains("big.bin"), "{error}");
     assert!(last < 8 * MIB);
-    assert_eq!(sandbox.world().resources.len(), 2, "no new app");
+    assert_eq!(sandbox.files(app.id()).len(), before, "no new file");
 }
 
 #[test]
 fn a_file_that_shrinks_is_an_error_of_the_file() {
     let (sandbox, directory) = (Sandbox::builder().small().no_limits().start(), tempfile::tempdir().unwrap());
-    let big = sparse(directory.path(), 8 * MIB);
-    let error = client(&sandbox)
-        .upload_with(&big, |_| {
+    let (app, big) = (client(&sandbox).app(sandbox.app_id()), sparse(directory.path(), 8 * MIB));
+    let before = sandbox.files(app.id()).len();
+    let error = app
+        .commit_with(&big, None, |_| {
             File::options().write(true).open(&big).unwrap().set_len(MIB).unwrap();
             ControlFlow::Continue(())
         })
         .unwrap_err();
     assert!(matches!(error, Error::Io { .. }), "{error}");
-    assert_eq!(sandbox.world().resources.len(), 2, "no new app");
+    assert_eq!(sandbox.files(app.id()).len(), before, "no new file");
 }
 
 #[test]
@@ -198,21 +211,21 @@ fn a_service_that_stops_reading_ends_the_call() {
     for end in [End::Stall, End::Close, End::Reset] {
         sandbox.fault(On::Api, Fault::InRequest(1 << 20, end)).once();
         let started = std::time::Instant::now();
-        let error = client.upload(&big).unwrap_err();
+        let error = client.app(sandbox.app_id()).commit(&big).unwrap_err();
         let expected =
             if end == End::Stall { error.is_timeout() } else { matches!(error, Error::Network { .. }) };
         assert!(expected, "{end:?}: {error:?}");
         assert!(started.elapsed() < Duration::from_secs(4), "{end:?}: {:?}", started.elapsed());
     }
-    assert_eq!(sandbox.world().resources.len(), 2, "no new app");
+    assert!(!sandbox.files(sandbox.app_id()).contains_key("big.bin"));
 }
 
 #[test]
 fn a_refusal_before_the_body_was_read_keeps_its_status() {
     let (sandbox, directory) = (Sandbox::builder().small().no_limits().start(), tempfile::tempdir().unwrap());
     let big = sparse(directory.path(), 40 * MIB);
-    sandbox.fault(Route::Upload, Fault::Unread);
-    sandbox.fault(Route::Upload, Fault::Code(413, "FILE_TOO_LARGE", "too large"));
-    let error = client(&sandbox).upload(&big).unwrap_err();
+    sandbox.fault(Route::Commit, Fault::Unread);
+    sandbox.fault(Route::Commit, Fault::Code(413, "FILE_TOO_LARGE", "too large"));
+    let error = client(&sandbox).app(sandbox.app_id()).commit(&big).unwrap_err();
     assert_eq!(error.status(), Some(413), "{error:?}");
 }
