@@ -41,7 +41,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// One limit for everything: what `ClientBuilder::timeout` sets.
+    /// One limit for everything: what `ClientBuilder::timeout` sets. A transfer's silence gets half of it, since
+    /// it may follow a wait for the first byte and is tried a second time.
     pub(crate) fn all(limit: Duration) -> Self {
         let default = Self::default();
         Self {
@@ -49,7 +50,7 @@ impl Limits {
             total: limit,
             held_open: limit,
             first_byte: limit,
-            stall: limit,
+            stall: limit / 2,
             min_speed: default.min_speed,
         }
     }
