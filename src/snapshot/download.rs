@@ -8,9 +8,11 @@ use super::meter::Meter;
 use super::name::link_version;
 use super::options::DownloadOptions;
 use super::overwrite::Overwrite;
-use super::part::{Owner, Part};
+use super::part::Part;
 use super::publish::{create_dir, publish, sync_dir};
-use super::stream::{Stream, Wire};
+use super::record::Owner;
+use super::stream::Stream;
+use super::wire::Wire;
 use super::{Snapshot, keep, parallel, single, verify, zipcheck};
 use crate::error::{Error, Result};
 

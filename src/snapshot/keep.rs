@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::range::{Ask, Verdict, Version};
 use super::source::Source;
-use super::stream::Wire;
+use super::wire::Wire;
 use super::zipcheck;
 use super::{Snapshot, name};
 use crate::api::failure::Failure;

@@ -14,6 +14,7 @@ pub(crate) mod archive;
 pub(crate) mod download;
 mod excerpt;
 mod keep;
+mod lock;
 mod meter;
 mod name;
 pub(crate) mod options;
@@ -23,17 +24,19 @@ mod part;
 mod patience;
 mod publish;
 mod range;
+mod record;
 pub(crate) mod remote;
 mod single;
 pub(crate) mod source;
 mod stream;
 mod verify;
+mod wire;
 mod zipcheck;
 
 use download::Download;
 use options::DownloadOptions;
 use remote::{Remote, RemoteReader};
-use stream::Wire;
+use wire::Wire;
 
 /// What a listing said about a snapshot.
 #[derive(Clone, Debug, Default)]
@@ -159,7 +162,9 @@ impl Snapshot {
     }
 
     pub(crate) fn wire(&self) -> Wire {
-        Wire { agent: self.agent.clone(), url: self.url.clone(), what: self.name.clone() }
+        let version = name::link_version(self.url.query()).or_else(|| self.facts.version.clone());
+        let version = version.filter(|v| !v.is_empty()).map(Arc::from);
+        Wire { agent: self.agent.clone(), url: self.url.clone(), what: self.name.clone(), version }
     }
 }
 

@@ -8,10 +8,12 @@ use std::time::Duration;
 use super::download::resume_at;
 use super::meter::Meter;
 use super::options::DownloadOptions;
-use super::part::{Part, Piece, Writer};
+use super::part::{Part, Writer};
 use super::range::{Ask, Verdict, Version};
+use super::record::Piece;
 use super::single::{self, SYNC_EVERY, Syncing};
-use super::stream::{Opened, Step, Stream, Wire};
+use super::stream::{Step, Stream};
+use super::wire::{Opened, Wire};
 use crate::error::{Error, Result};
 
 const MIB: u64 = 1024 * 1024;

@@ -15,50 +15,16 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::{Deserialize, Serialize};
-
-use super::name::{is_unique_part, part_name, unique_part_name};
+use super::lock::{Locked, lock, names, remove_link, sweep};
+use super::name::{part_name, unique_part_name};
 use super::range::Version;
+use super::record::{self, Owner, Piece, Record};
 use crate::error::{Error, Result};
 
 /// The longest record that is read, in bytes.
 const MAX_RECORD: u64 = 1024 * 1024;
-/// A piece's line: two numbers of 16 hexadecimal digits.
-const LINE: usize = 34;
 /// How often a name that vanishes under us is tried again.
 const ATTEMPTS: usize = 20;
-
-/// What the bytes of a part file belong to. Holds no secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Record {
-    format: u32,
-    /// The link's path and version.
-    path: String,
-    version: Option<String>,
-    /// The object, as the answers say.
-    object: Version,
-    /// The length of a piece; 0: all is one piece.
-    piece: u64,
-    /// Which run of the machine wrote it, when the system tells.
-    boot: Option<String>,
-}
-
-/// Who a part file is for.
-#[derive(Clone, Debug)]
-pub(crate) struct Owner {
-    pub(crate) path: String,
-    pub(crate) version: Option<String>,
-}
-
-/// One contiguous stretch of the snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
-    pub(crate) start: u64,
-    /// How many of its bytes are there.
-    pub(crate) done: u64,
-    /// Its length, when known.
-    pub(crate) len: Option<u64>,
-}
 
 /// An open, locked part file.
 pub(crate) struct Part {
@@ -163,46 +129,9 @@ impl Part {
         let (meta, _) = self.meta.as_mut()?;
         let mut text = Vec::new();
         meta.take(MAX_RECORD).read_to_end(&mut text).ok()?;
-        let head = text.iter().position(|&b| b == b'\n')?;
-        let record: Record = serde_json::from_slice(text.get(..head)?).ok()?;
-        let said = &record.object;
-        // The tag goes into a header: only one that could have come from a header is taken.
-        let checked =
-            Version::new(said.etag.as_deref(), said.version_id.as_deref(), said.modified.as_deref());
-        if (&checked.etag, &checked.version_id) != (&said.etag, &said.version_id) {
-            return None;
-        }
-        let ours =
-            record.format == 1 && record.path == self.owner.path && record.version == self.owner.version;
-        if !ours || !record.object.is_provable() {
-            return None;
-        }
-        let same_run = record.boot.is_some() && record.boot == boot_id();
         let length = self.file.metadata().ok()?.len();
-        let total = record.object.total;
-        let count = piece_count(record.piece, total)?;
-        let mut pieces = Vec::with_capacity(count);
-        for (n, line) in text.get(head + 1..)?.chunks(LINE).enumerate() {
-            let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
-            let (done, durable) = line.split_once(' ')?;
-            let done = u64::from_str_radix(if same_run { done } else { durable }, 16).ok()?;
-            let start = record.piece.checked_mul(n as u64)?;
-            let len = match (record.piece, total) {
-                (0, total) => total,
-                (piece, Some(total)) => Some(piece.min(total.checked_sub(start)?)),
-                _ => return None,
-            };
-            if len.is_some_and(|len| done > len) || (done > 0 && start.checked_add(done)? > length) {
-                return None;
-            }
-            pieces.push(Piece { start, done, len });
-        }
-        if pieces.len() != count {
-            return None;
-        }
-        self.lines = head as u64 + 1;
-        self.record = record;
-        self.pieces = pieces;
+        let (record, pieces, lines) = record::parse(&text, &self.owner, boot_id().as_deref(), length)?;
+        (self.record, self.pieces, self.lines) = (record, pieces, lines);
         Some(())
     }
 
@@ -223,22 +152,12 @@ impl Part {
     ///
     /// The first `there` bytes are kept; they must belong to `object`.
     pub(crate) fn begin(&mut self, object: &Version, piece: u64, there: u64) -> Result<()> {
-        let Some(count) = piece_count(piece, object.total) else {
+        let Some(pieces) = record::cut(piece, object.total, there) else {
             return Err(Error::invalid("the snapshot's length", "does not fit the pieces"));
         };
-        self.pieces = (0..count as u64)
-            .map(|n| {
-                let start = n * piece;
-                let len = match (piece, object.total) {
-                    (0, total) => total,
-                    (piece, total) => total.map(|total| piece.min(total.saturating_sub(start))),
-                };
-                let before = there.saturating_sub(start);
-                Piece { start, done: len.map_or(before, |len| before.min(len)), len }
-            })
-            .collect();
+        self.pieces = pieces;
         self.record = Record {
-            format: 1,
+            format: record::FORMAT,
             path: self.owner.path.clone(),
             version: self.owner.version.clone(),
             object: object.clone(),
@@ -247,12 +166,8 @@ impl Part {
         };
         let Some((meta, path)) = &self.meta else { return Ok(()) };
         let failed = |e| Error::io("writing", path, e);
-        let mut text = serde_json::to_vec(&self.record).map_err(|e| failed(e.into()))?;
-        text.push(b'\n');
-        self.lines = text.len() as u64;
-        for piece in &self.pieces {
-            text.extend_from_slice(format!("{:016x} {:016x}\n", piece.done, 0).as_bytes());
-        }
+        let (text, lines) = record::text(&self.record, &self.pieces).map_err(|e| failed(e.into()))?;
+        self.lines = lines;
         meta.set_len(0).and_then(|()| write_all_at(meta, &text, 0)).map_err(failed)
     }
 
@@ -324,87 +239,14 @@ impl Syncer {
         self.file.sync_data()?;
         let Some(meta) = &self.meta else { return Ok(()) };
         for &(piece, done) in done {
-            note(meta, self.lines, piece, 17, done)?;
+            note(meta, self.lines, piece, record::DURABLE, done)?;
         }
         meta.sync_data()
     }
 }
 
 fn note(meta: &File, lines: u64, piece: usize, column: u64, done: u64) -> io::Result<()> {
-    write_all_at(meta, format!("{done:016x}").as_bytes(), lines + (piece * LINE) as u64 + column)
-}
-
-fn piece_count(piece: u64, total: Option<u64>) -> Option<usize> {
-    match (piece, total) {
-        (0, _) => Some(1),
-        (piece, Some(total)) => usize::try_from(total.div_ceil(piece).max(1)).ok().filter(|n| *n <= 20_000),
-        _ => None,
-    }
-}
-
-enum Locked {
-    Ours(File),
-    /// Another process has it.
-    Taken,
-    /// The path leads to another file by now.
-    Again,
-}
-
-fn lock(path: &Path) -> Result<Locked> {
-    remove_link(path);
-    let failed = |e| Error::io("creating", path, e);
-    let file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        // Also where the file system has no locks: a file of our own is always safe.
-        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => return Ok(Locked::Taken),
-    }
-    Ok(match names(&file, path) {
-        Some(1) => Locked::Ours(file),
-        // It has been published: another name leads to it. Only the name goes.
-        Some(_) => {
-            let _ = fs::remove_file(path);
-            Locked::Again
-        }
-        None => Locked::Again,
-    })
-}
-
-/// How many names the file has; `None` when `path` does not lead to it any more.
-#[cfg(unix)]
-fn names(file: &File, path: &Path) -> Option<u64> {
-    use std::os::unix::fs::MetadataExt;
-    let (ours, there) = (file.metadata().ok()?, fs::symlink_metadata(path).ok()?);
-    (ours.dev() == there.dev() && ours.ino() == there.ino()).then(|| ours.nlink())
-}
-
-#[cfg(not(unix))]
-fn names(_: &File, path: &Path) -> Option<u64> {
-    path.exists().then_some(1)
-}
-
-/// A symbolic link in a part file's place is nobody's work: following it would write somewhere else.
-fn remove_link(path: &Path) {
-    if fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_symlink()) {
-        let _ = fs::remove_file(path);
-    }
-}
-
-/// Removes unique part files whose process is gone.
-fn sweep(dir: &Path, name: &str) {
-    let Ok(entries) = fs::read_dir(dir) else { return };
-    for entry in entries.flatten() {
-        let candidate = entry.file_name();
-        if !candidate.to_str().is_some_and(|c| is_unique_part(c, name)) {
-            continue;
-        }
-        let path = entry.path();
-        let Ok(file) = File::open(&path) else { continue };
-        if file.try_lock().is_ok() {
-            let _ = fs::remove_file(path);
-        }
-    }
+    write_all_at(meta, format!("{done:016x}").as_bytes(), lines + record::line_at(piece) + column)
 }
 
 fn meta_path(part: &Path) -> PathBuf {

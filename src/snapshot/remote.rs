@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use super::range::{Ask, Verdict, Version};
 use super::source::Source;
-use super::stream::{Opened, Step, Stream, Wire};
+use super::stream::{Step, Stream};
+use super::wire::{Opened, Wire};
 use crate::error::Result;
 
 /// How many attempts in a row may get nowhere.

@@ -1,95 +1,14 @@
 //! I/O. The one engine that gets bytes of a snapshot: asks, judges, reads, and goes on after a break.
 
 use std::io::Read;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::excerpt::{READ, excerpt};
 use super::patience::{Patience, Tries};
-use super::range::{Ask, Reply, Verdict, Version, judge, number};
+use super::range::{Ask, Verdict, Version};
+use super::wire::{Opened, Wire};
 use crate::api::failure::Failure;
-use crate::api::http::{Body, FileAgent, FileAnswer};
+use crate::api::http::{Body, FileAnswer};
 use crate::error::{Error, Result};
-use crate::secret::SignedUrl;
-
-const GET: &str = "GET";
-
-/// Where a snapshot's bytes are.
-#[derive(Clone)]
-pub(crate) struct Wire {
-    pub(crate) agent: FileAgent,
-    pub(crate) url: Arc<SignedUrl>,
-    /// The snapshot's file name, for errors.
-    pub(crate) what: Arc<str>,
-}
-
-/// An answer that passed the judge.
-pub(crate) struct Opened {
-    pub(crate) verdict: Verdict,
-    pub(crate) answer: FileAnswer,
-}
-
-impl Wire {
-    /// One request. `known`: what its answer must belong to.
-    pub(crate) fn ask(
-        &self,
-        ask: Ask,
-        known: &Version,
-        silence: Duration,
-    ) -> std::result::Result<Opened, Failure> {
-        let mut headers = Vec::new();
-        if let Some(range) = ask.header() {
-            headers.push(("range", range));
-            if let Some(etag) = &known.etag {
-                headers.push(("if-match", etag.clone()));
-            }
-        }
-        let answer = self.agent.get(&self.url, &headers, silence)?;
-        let head = &answer.head;
-        let reply = Reply {
-            status: head.status,
-            content_range: head.get("content-range"),
-            content_length: head.get("content-length").and_then(number),
-            version: Version::new(head.get("etag"), head.get("x-amz-version-id"), head.get("last-modified")),
-        };
-        Ok(Opened { verdict: judge(ask, known, reply), answer })
-    }
-
-    /// The error of an answer that is none; reads its first bytes.
-    pub(crate) fn wrong(&self, mut answer: FileAnswer, problem: std::borrow::Cow<'static, str>) -> Error {
-        let mut bytes = Vec::new();
-        let _ = (&mut answer.body).take(READ as u64).read_to_end(&mut bytes);
-        self.answer_error(answer.head.status, problem, &bytes)
-    }
-
-    pub(crate) fn answer_error(
-        &self,
-        status: u16,
-        problem: std::borrow::Cow<'static, str>,
-        first: &[u8],
-    ) -> Error {
-        let path = self.url.path().to_owned();
-        Error::Answer { method: GET, path, status, problem, excerpt: excerpt(first, self.url.query()) }
-    }
-
-    pub(crate) fn failed(&self, failure: Failure) -> Error {
-        failure.into_error(GET, self.url.path())
-    }
-
-    pub(crate) fn timeout(&self, phase: &'static str, limit: Duration) -> Error {
-        Error::Timeout {
-            method: GET,
-            path: self.url.path().to_owned(),
-            phase: phase.into(),
-            limit,
-            status: None,
-        }
-    }
-
-    pub(crate) fn download_error(&self, problem: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-        Error::Download { what: self.what.to_string(), problem: problem.into(), source: None }
-    }
-}
 
 /// What one step of a [`Stream`] gave.
 #[derive(Debug, PartialEq, Eq)]
@@ -216,6 +135,8 @@ impl Stream {
         match &mut self.open {
             None if self.end.is_some_and(|end| self.at >= end) => Ok(Step::End),
             None => self.connect(),
+            // No room: a read of nothing would look like the end.
+            Some(_) if buf.is_empty() => Ok(Step::Bytes(0)),
             Some(open) => match open.body.read(buf) {
                 Ok(count) => self.got(count),
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => Ok(Step::Bytes(0)),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use squarecloud_blocking::{Client, DownloadOptions, Error, Result, Snapshot};
 use tempfile::{TempDir, tempdir};
 
-use crate::download_origin::{Asked, Origin, Reply, archive, assert_no_secret, chain, names};
+use crate::download_origin::{Asked, Origin, Reply, archive, assert_no_secret, chain, names, quick_dir};
 
 const ONE: Option<&str> = Some("\"one\"");
 /// Long enough for a busy machine, short enough to wait for.
@@ -28,7 +28,7 @@ fn run_with(
     options: DownloadOptions<'_>,
 ) -> (Result<Vec<u8>>, TempDir, Vec<Asked>) {
     let origin = Origin::start(decide);
-    let dir = tempdir().unwrap();
+    let dir = quick_dir();
     let result = impatient(&origin.url(), limit).download_with(dir.path(), options);
     let result = result.map(|done| {
         assert_eq!(names(dir.path()), ["app.v1.zip"], "nothing but the file is left");
@@ -195,12 +195,24 @@ fn a_version_and_a_length_do_without_a_tag() {
     let body = object.clone();
     let (result, _, asked) = run(move |asked| {
         let mut reply = Reply::right(&body, None, asked);
-        reply.headers.push(("x-amz-version-id".into(), "k3Zp0VQmX7".into()));
+        reply.headers.push(("x-amz-version-id".into(), "v1".into()));
         reply.cut = (asked.number == 0).then_some(2500);
         reply
     });
     assert_eq!(result.unwrap(), object);
     assert_eq!(asked[1].header("range"), Some("bytes=2500-"));
+}
+
+#[test]
+fn another_version_than_the_link_names_is_refused() {
+    let object = archive(5000, 3);
+    let (result, dir, _) = run(move |asked| {
+        let mut reply = Reply::right(&object, ONE, asked);
+        reply.headers.push(("x-amz-version-id".into(), "v2".into()));
+        reply
+    });
+    assert!(matches!(result.unwrap_err(), Error::Answer { status: 200, .. }));
+    assert!(names(dir.path()).is_empty());
 }
 
 #[test]

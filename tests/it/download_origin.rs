@@ -227,6 +227,11 @@ pub fn archive(size: usize, seed: u32) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
+/// A directory in memory where the system has one: thousands of small downloads wait for no disk there.
+pub fn quick_dir() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// The names in a directory, sorted.
 pub fn names(dir: &std::path::Path) -> Vec<String> {
     let mut names: Vec<String> =

@@ -1,0 +1,178 @@
+//! PURE. What the record beside a part file says.
+//!
+//! One line of JSON ([`Record`]), then a line of fixed width for each piece of the snapshot: how many of its
+//! bytes are written, and how many of them are known to be on the disk. Both are changed in place.
+
+use serde::{Deserialize, Serialize};
+
+use super::range::Version;
+
+/// The form described here.
+pub(crate) const FORMAT: u32 = 1;
+/// A piece's line: two numbers of 16 hexadecimal digits.
+const LINE: usize = 34;
+/// Where in a line the second number stands.
+pub(crate) const DURABLE: u64 = 17;
+/// More pieces are nobody's record.
+const MAX_PIECES: usize = 20_000;
+
+/// What the bytes of a part file belong to. Holds no secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) format: u32,
+    /// The link's path and version.
+    pub(crate) path: String,
+    pub(crate) version: Option<String>,
+    /// The object, as the answers say.
+    pub(crate) object: Version,
+    /// The length of a piece; 0: all is one piece.
+    pub(crate) piece: u64,
+    /// Which run of the machine wrote it, when the system tells.
+    pub(crate) boot: Option<String>,
+}
+
+/// Who a part file is for.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    pub(crate) path: String,
+    pub(crate) version: Option<String>,
+}
+
+/// One contiguous stretch of the snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) start: u64,
+    /// How many of its bytes are there.
+    pub(crate) done: u64,
+    /// Its length, when known.
+    pub(crate) len: Option<u64>,
+}
+
+/// Reads a record. `None` when it is damaged or another download's, or when nothing shows that an answer
+/// belongs to the same object.
+///
+/// `boot`: the machine's run; the numbers of bytes written count in the same run only. `length`: the part
+/// file's. Also gives where the lines begin.
+pub(crate) fn parse(
+    text: &[u8],
+    owner: &Owner,
+    boot: Option<&str>,
+    length: u64,
+) -> Option<(Record, Vec<Piece>, u64)> {
+    let head = text.iter().position(|&b| b == b'\n')?;
+    let record: Record = serde_json::from_slice(text.get(..head)?).ok()?;
+    let said = &record.object;
+    // The tag goes into a header: only one that could have come from a header is taken.
+    let checked = Version::new(said.etag.as_deref(), said.version_id.as_deref(), said.modified.as_deref());
+    let sound = checked.etag == said.etag && checked.version_id == said.version_id && said.is_provable();
+    let ours = record.format == FORMAT && record.path == owner.path && record.version == owner.version;
+    if !sound || !ours {
+        return None;
+    }
+    let same_run = boot.is_some() && record.boot.as_deref() == boot;
+    let mut pieces = cut(record.piece, said.total, 0)?;
+    let lines = text.get(head + 1..)?;
+    if lines.len() != pieces.len() * LINE {
+        return None;
+    }
+    for (piece, line) in pieces.iter_mut().zip(lines.chunks(LINE)) {
+        let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
+        let (written, durable) = line.split_once(' ')?;
+        piece.done = u64::from_str_radix(if same_run { written } else { durable }, 16).ok()?;
+        let outside = piece.done > 0 && piece.start.checked_add(piece.done)? > length;
+        if outside || piece.len.is_some_and(|len| piece.done > len) {
+            return None;
+        }
+    }
+    Some((record, pieces, head as u64 + 1))
+}
+
+/// Pieces of `piece` bytes each, or one for all when it is 0; the first `there` bytes are there already.
+pub(crate) fn cut(piece: u64, total: Option<u64>, there: u64) -> Option<Vec<Piece>> {
+    let count = match (piece, total) {
+        (0, _) => 1,
+        (piece, total) => usize::try_from(total?.div_ceil(piece).max(1)).ok().filter(|n| *n <= MAX_PIECES)?,
+    };
+    let pieces = (0..count as u64).map(|n| {
+        let start = n * piece;
+        let rest = total.map(|total| total.saturating_sub(start));
+        let len = if piece == 0 { rest } else { rest.map(|rest| rest.min(piece)) };
+        let before = there.saturating_sub(start);
+        Piece { start, done: len.map_or(before, |len| before.min(len)), len }
+    });
+    Some(pieces.collect())
+}
+
+/// The record's text, and where the lines begin. Nothing counts as durable yet.
+pub(crate) fn text(record: &Record, pieces: &[Piece]) -> serde_json::Result<(Vec<u8>, u64)> {
+    let mut text = serde_json::to_vec(record)?;
+    text.push(b'\n');
+    let lines = text.len() as u64;
+    for piece in pieces {
+        text.extend_from_slice(format!("{:016x} {:016x}\n", piece.done, 0).as_bytes());
+    }
+    Ok((text, lines))
+}
+
+/// Where the line of a piece begins, counted from the first line.
+pub(crate) fn line_at(piece: usize) -> u64 {
+    (piece * LINE) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn owner() -> Owner {
+        Owner { path: "/a/app.zip".into(), version: Some("v1".into()) }
+    }
+
+    fn record(piece: u64, total: u64) -> Record {
+        let object = Version { total: Some(total), ..Version::new(Some("\"t\""), None, None) };
+        let Owner { path, version } = owner();
+        Record { format: FORMAT, path, version, object, piece, boot: Some("run".into()) }
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_reads_back(piece in 0u64..50, total in 0u64..400, there in 0u64..500) {
+            let record = record(piece, total);
+            let there = there.min(total);
+            let pieces = cut(piece, Some(total), there).unwrap();
+            prop_assert_eq!(pieces.iter().map(|p| p.done).sum::<u64>(), there);
+            prop_assert_eq!(pieces.iter().map(|p| p.len.unwrap()).sum::<u64>(), total);
+            let (text, lines) = text(&record, &pieces).unwrap();
+            let read = parse(&text, &owner(), Some("run"), there);
+            prop_assert_eq!(read, Some((record, pieces, lines)));
+            let (_, later, _) = parse(&text, &owner(), Some("another run"), there).unwrap();
+            prop_assert!(later.iter().all(|p| p.done == 0));
+            if there > 0 {
+                prop_assert_eq!(parse(&text, &owner(), Some("run"), there - 1), None);
+            }
+        }
+
+        #[test]
+        fn a_damaged_record_never_promises_more_than_there_is(at in 0usize..300, byte: u8, cut_at in 0usize..400) {
+            let record = record(10, 95);
+            let pieces = cut(10, Some(95), 42).unwrap();
+            let (mut text, _) = text(&record, &pieces).unwrap();
+            if let Some(slot) = text.get_mut(at) { *slot = byte; }
+            text.truncate(cut_at);
+            if let Some((_, pieces, _)) = parse(&text, &owner(), Some("run"), 42) {
+                prop_assert!(pieces.iter().all(|p| p.done == 0 || p.start + p.done <= 42));
+            }
+        }
+    }
+
+    #[test]
+    fn another_download_s_record_is_none() {
+        let (text, _) = text(&record(0, 95), &cut(0, Some(95), 42).unwrap()).unwrap();
+        assert!(parse(&text, &owner(), Some("run"), 95).is_some());
+        let other = Owner { version: None, ..owner() };
+        assert_eq!(parse(&text, &other, Some("run"), 95), None);
+        let other = Owner { path: "/b/app.zip".into(), ..owner() };
+        assert_eq!(parse(&text, &other, Some("run"), 95), None);
+    }
+}

@@ -1,0 +1,99 @@
+//! I/O. One request for a snapshot's bytes, judged.
+
+use std::borrow::Cow;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::excerpt::{READ, excerpt};
+use super::range::{Ask, Reply, Verdict, Version, judge, number};
+use crate::api::failure::Failure;
+use crate::api::http::{FileAgent, FileAnswer};
+use crate::error::Error;
+use crate::secret::SignedUrl;
+
+const GET: &str = "GET";
+
+/// Where a snapshot's bytes are.
+#[derive(Clone)]
+pub(crate) struct Wire {
+    pub(crate) agent: FileAgent,
+    pub(crate) url: Arc<SignedUrl>,
+    /// The snapshot's file name, for errors.
+    pub(crate) what: Arc<str>,
+    /// The version the link or the listing names.
+    pub(crate) version: Option<Arc<str>>,
+}
+
+/// An answer that passed the judge.
+pub(crate) struct Opened {
+    pub(crate) verdict: Verdict,
+    pub(crate) answer: FileAnswer,
+}
+
+impl Wire {
+    /// One request. `known`: what its answer must belong to.
+    pub(crate) fn ask(
+        &self,
+        ask: Ask,
+        known: &Version,
+        silence: Duration,
+    ) -> std::result::Result<Opened, Failure> {
+        let mut headers = Vec::new();
+        if let Some(range) = ask.header() {
+            headers.push(("range", range));
+            if let Some(etag) = &known.etag {
+                headers.push(("if-match", etag.clone()));
+            }
+        }
+        let answer = self.agent.get(&self.url, &headers, silence)?;
+        let head = &answer.head;
+        let reply = Reply {
+            status: head.status,
+            content_range: head.get("content-range"),
+            content_length: head.get("content-length").and_then(number),
+            version: Version::new(head.get("etag"), head.get("x-amz-version-id"), head.get("last-modified")),
+        };
+        let other = match (&self.version, &reply.version.version_id) {
+            (Some(wanted), Some(sent)) => **wanted != **sent,
+            _ => false,
+        };
+        let verdict = match judge(ask, known, reply) {
+            Verdict::Whole(_) | Verdict::Part { .. } if other => {
+                Verdict::Wrong("another version was sent than was asked for; list the snapshots again".into())
+            }
+            verdict => verdict,
+        };
+        Ok(Opened { verdict, answer })
+    }
+
+    /// The error of an answer that is none; reads its first bytes.
+    pub(crate) fn wrong(&self, mut answer: FileAnswer, problem: Cow<'static, str>) -> Error {
+        let mut bytes = Vec::new();
+        let _ = (&mut answer.body).take(READ as u64).read_to_end(&mut bytes);
+        self.answer_error(answer.head.status, problem, &bytes)
+    }
+
+    pub(crate) fn answer_error(&self, status: u16, problem: Cow<'static, str>, first: &[u8]) -> Error {
+        let path = self.url.path().to_owned();
+        Error::Answer { method: GET, path, status, problem, excerpt: excerpt(first, self.url.query()) }
+    }
+
+    pub(crate) fn failed(&self, failure: Failure) -> Error {
+        failure.into_error(GET, self.url.path())
+    }
+
+    pub(crate) fn timeout(&self, phase: &'static str, limit: Duration) -> Error {
+        Error::Timeout {
+            method: GET,
+            path: self.url.path().to_owned(),
+            phase: phase.into(),
+            limit,
+            status: None,
+        }
+    }
+
+    pub(crate) fn download_error(&self, problem: impl Into<Cow<'static, str>>) -> Error {
+        Error::Download { what: self.what.to_string(), problem: problem.into(), source: None }
+    }
+}
