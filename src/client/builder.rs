@@ -18,6 +18,7 @@ use crate::secret::{ApiKey, is_loopback, split_url};
 
 const BASE_URL: &str = "https://api.squarecloud.app/v2";
 const SNAPSHOT_HOST: &str = "https://snapshots.squarecloud.app";
+const SNAPSHOT_WAIT: Duration = Duration::from_secs(300);
 
 /// Who hears of list items that could not be read.
 pub(super) type OnUnreadable = Arc<dyn Fn(&Unreadable) + Send + Sync>;
@@ -54,7 +55,9 @@ pub struct ClientBuilder {
     settings: Settings,
     retry: RetryPolicy,
     pace: Option<Pace>,
-    snapshot_wait: Duration,
+    /// As set; else as `timeout` says; else the default.
+    snapshot_wait: Option<Duration>,
+    timeout: Option<Duration>,
     poll_interval: Option<Duration>,
     sleep: Sleep,
     on_unreadable: Option<OnUnreadable>,
@@ -69,7 +72,8 @@ impl ClientBuilder {
             settings: Settings::default(),
             retry: RetryPolicy::default(),
             pace: None,
-            snapshot_wait: Duration::from_secs(300),
+            snapshot_wait: None,
+            timeout: None,
             poll_interval: None,
             sleep: Arc::new(std::thread::sleep),
             on_unreadable: None,
@@ -89,13 +93,14 @@ impl ClientBuilder {
     }
 
     /// Sets every time limit at once: no single phase, no JSON call as a whole, and no wait for a snapshot takes
-    /// longer. The calls the service holds open are meant too, so below 120 s a [`Client::snapshot`] may give up
-    /// while the service is still at work; set [`held_open_timeout`](Self::held_open_timeout) and
-    /// [`snapshot_wait`](Self::snapshot_wait) after this to avoid that.
+    /// longer; a transfer may be silent for half of it. The calls the service holds open are meant too, so below
+    /// 120 s a [`Client::snapshot`] may give up while the service is still at work; set
+    /// [`held_open_timeout`](Self::held_open_timeout) after this, and [`snapshot_wait`](Self::snapshot_wait), to
+    /// avoid that.
     pub fn timeout(mut self, limit: Duration) -> Self {
         let min_speed = self.settings.limits.min_speed;
         self.settings.limits = Limits { min_speed, ..Limits::all(limit) };
-        self.snapshot_wait = limit;
+        self.timeout = Some(limit);
         self
     }
 
@@ -171,7 +176,7 @@ impl ClientBuilder {
     /// How long [`Client::snapshot`] waits for a snapshot the service is still making; `Duration::ZERO` returns
     /// [`Error::Pending`] at once.
     pub fn snapshot_wait(mut self, at_most: Duration) -> Self {
-        self.snapshot_wait = at_most;
+        self.snapshot_wait = Some(at_most);
         self
     }
 
@@ -214,6 +219,7 @@ impl ClientBuilder {
         if self.poll_interval.is_some_and(|pause| pause.is_zero()) {
             return Err(Error::invalid("the poll interval", "is zero, which would flood the service"));
         }
+        let snapshot = self.snapshot_wait.or(self.timeout).unwrap_or(SNAPSHOT_WAIT);
         let inner = Inner {
             api: ApiAgent::new(&settings, &base_url)?,
             files: FileAgent::new(&settings)?,
@@ -224,7 +230,7 @@ impl ClientBuilder {
             limits: settings.limits,
             retry: self.retry,
             pacer: self.pace.map(|pace| Mutex::new(Pacer::new(pace))),
-            waiting: Waiting { snapshot: self.snapshot_wait, interval: self.poll_interval },
+            waiting: Waiting { snapshot, interval: self.poll_interval },
             time: Time::new(self.sleep),
             on_unreadable: self.on_unreadable,
             owner: OnceLock::new(),
