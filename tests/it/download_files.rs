@@ -21,7 +21,7 @@ fn slow(object: Vec<u8>, size: usize, pause: Duration) -> Origin {
     Origin::start(move |asked| Reply { pace: Some((size, pause)), ..Reply::right(&object, ONE, asked) })
 }
 
-/// Leaves a part file with some bytes in `dir`.
+/// Leaves a part file with some bytes in `dir`; for [`Origin::breaking`].
 fn begin(snapshot: &Snapshot, path: &Path) -> u64 {
     let mut seen = 0;
     let options = DownloadOptions::new().progress(|p| {
@@ -122,7 +122,7 @@ fn targets_that_cannot_be_are_refused_before_anything_is_sent() {
 #[test]
 fn a_name_at_the_limit_works() {
     let object = archive(2_000_000, 9);
-    let origin = slow(object.clone(), 200_000, Duration::from_millis(1));
+    let origin = Origin::breaking(object.clone(), 700_000);
     let dir = tempdir().unwrap();
     let path = dir.path().join(format!("{}.zip", "n".repeat(251)));
     let snapshot = Snapshot::from_url(&origin.url()).unwrap();
@@ -134,7 +134,7 @@ fn a_name_at_the_limit_works() {
 #[test]
 fn a_part_file_is_continued_only_when_its_record_says_so() {
     let object = archive(2_000_000, 9);
-    let origin = slow(object.clone(), 100_000, Duration::from_millis(1));
+    let origin = Origin::breaking(object.clone(), 700_000);
     let snapshot = Snapshot::from_url(&origin.url()).unwrap();
     type Spoil = fn(&Path);
     let spoils: [(&str, Spoil); 7] = [
@@ -172,7 +172,7 @@ fn replace(path: &Path, from: &str, to: &str) {
 #[test]
 fn after_a_restart_of_the_machine_only_what_was_synced_counts() {
     let object = archive(2_000_000, 9);
-    let origin = slow(object.clone(), 100_000, Duration::from_millis(1));
+    let origin = Origin::breaking(object.clone(), 700_000);
     let snapshot = Snapshot::from_url(&origin.url()).unwrap();
     for durable in [0u64, 300_000] {
         let dir = tempdir().unwrap();
@@ -198,7 +198,7 @@ fn after_a_restart_of_the_machine_only_what_was_synced_counts() {
 #[test]
 fn a_published_file_is_never_written_to_through_its_part_name() {
     let object = archive(2_000_000, 9);
-    let origin = slow(object.clone(), 100_000, Duration::from_millis(1));
+    let origin = Origin::breaking(object.clone(), 700_000);
     let dir = tempdir().unwrap();
     let path = dir.path().join("x.zip");
     let snapshot = Snapshot::from_url(&origin.url()).unwrap();
@@ -290,7 +290,8 @@ fn kill(connections: usize, rounds: u32) {
         });
         assert!(snapshot.download_with(&path, options).is_err_and(|e| e.is_cancelled()), "round {round}");
         let resumed = resumed.unwrap();
-        assert!(resumed >= before, "round {round}: {before} were there, {resumed} are left");
+        // Of what is complete, one byte is asked for again.
+        assert!(resumed + 1 >= before, "round {round}: {before} were there, {resumed} are left");
         if connections == 1 {
             assert!(resumed + BUFFER >= written, "round {round}: {written} written, {resumed} kept");
         }
