@@ -253,6 +253,8 @@ impl Error {
                     || (*method == "GET" && *code == ErrorCode::DATABASE_UNAVAILABLE)
             }
             Self::Network { method, .. } | Self::Timeout { method, .. } => *method == "GET",
+            // An edge's page, in the place of the service's answer.
+            Self::Answer { method, status, .. } => *method == "GET" && *status >= 500,
             _ => false,
         }
     }

@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-const MINUTE: Duration = Duration::from_secs(60);
+/// The window of the request budget, and a second: two requests take different times to arrive.
+const MINUTE: Duration = Duration::from_secs(61);
 
 /// The budgets a paced client keeps to. Opt-in: `ClientBuilder::pace`.
 ///
@@ -99,6 +100,13 @@ impl Pacer {
         at.saturating_sub(now)
     }
 
+    /// A creation was answered at `now`: it is not known when in between the service began to count.
+    pub(crate) fn created(&mut self, now: Duration, resource: &str) {
+        self.last_creation = self.last_creation.max(Some(now));
+        let last = self.last_of.entry(resource.to_owned()).or_insert(now);
+        *last = now.max(*last);
+    }
+
     /// Whether one more request at `at` would make more than `most` in some minute; if so, the next moment worth
     /// trying.
     fn crowded(&self, at: Duration, most: usize) -> Option<Duration> {
@@ -132,6 +140,10 @@ mod tests {
         assert_eq!(pacer.book(seconds(0), Some("a")), seconds(0));
         assert_eq!(pacer.book(seconds(1), Some("b")), seconds(4));
         assert_eq!(pacer.book(seconds(6), Some("a")), seconds(174));
+        let mut slow = Pacer::new(Pace::new());
+        slow.book(seconds(0), Some("a"));
+        slow.created(seconds(90), "a");
+        assert_eq!(slow.book(seconds(90), Some("b")), seconds(5), "counted from the answer");
         assert_eq!(pacer.book(seconds(7), None), seconds(0), "a listing does not wait for creations");
     }
 
@@ -142,7 +154,7 @@ mod tests {
             pacer.book(seconds(0), Some("a"));
         }
         assert_eq!(pacer.book(seconds(1), None), seconds(0));
-        assert_eq!(pacer.book(seconds(2), None), seconds(58), "the minute's two are used");
+        assert_eq!(pacer.book(seconds(2), None), seconds(59), "the minute's two are used");
         let mut endless = Pacer::new(Pace::new().between_creations(Duration::MAX));
         endless.book(seconds(1), Some("a"));
         assert!(endless.book(seconds(2), Some("b")) > seconds(1 << 40));

@@ -78,7 +78,9 @@ pub(crate) fn redact(text: &str, secret: &str) -> String {
 
 /// A signed query's names are no secret, its values are.
 fn values(secret: &str) -> impl Iterator<Item = &str> {
-    let is_query = secret.contains('&');
+    let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let is_query = secret.contains('&')
+        && secret.split('&').all(|part| part.split_once('=').is_some_and(|(name, _)| is_name(name)));
     secret.split(move |c| is_query && c == '&').map(move |part| match part.split_once('=') {
         Some((_, value)) if is_query => value,
         _ => part,
@@ -152,7 +154,7 @@ fn blank(text: &str, name: &str, only_json: bool) -> String {
 
 /// Replaces the query of every absolute URL: the service's links are signed by theirs.
 fn without_queries(text: &str) -> String {
-    let ends = ['"', '\'', '<', '>', '\\', ' ', '\n', '\r', '\t'];
+    let ends = ['"', '<', '>', '\\', '\n'];
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
@@ -161,9 +163,11 @@ fn without_queries(text: &str) -> String {
         let (url, after) = url.split_at(url.find(ends).unwrap_or(url.len()));
         match url.split_once('?') {
             Some((path, query)) if !query.is_empty() => {
+                let end = query.find([' ', '\'', '\r', '\t']).unwrap_or(query.len());
                 out.push_str(path);
                 out.push('?');
-                out.push_str(REDACTED);
+                out.push_str(if end > 0 { REDACTED } else { "" });
+                out.push_str(query.get(end..).unwrap_or_default());
             }
             _ => out.push_str(url),
         }

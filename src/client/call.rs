@@ -134,6 +134,7 @@ impl Client {
         let total = self.inner.limits.held_open;
         self.inner.pace(route);
         let tried = self.attempt(route, &path, payload, Allowed { limit: total, total, fresh: true }, &read);
+        self.inner.created(route);
         Ok((tried.result?, tried.date))
     }
 
@@ -243,11 +244,23 @@ impl Inner {
         let Some(pacer) = &self.pacer else {
             return;
         };
-        let creates = match route {
-            Route::CreateSnapshot(_, id) => Some(*id),
-            _ => None,
-        };
-        let pause = pacer.lock().unwrap_or_else(PoisonError::into_inner).book(self.time.now(), creates);
+        let pause =
+            pacer.lock().unwrap_or_else(PoisonError::into_inner).book(self.time.now(), creates(route));
         self.time.sleep(pause);
+    }
+
+    /// Tells a paced client's books that a creation was answered.
+    fn created(&self, route: &Route<'_>) {
+        if let (Some(pacer), Some(id)) = (&self.pacer, creates(route)) {
+            pacer.lock().unwrap_or_else(PoisonError::into_inner).created(self.time.now(), id);
+        }
+    }
+}
+
+/// What a creation is of.
+fn creates<'a>(route: &Route<'a>) -> Option<&'a str> {
+    match route {
+        Route::CreateSnapshot(_, id) => Some(id),
+        _ => None,
     }
 }

@@ -67,10 +67,6 @@ impl Client {
         read: impl Fn(Reply<'_>) -> Result<T>,
     ) -> Result<T> {
         let size = file.metadata().map_err(|e| Error::io("reading", path, e))?.len();
-        if size > MAX_UPLOAD_BYTES {
-            let reason = format!("is {size} bytes long; the service takes at most {MAX_UPLOAD_BYTES}");
-            return Err(Error::invalid("the file to send", reason));
-        }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let form = Form::new(&format!("{:016x}{:016x}", random(), random()), &name);
         let mut throttle = Throttle::new(observer);
@@ -102,12 +98,17 @@ impl Client {
 fn open(path: &Path) -> Result<File> {
     let io = |e| Error::io("opening", path, e);
     // Before it is opened: opening a fifo waits for its other end.
-    let kind = std::fs::metadata(path).map_err(io)?.file_type();
+    let metadata = std::fs::metadata(path).map_err(io)?;
+    let (kind, size) = (metadata.file_type(), metadata.len());
     if kind.is_dir() {
         return Err(Error::invalid("the file to send", "is a directory; pack it into a zip first"));
     }
     if !kind.is_file() {
         return Err(Error::invalid("the file to send", "is no regular file, so its length is not known"));
+    }
+    if size > MAX_UPLOAD_BYTES {
+        let reason = format!("is {size} bytes long; the service takes at most {MAX_UPLOAD_BYTES}");
+        return Err(Error::invalid("the file to send", reason));
     }
     File::open(path).map_err(io)
 }

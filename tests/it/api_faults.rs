@@ -186,7 +186,8 @@ fn table(op: Op) {
     let stage = Stage::new(false);
     let all = cases::all(stage.elsewhere.base_url());
     assert!(all.len() > 150, "{}", all.len());
-    all.iter().for_each(|case| stage.check(case, op));
+    let one_of_each = matches!(op, Op::AppList | Op::Create | Op::Upload);
+    all.iter().filter(|case| one_of_each || !case.heavy).for_each(|case| stage.check(case, op));
     assert_eq!(stage.sandbox.take_leaks(), Vec::<String>::new());
     assert!(
         op.route() != Route::Unknown && stage.sandbox.remarks().is_empty(),

@@ -33,6 +33,8 @@ pub struct Case {
     /// Requests of a GET; and of an upload when `busy`. Every other POST is sent once.
     pub gets: usize,
     pub busy: bool,
+    /// Megabytes: for one operation of each kind only.
+    pub heavy: bool,
     pub limit: Duration,
 }
 
@@ -43,6 +45,10 @@ impl Case {
     }
     fn busy(mut self) -> Self {
         self.busy = true;
+        self
+    }
+    fn heavy(mut self) -> Self {
+        self.heavy = true;
         self
     }
     /// Time runs out: the limit is short.
@@ -58,7 +64,7 @@ impl Case {
 
 fn case(name: impl Into<String>, fault: Fault, want: Want) -> Case {
     let limit = Duration::from_secs(20);
-    Case { name: name.into(), faults: vec![fault], want, gets: 1, busy: false, limit }
+    Case { name: name.into(), faults: vec![fault], want, gets: 1, busy: false, heavy: false, limit }
 }
 
 /// The same under every operation but those that need no `response`.
@@ -141,15 +147,15 @@ fn bodies() -> Vec<Case> {
         bad("truncated to nothing", Fault::Truncate(0)),
         bad("deep", Fault::Deep(100_000)),
         bad("deep objects", body(&"{\"a\":".repeat(50_000))),
-        bad("huge", Fault::Huge(33)),
-        bad("endless", Fault::Endless),
+        bad("huge", Fault::Huge(33)).heavy(),
+        bad("endless", Fault::Endless).heavy(),
         bad("gzip", Fault::Gzip),
         bad("said to be gzip", Fault::Encoding("gzip")),
         bad("br", Fault::Encoding("br")),
         bad("zstd", Fault::Encoding("zstd")),
         bad("an unknown coding", Fault::Encoding("tomorrow")),
         bad("two codings", Fault::Encoding("identity, gzip")),
-        bad("gzip bomb", Fault::GzipBomb(40)),
+        bad("gzip bomb", Fault::GzipBomb(40)).heavy(),
         bad("a wrong word", Fault::Edit(|v| v["status"] = json!(7))),
         case("identity", Fault::Encoding("identity"), Want::Fine),
         case("another word", Fault::Word("ok"), Want::ByOp(any_word_is_a_service_status)),
@@ -255,7 +261,7 @@ fn heads() -> Vec<Case> {
         lost("5000 headers more", Fault::HeaderFlood(5000)),
         case("a header of 8 kB", Fault::HugeHeader(8000), Want::Fine),
         lost("a header of 100 kB", Fault::HugeHeader(100_000)),
-        lost("a header of 20 MB", Fault::HugeHeader(20_000_000)),
+        lost("a header of 20 MB", Fault::HugeHeader(20_000_000)).heavy(),
         lost("a folded header", Fault::FoldedHeader),
         lost("a bad header", Fault::BadHeader),
         // ureq reads a 100 without headers only, and nothing obliges a server to send another.

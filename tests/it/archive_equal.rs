@@ -69,16 +69,6 @@ fn written(files: &BTreeMap<String, Made>, streamed: bool) -> Vec<u8> {
     }
 }
 
-trait IntoInner {
-    fn into_inner(self) -> Vec<u8>;
-}
-
-impl IntoInner for zip::write::StreamWriter<Vec<u8>> {
-    fn into_inner(self) -> Vec<u8> {
-        zip::write::StreamWriter::into_inner(self)
-    }
-}
-
 fn equal<S: Source>(archive: &Archive<S>, files: &BTreeMap<String, Made>, threads: usize, want: &Tree) {
     let out = tempfile::tempdir().unwrap();
     let target = out.path().join("t");

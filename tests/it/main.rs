@@ -4,7 +4,11 @@
 mod sandbox;
 
 mod api_faults;
+mod api_faults_raw;
+mod api_limits;
 mod api_routes;
+mod api_secrets;
+mod api_upload;
 mod api_wait;
 mod architecture;
 #[cfg(feature = "zip")]

@@ -325,7 +325,7 @@ impl<S: Source> Source for Dribble<S> {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        if offset % 7 == 3 && buf.len().is_multiple_of(2) {
+        if offset % 7 == 3 && buf.len() > 1 {
             static TURN: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
             if TURN.fetch_xor(true, std::sync::atomic::Ordering::Relaxed) {
                 return Err(io::ErrorKind::Interrupted.into());

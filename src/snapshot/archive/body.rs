@@ -6,8 +6,9 @@
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 
+use super::directory::Record;
 use super::fault::Fault;
-use super::format::{DEFLATE, LOCAL, LOCAL_LEN, ZIP64};
+use super::format::{Central, DEFLATE, LOCAL, LOCAL_LEN, ZIP64};
 use super::window::{SPAN, Window};
 use crate::error::Refusal;
 use crate::snapshot::source::Source;
@@ -20,6 +21,12 @@ pub(super) struct Body {
     pub(super) size: u64,
     pub(super) crc: u32,
     pub(super) method: u16,
+}
+
+impl Body {
+    pub(super) fn of(record: &Record, central: &Central<'_>, at: u64) -> Self {
+        Self { at, packed: record.packed, size: record.size, crc: record.crc, method: central.method }
+    }
 }
 
 /// What can end the reading of a body.

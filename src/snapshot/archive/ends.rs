@@ -1,7 +1,7 @@
 //! Where the directory is: the end records of APPNOTE 4.3.14 to 4.3.16, found and held against each other.
 //!
 //! Readers that disagree about which record counts see different archives in one file. So: exactly one end
-//! record whose comment reaches the file's last byte, the directory right before it, and all that is said
+//! record whose comment reaches the file's last byte (or zeros that fill a block), the directory right before it, and all that is said
 //! twice said alike. A prefix (a self-extractor, a script) is fine, with offsets from its end or from the file's start.
 
 use std::io;
@@ -88,7 +88,9 @@ fn end_record(tail: &[u8]) -> Judged<(usize, End)> {
     for at in (0..tail.len().saturating_sub(END_LEN - 1)).rev() {
         let Some(b) = tail.get(at..).filter(|b| b.starts_with(&END)) else { continue };
         let (Some(end), Some(comment)) = (End::parse(b), u16_at(b, 20)) else { continue };
-        let whole = END_LEN + usize::from(comment) == b.len();
+        // Written to a pipe, bsdtar fills its last block with zeros.
+        let whole =
+            b.get(END_LEN + usize::from(comment)..).is_some_and(|rest| rest.iter().all(|byte| *byte == 0));
         match (whole, found.is_some()) {
             (true, false) => found = Some((at, end)),
             (true, true) => twins = true,

@@ -1,26 +1,25 @@
 //! A ZIP archive over any [`Source`]: looked into, verified, compared and extracted.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use self::body::{Body, Broken, buffer_for, unpack};
-use self::directory::{Directory, Record};
+use self::directory::Directory;
 use self::fault::Fault;
-use self::format::Central;
 use self::name::Platform;
-use self::window::Window;
 use crate::error::{Error, Refusal, Result};
 use crate::snapshot::source::Source;
 
 mod body;
+mod content;
 mod diff;
 mod directory;
 mod ends;
 mod entry;
 mod extract;
 mod fault;
+mod files;
 mod format;
 mod layout;
 mod limits;
@@ -265,102 +264,5 @@ impl<S: Source> Archive<S> {
     /// nothing is read or inflated.
     pub fn diff<T: Source>(&self, newer: &Archive<T>) -> Diff {
         diff::diff(&self.directory, &newer.directory)
-    }
-
-    /// The one entry of that name, its headers judged.
-    fn locate(&self, name: &str) -> Result<(u32, Body)> {
-        let Some((index, again)) = self.directory.find(name) else {
-            return Err(Error::NoSuchEntry { name: name.to_owned() });
-        };
-        let entry = Entry { directory: &self.directory, index };
-        let fault = if again {
-            Some(Fault::new(Refusal::Collision, "several entries have this name"))
-        } else if matches!(entry.kind(), EntryKind::Directory | EntryKind::Special) {
-            Some(Fault::new(Refusal::Special, "it is no file; only files and links have content"))
-        } else {
-            plan::readable(&self.directory.central(index), entry.size(), entry.compressed_size()).err()
-        };
-        if let Some(fault) = fault {
-            return Err(fault.of(name));
-        }
-        let at = layout::locate(&*self.source, &self.directory, index)
-            .map_err(|e| verify::reading(Some(name), e))?;
-        let at = at.map_err(|fault| fault.of(name))?;
-        let Some(record) = self.directory.record(index) else {
-            return Err(Error::NoSuchEntry { name: name.to_owned() });
-        };
-        Ok((index, Body::of(record, &self.directory.central(index), at)))
-    }
-
-    fn content(&self, index: u32, body: &Body) -> Result<Vec<u8>> {
-        // Deflate makes at most 1,032 bytes of one: a lie about the size reserves no memory.
-        let honest = body.size.min(body.packed.saturating_mul(1032));
-        let mut content = Vec::new();
-        let room = usize::try_from(honest).unwrap_or(usize::MAX);
-        content
-            .try_reserve_exact(room)
-            .map_err(|e| verify::reading(Some(self.directory.name(index)), io::Error::other(e)))?;
-        self.unpack(index, body, |piece| {
-            content.extend_from_slice(piece);
-            Ok(())
-        })?;
-        Ok(content)
-    }
-
-    fn unpack(&self, index: u32, body: &Body, taker: impl FnMut(&[u8]) -> Result<()>) -> Result<u64> {
-        let name = self.directory.name(index);
-        let mut window = Window::new(&*self.source, body.at + body.packed);
-        unpack(&mut window, body, &mut buffer_for(body), taker).map_err(|broken| match broken {
-            Broken::Source(e) => verify::reading(Some(name), e),
-            Broken::Bad(fault) => fault.of(name),
-            Broken::Taker(e) => e,
-        })
-    }
-
-    /// Reads the links' targets and refuses those that lead out.
-    fn follow_links(&self, plan: &mut ExtractPlan) -> Result<()> {
-        let mut targets = Vec::with_capacity(plan.links.len());
-        let mut faults = Vec::new();
-        for leaf in &plan.links {
-            let record = self.directory.record(leaf.index);
-            let at = record.and_then(|r| Some((r, plan.layout.as_ref()?.data_at(leaf.index, r)?)));
-            let Some((record, at)) = at else {
-                targets.push(String::new());
-                continue;
-            };
-            let body = Body::of(record, &self.directory.central(leaf.index), at);
-            let target = match self.content(leaf.index, &body) {
-                Ok(content) => links::target(content),
-                Err(Error::Refused { refusal, detail, .. }) => Err(Fault::new(refusal, detail)),
-                Err(e) => return Err(e),
-            };
-            targets.push(target.unwrap_or_else(|fault| {
-                faults.push((leaf.index, fault));
-                String::new()
-            }));
-        }
-        let known = plan
-            .links
-            .iter()
-            .zip(&targets)
-            .map(|(leaf, target)| (name::key(plan.path(&leaf.path), Platform::HERE), target.as_str()));
-        let known: std::collections::HashMap<_, _> = known.collect();
-        for (leaf, target) in plan.links.iter().zip(&targets) {
-            if let Err(fault) = links::follow(plan.path(&leaf.path), target, &known, Platform::HERE) {
-                faults.push((leaf.index, fault));
-            }
-        }
-        drop(known);
-        for (index, fault) in faults {
-            plan.refuse(Some(self.directory.name(index)), fault);
-        }
-        plan.targets = targets;
-        Ok(())
-    }
-}
-
-impl Body {
-    fn of(record: &Record, central: &Central<'_>, at: u64) -> Self {
-        Self { at, packed: record.packed, size: record.size, crc: record.crc, method: central.method }
     }
 }

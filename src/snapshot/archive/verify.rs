@@ -3,12 +3,12 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
-use super::body::{Broken, buffer, unpack};
+use super::body::{Body, Broken, buffer, unpack};
 use super::directory::Directory;
 use super::fault::{Fault, shown};
 use super::window::Window;
 use super::work::{Batches, cores};
-use super::{Archive, Body, layout, plan};
+use super::{Archive, layout, plan};
 use crate::error::{Error, Refusal, Result};
 use crate::snapshot::source::Source;
 

@@ -58,7 +58,10 @@ fn one(kind: &str, zip: &Path, base: &Path, rounds: usize) {
     all.push(tool("only writing, 2 threads", with(&[&ours_text, "write", "ZIP"]), true));
     all.push(tool("only inflating (zip crate)", with(&[&ours_text, "inflate", "ZIP"]), true));
     compare(&format!("extract {kind}"), rounds, all);
-    footprint(&ours, zip, &fresh());
+    footprint("squarecloud-blocking", &[&ours_text, "extract", &zip_text, &fresh().display().to_string()]);
+    if installed("ripunzip") {
+        footprint("ripunzip", &["ripunzip", "unzip-file", &zip_text, "-d", &fresh().display().to_string()]);
+    }
 }
 
 /// Opening, against the `zip` crate over a buffered file.
@@ -83,26 +86,15 @@ pub fn open(rounds: usize) {
     }
 }
 
-/// Processor time and peak memory of one run of ours and one of each rival, where the system can tell.
-fn footprint(ours: &Path, zip: &Path, dir: &Path) {
+/// Processor time and peak memory of one run, where the system can tell.
+pub fn footprint(name: &str, command: &[&str]) {
     if !Path::new("/usr/bin/time").exists() {
         return;
     }
-    let measure = |name: &str, command: &[&str]| {
-        let output = Command::new("/usr/bin/time")
-            .args(["-f", "%U s user, %S s system, %M kB peak"])
-            .args(command)
-            .stdout(Stdio::null())
-            .output();
-        let text = String::from_utf8_lossy(&output.unwrap().stderr).into_owned();
-        println!("  {name:<28} {}", text.lines().last().unwrap_or_default());
-    };
-    let text = |path: &Path| path.display().to_string();
-    let (ours, zip) = (text(ours), text(zip));
-    measure("squarecloud-blocking", &[&ours, "extract", &zip, &text(&dir.join("ours"))].map(|s| s));
-    if installed("ripunzip") {
-        measure("ripunzip", &["ripunzip", "unzip-file", &zip, "-d", &text(&dir.join("ripunzip"))]);
-    }
+    let format = ["-f", "%U s user, %S s system, %M kB peak"];
+    let output = Command::new("/usr/bin/time").args(format).args(command).stdout(Stdio::null()).output();
+    let text = String::from_utf8_lossy(&output.unwrap().stderr).into_owned();
+    println!("  {name:<28} {}", text.lines().last().unwrap_or_default());
 }
 
 fn run_quietly(command: &mut Command) {

@@ -3,9 +3,11 @@
 //! `cargo run --release --manifest-path tests/bench/Cargo.toml -- api|oneshot|download|extract|open [...]`
 
 mod api;
+mod download;
 mod extract;
 mod make;
 mod oneshot;
+mod origin;
 mod server;
 mod stats;
 
@@ -15,9 +17,10 @@ fn main() {
         Some("api") => api::run(),
         Some("oneshot") => oneshot::run(),
         Some("extract") => extract::run(args.get(1).map(String::as_str), 7),
+        Some("download") => download::run(7),
         Some("open") => extract::open(11),
         _ => {
-            eprintln!("which benchmark? api, oneshot, extract [KIND], open");
+            eprintln!("which benchmark? api, oneshot, download, extract [KIND], open");
             std::process::exit(2);
         }
     }

@@ -149,3 +149,13 @@ pub fn many_entries(path: &Path, n: u64) {
     }
     zip.finish().unwrap();
 }
+
+/// One stored file of `size` bytes that do not pack.
+pub fn stored(path: &Path, size: usize) {
+    let (mut zip, mut noise) = (writer(path), Noise::new(5));
+    zip.start_file("media/film.bin", options().compression_method(CompressionMethod::Stored)).unwrap();
+    for _ in 0..size / 1_000_000 {
+        zip.write_all(&noise.bytes(1_000_000)).unwrap();
+    }
+    zip.finish().unwrap();
+}

@@ -16,6 +16,15 @@ pub fn plain(answer: Arc<Vec<u8>>) -> SocketAddr {
 
 /// The same over TLS; the authority to trust is written to `ca`.
 pub fn tls(answer: Arc<Vec<u8>>, ca: &Path) -> SocketAddr {
+    let config = tls_config(ca);
+    serve(move |stream| {
+        let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+        answer_all(StreamOwned::new(connection, stream), &answer);
+    })
+}
+
+/// A certificate of its own for localhost; the authority to trust is written to `ca`.
+pub fn tls_config(ca: &Path) -> Arc<ServerConfig> {
     let signed =
         rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
     std::fs::write(ca, signed.cert.pem()).unwrap();
@@ -26,14 +35,10 @@ pub fn tls(answer: Arc<Vec<u8>>, ca: &Path) -> SocketAddr {
         .with_no_client_auth()
         .with_single_cert(vec![signed.cert.der().clone()], key)
         .unwrap();
-    let config = Arc::new(config);
-    serve(move |stream| {
-        let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-        answer_all(StreamOwned::new(connection, stream), &answer);
-    })
+    Arc::new(config)
 }
 
-fn serve(each: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
+pub fn serve(each: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let each = Arc::new(each);
