@@ -36,7 +36,9 @@ pub(crate) fn is_same(snapshot: &Snapshot, wire: &Wire, path: &Path) -> Result<b
         return Ok(size == length);
     }
     let limits = wire.agent.limits();
-    let opened = wire.ask(Ask::Tail(TAIL), &Version::default(), limits.stall).map_err(|f| wire.failed(f))?;
+    let opened = wire
+        .ask(Ask::Tail(TAIL), &Version::default(), limits.stall.max(limits.first_byte))
+        .map_err(|f| wire.failed(f))?;
     let (start, total) = match opened.verdict {
         Verdict::Whole(version) => (0, version.total),
         Verdict::Part { start, version, .. } => (start, version.total),

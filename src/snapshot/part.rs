@@ -46,7 +46,12 @@ impl Part {
         let path = dir.join(part_name(name));
         for _ in 0..ATTEMPTS {
             match lock(&path)? {
-                Locked::Ours(file) => return Self::with_record(file, path, owner),
+                Locked::Ours(file) => {
+                    return Self::with_record(file, path.clone(), owner).inspect_err(|_| {
+                        // Without its record it is of no use to anybody.
+                        let _ = fs::remove_file(&path);
+                    });
+                }
                 Locked::Again => {}
                 Locked::Taken => break,
             }

@@ -9,12 +9,17 @@ const SLICES: u32 = 8;
 
 /// Judges silence and speed over a whole transfer: a new connection starts nothing anew.
 ///
-/// Silence is measured from the last byte. A connection that is silent for `stall` is given up and one more
-/// is tried for half as long, so all ends after one and a half `stall` of silence. Speed is measured over the
-/// last `stall`, at the beginning over at least half of it.
+/// Silence is measured from the last byte. The transport has one limit for each read, the head's included, so a
+/// connection is given up when it was silent for `stall` or for the wait for a head, whichever is longer; then one
+/// more is tried for half of `stall`. Speed is measured over the last `stall`, at the beginning over at least
+/// half of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Patience {
     stall: Duration,
+    /// How long one connection may be silent.
+    longest: Duration,
+    /// How long all of them together may be.
+    allowed: Duration,
     min_speed: u64,
     /// The last byte, or the beginning.
     last: Duration,
@@ -32,10 +37,14 @@ pub(crate) struct Patience {
 pub(crate) struct TooSlow;
 
 impl Patience {
-    pub(crate) fn new(stall: Duration, min_speed: u64, now: Duration) -> Self {
+    /// `head`: the limit of the wait for a head.
+    pub(crate) fn new(stall: Duration, head: Duration, min_speed: u64, now: Duration) -> Self {
         let stall = stall.max(Duration::from_millis(1));
+        let longest = stall.max(head);
         Self {
             stall,
+            longest,
+            allowed: longest + stall / 2,
             min_speed,
             last: now,
             since: now,
@@ -65,12 +74,14 @@ impl Patience {
 
     /// How long the next connection may be silent; `None` when the silence has been long enough.
     pub(crate) fn silence(&self, now: Duration) -> Option<Duration> {
-        let left = (self.stall + self.stall / 2).saturating_sub(now.saturating_sub(self.last));
-        (left > self.stall / 16).then(|| left.min(self.stall))
+        let left = self.allowed.saturating_sub(now.saturating_sub(self.last));
+        (left > self.stall / 16).then(|| left.min(self.longest))
     }
 
-    /// Time that was not the server's to use, such as waiting for the first head.
+    /// The first head came. A long wait for it leaves less time for silence later, so that the sum stays bounded.
     pub(crate) fn begin(&mut self, now: Duration) {
+        let waited = now.saturating_sub(self.last);
+        self.allowed = self.allowed.saturating_sub(waited.saturating_sub(self.stall)).max(self.stall);
         self.last = now;
         self.restart(now);
     }
@@ -189,7 +200,7 @@ mod tests {
 
     /// When a server that sends `size` bytes every `gap` is given up.
     fn drip(size: u64, gap: u64, head: u64) -> Option<u64> {
-        let mut patience = Patience::new(STALL, 1024, ms(head));
+        let mut patience = Patience::new(STALL, STALL, 1024, ms(head));
         (1..20_000).map(|n| head + n * gap).find(|&at| patience.bytes(size, ms(at)).is_err())
     }
 
@@ -208,7 +219,7 @@ mod tests {
 
     #[test]
     fn silence_is_bounded_across_connections() {
-        let mut patience = Patience::new(STALL, 1024, ms(0));
+        let mut patience = Patience::new(STALL, STALL, 1024, ms(0));
         assert_eq!(patience.silence(ms(0)), Some(STALL));
         assert_eq!(patience.silence(ms(4000)), Some(ms(2000)));
         assert_eq!(patience.silence(ms(5900)), None);
@@ -218,8 +229,24 @@ mod tests {
     }
 
     #[test]
+    fn the_wait_for_a_head_has_its_own_limit_and_the_sum_is_bounded() {
+        let (stall, head) = (ms(2000), ms(4000));
+        for waited in [0, 1000, 2000, 3000, 3900] {
+            let mut patience = Patience::new(stall, head, 1024, ms(0));
+            assert_eq!(patience.silence(ms(0)), Some(head));
+            patience.begin(ms(waited));
+            // Silent from here: each connection is given up when its time is over.
+            let mut now = waited;
+            while let Some(silence) = patience.silence(ms(now)) {
+                now += silence.as_millis() as u64;
+            }
+            assert!(now < 8000, "head after {waited} ms: given up after {now} ms");
+        }
+    }
+
+    #[test]
     fn one_long_silence_is_forgiven_once_between_two_good_windows() {
-        let mut patience = Patience::new(STALL, 1024, ms(0));
+        let mut patience = Patience::new(STALL, STALL, 1024, ms(0));
         assert_eq!(patience.bytes(1 << 20, ms(10)), Ok(()));
         assert_eq!(patience.bytes(1, ms(3900)), Ok(()));
         assert_eq!(patience.bytes(1 << 20, ms(3910)), Ok(()));
@@ -248,7 +275,7 @@ mod tests {
         /// However a server spends its time, fewer bytes than the floor over two windows end the transfer.
         #[test]
         fn the_floor_holds(steps in proptest::collection::vec((1u64..3900, 0u64..3), 1..200)) {
-            let mut patience = Patience::new(STALL, 1024, ms(0));
+            let mut patience = Patience::new(STALL, STALL, 1024, ms(0));
             let mut now = 0;
             for (gap, bytes) in steps {
                 now += gap;
@@ -259,7 +286,7 @@ mod tests {
 
         #[test]
         fn a_flow_above_the_floor_passes(steps in proptest::collection::vec(1u64..1500, 1..200)) {
-            let mut patience = Patience::new(STALL, 1024, ms(0));
+            let mut patience = Patience::new(STALL, STALL, 1024, ms(0));
             let mut now = 0;
             for gap in steps {
                 now += gap;

@@ -58,7 +58,7 @@ impl Stream {
     /// From `at` to the end, or to `end`. `known`: what the bytes before `at` belong to.
     pub(crate) fn new(wire: Wire, known: Version, at: u64, end: Option<u64>, attempts: u32) -> Self {
         let limits = wire.agent.limits();
-        let patience = Patience::new(limits.stall, limits.min_speed, Duration::ZERO);
+        let patience = Patience::new(limits.stall, limits.first_byte, limits.min_speed, Duration::ZERO);
         let mut tries = Tries::new(attempts);
         if let Some(total) = known.total {
             tries.total(total);
@@ -106,7 +106,7 @@ impl Stream {
         loop {
             std::thread::sleep(std::mem::take(&mut self.pause));
             self.attempt += 1;
-            let silence = self.wire.agent.limits().stall;
+            let silence = self.patience.silence(Duration::ZERO).unwrap_or_default();
             match self.wire.ask(ask, &Version::default(), silence) {
                 Ok(Opened { verdict: Verdict::Busy, answer }) => {
                     let error = self.busy(answer);

@@ -350,6 +350,19 @@ fn a_drip_and_a_late_answer_end_in_time() {
 }
 
 #[test]
+fn an_answer_that_is_late_but_in_time_is_waited_for() {
+    let object = archive(5000, 3);
+    let body = object.clone();
+    let (result, _, asked) = run_with(
+        move |asked| Reply { late: LIMIT * 3 / 4, ..Reply::right(&body, ONE, asked) },
+        LIMIT,
+        DownloadOptions::new(),
+    );
+    assert_eq!(result.unwrap(), object);
+    assert_eq!(asked.len(), 1);
+}
+
+#[test]
 fn a_host_that_is_not_there_is_an_error_soon() {
     let url = { Origin::good(archive(10, 1)).url() };
     std::thread::sleep(Duration::from_millis(20));

@@ -145,6 +145,18 @@ impl Origin {
         Self::start(move |asked| Reply::right(&object, Some("\"one\""), asked))
     }
 
+    /// A host whose first answer breaks off after `cut` bytes, and whose continuing answers come a moment
+    /// later: so the progress at the break is always told.
+    pub fn breaking(object: Vec<u8>, cut: usize) -> Self {
+        Self::start(move |asked| {
+            let right = Reply::right(&object, Some("\"one\""), asked);
+            match asked.header("range") {
+                None => Reply { cut: Some(cut), ..right },
+                Some(_) => Reply { late: Duration::from_millis(20), ..right },
+            }
+        })
+    }
+
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }

@@ -92,7 +92,7 @@ fn a_cancelled_one_goes_on_with_any_number_of_connections() {
     for (before, after) in [(4, 4), (4, 1), (1, 4)] {
         let body = object.clone();
         let origin = Origin::start(move |asked| Reply {
-            pace: Some((100_000, Duration::from_millis(1))),
+            pace: Some((100_000, Duration::from_millis(4))),
             ..Reply::right(&body, ONE, asked)
         });
         let dir = tempdir().unwrap();
