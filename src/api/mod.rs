@@ -8,7 +8,6 @@ pub(crate) mod http;
 pub(crate) mod multipart;
 pub(crate) mod pace;
 pub(crate) mod redact;
-mod resolve;
 pub(crate) mod retry;
 pub(crate) mod route;
 pub(crate) mod settings;
