@@ -264,6 +264,7 @@ impl Error {
         match self {
             Self::Api { status, code, .. } => *status == 429 || code.is_limit(),
             Self::Answer { status, .. } => *status == 429,
+            Self::Timeout { status, .. } => *status == Some(429),
             _ => false,
         }
     }

@@ -1,4 +1,9 @@
-#![doc = include_str!("../README.md")]
+// The README's code looks into archives.
+#![cfg_attr(feature = "zip", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "zip"),
+    doc = "Blocking SDK for Square Cloud snapshots, without a look inside them."
+)]
 
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
 compile_error!(

@@ -75,7 +75,10 @@ impl Reply<'_> {
         if self.broken.is_none() {
             let code = self.json().ok().and_then(|value| code(&value));
             let json_or_nothing = self.body.is_empty() || self.json().is_ok_and(|value| value.is_object());
-            if code.as_ref() == Some(pending) || (self.status == 202 && code.is_none() && json_or_nothing) {
+            // A 202 with the other call's code is still a 202.
+            let processing = [&ErrorCode::SNAPSHOT_PROCESSING, &ErrorCode::SNAPSHOT_RESTORE_PROCESSING];
+            let accepted = code.as_ref().is_none_or(|code| processing.contains(&code));
+            if code.as_ref() == Some(pending) || (self.status == 202 && accepted && json_or_nothing) {
                 return Ok(Outcome::Pending);
             }
         }
@@ -242,6 +245,7 @@ mod tests {
         assert!(pending(202, br#"{"status":"success"}"#));
         assert!(pending(200, br#"{"status":"success","code":"SNAPSHOT_PROCESSING"}"#));
         assert!(pending(202, b""));
+        assert!(pending(202, br#"{"status":"error","code":"SNAPSHOT_RESTORE_PROCESSING"}"#));
         assert!(!pending(200, b""));
         assert!(!pending(202, b"<html>"));
         assert!(!pending(202, br#"{"status":"error","code":"KEEP_CALM"}"#));

@@ -384,6 +384,7 @@ fn an_encoding_that_was_not_asked_for_is_refused() {
     assert!(result.is_err());
 }
 
+#[cfg(feature = "zip")]
 #[test]
 fn a_damaged_archive_is_found_by_verify() {
     let object = archive(100_000, 3);
