@@ -6,14 +6,15 @@
 mod files;
 mod json;
 mod resolve;
+mod transport;
 
 use std::io::{self, Read};
 
 use ureq::config::{Config, ConfigBuilder};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 use ureq::typestate::AgentScope;
-use ureq::unversioned::transport::DefaultConnector;
-use ureq::{Agent, Proxy};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
+use ureq::{Agent, Proxy, ProxyProtocol};
 
 use super::failure::Failure;
 use super::settings::{Limits, ProxyChoice, Settings};
@@ -23,6 +24,7 @@ pub(crate) use files::{FileAgent, FileAnswer};
 pub(crate) use json::{Answer, ApiAgent, Payload, Request};
 
 use resolve::Remembering;
+use transport::Tcp;
 
 /// The longest answer head that is read, in bytes. At least the input buffer, or a 1xx head before a large
 /// body would be taken for a head that is too long.
@@ -70,8 +72,14 @@ impl Read for Body {
     }
 }
 
-fn agent(config: Config) -> Agent {
-    Agent::with_parts(config, DefaultConnector::new(), Remembering::default())
+/// `floor`: the least bytes per second of a transfer, or 0.
+fn agent(config: Config, floor: u64) -> Agent {
+    let connector = ().chain(ConnectProxyConnector::default()).chain(Tcp::new(floor));
+    #[cfg(feature = "rustls")]
+    let connector = connector.chain(ureq::unversioned::transport::RustlsConnector::default());
+    #[cfg(feature = "native-tls")]
+    let connector = connector.chain(ureq::unversioned::transport::NativeTlsConnector::default());
+    Agent::with_parts(config, connector, Remembering::default())
 }
 
 /// What both agents share. `direct`: no proxy, whatever the environment says.
@@ -90,11 +98,12 @@ fn common(settings: &Settings, direct: bool) -> Result<ConfigBuilder<AgentScope>
         None => {}
         Some(ProxyChoice::Direct) => config = config.proxy(None),
         Some(ProxyChoice::Url(url)) => {
-            let proxy = Proxy::new(url).map_err(|_| {
-                Error::invalid(
-                    "the proxy",
-                    "is not an address like http://host:port; check it for typing errors",
-                )
+            let proxy = Proxy::new(url)
+                .ok()
+                .filter(|proxy| matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https));
+            let proxy = proxy.ok_or_else(|| {
+                let reason = "is not an address like http://host:port; SOCKS proxies are not supported";
+                Error::invalid("the proxy", reason)
             })?;
             config = config.proxy(Some(proxy));
         }
