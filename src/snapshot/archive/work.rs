@@ -2,7 +2,7 @@
 
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,9 +32,11 @@ impl Batches {
             ranges.push(order.len()..order.len() + 1);
             order.push(i);
         }
+        // Few entries: smaller batches, so that the threads end together.
+        let batch = BATCH.min(sizes.len() / 16).max(1);
         let (mut start, mut bytes) = (order.len(), 0);
         for (i, size) in numbered().filter(|(_, size)| *size <= LARGE) {
-            if order.len() - start == BATCH || bytes + size > BATCH_BYTES {
+            if order.len() - start == batch || bytes + size > BATCH_BYTES {
                 ranges.push(start..order.len());
                 (start, bytes) = (order.len(), 0);
             }
@@ -57,7 +59,7 @@ impl Batches {
     ) -> Result<(), E> {
         let next = AtomicUsize::new(0);
         let failed = Mutex::new(None);
-        let one = || {
+        let one = &|| {
             let mut state = worker();
             while !stop.load(Ordering::Relaxed) {
                 let Some(range) = self.ranges.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
@@ -70,12 +72,23 @@ impl Batches {
         };
         let more = threads.min(self.ranges.len()).saturating_sub(1);
         thread::scope(|scope| {
+            let (here, hello) = mpsc::channel();
             for _ in 0..more {
+                let here = here.clone();
+                let started = move || {
+                    let _ = here.send(());
+                    drop(here);
+                    one();
+                };
                 // A system that gives no more threads still gets the work done.
-                if thread::Builder::new().spawn_scoped(scope, one).is_err() {
+                if thread::Builder::new().spawn_scoped(scope, started).is_err() {
                     break;
                 }
             }
+            drop(here);
+            // Linux may start a thread on the processor of the one that made it, where it waits for its turn. Who
+            // sleeps until the others run is woken on an idle one.
+            hello.iter().for_each(drop);
             one();
         });
         failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)

@@ -1,6 +1,6 @@
 //! Benchmarks. Each prints medians and the ratio to a named rival measured in the same run.
 //!
-//! `cargo run --release --manifest-path tests/bench/Cargo.toml -- api|oneshot|download|extract|open [...]`
+//! `cargo run --release --manifest-path tests/bench/Cargo.toml -- api|oneshot|download|extract|open|make [...]`
 
 mod api;
 mod download;
@@ -18,9 +18,14 @@ fn main() {
         Some("oneshot") => oneshot::run(),
         Some("extract") => extract::run(args.get(1).map(String::as_str), 7),
         Some("download") => download::run(7),
+        // The archives themselves, for a look with other tools.
+        Some("make") => {
+            let dir = std::path::PathBuf::from(args.get(1).map_or(".", String::as_str));
+            make::KINDS.iter().for_each(|(kind, make)| make(&dir.join(format!("{kind}.zip"))));
+        }
         Some("open") => extract::open(11),
         _ => {
-            eprintln!("which benchmark? api, oneshot, download, extract [KIND], open");
+            eprintln!("which benchmark? api, oneshot, download, extract [KIND], open, make DIR");
             std::process::exit(2);
         }
     }
