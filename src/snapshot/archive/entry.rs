@@ -103,12 +103,14 @@ pub(super) fn permissions(central: &Central<'_>) -> Option<u32> {
 }
 
 fn kind(central: &Central<'_>, name: &str) -> EntryKind {
-    let named_directory = name.ends_with('/') || (name.ends_with('\\') && central.host == 0);
+    let named_directory = name.ends_with('/') || (name.ends_with('\\') && name::dos_host(central.host));
     match unix_mode(central).map_or(0, |mode| mode & TYPE) {
         0o120_000 => EntryKind::Symlink,
         0o040_000 => EntryKind::Directory,
         0 | 0o100_000 if named_directory => EntryKind::Directory,
         0 | 0o100_000 => EntryKind::File,
+        // What Info-ZIP reads from a pipe (`zip out.zip -`) has the pipe's mode and always this name.
+        0o010_000 if name == "-" => EntryKind::File,
         _ => EntryKind::Special,
     }
 }
