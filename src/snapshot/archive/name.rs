@@ -20,13 +20,18 @@ const COMPONENT: usize = 255;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Platform {
     pub(super) windows: bool,
+    /// Two names that differ in case are one file.
     pub(super) fold_case: bool,
+    /// A colon separates: on Windows a stream's name, and for half of macOS, which shows it as a slash,
+    /// components. Device names and dots at the end are nothing special there.
+    pub(super) colon: bool,
 }
 
 impl Platform {
     pub(super) const HERE: Self = Self {
         windows: cfg!(windows),
-        fold_case: cfg!(any(windows, target_os = "macos", target_os = "ios")),
+        fold_case: cfg!(any(windows, target_vendor = "apple")),
+        colon: cfg!(any(windows, target_vendor = "apple")),
     };
 }
 
@@ -136,6 +141,9 @@ pub(super) fn take<'a>(name: &'a str, host: u8, platform: Platform) -> Judged<Ta
         if part.len() > COMPONENT {
             return bad("a component is longer than 255 bytes");
         }
+        if platform.colon && part.contains(':') {
+            return bad("it has a colon, which separates on this system");
+        }
         if platform.windows {
             windows(part)?;
         }
@@ -173,7 +181,7 @@ fn windows(part: &str) -> Judged<()> {
     if part == "." || part.is_empty() {
         return Ok(());
     }
-    if part.chars().any(|c| c < ' ' || matches!(c, ':' | '<' | '>' | '"' | '|' | '?' | '*')) {
+    if part.chars().any(|c| c < ' ' || matches!(c, '<' | '>' | '"' | '|' | '?' | '*')) {
         return bad("it has a character that this system does not allow");
     }
     if part.ends_with(['.', ' ']) {
@@ -202,8 +210,9 @@ pub(super) fn key(path: &str, platform: Platform) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
-    const UNIX: Platform = Platform { windows: false, fold_case: false };
-    const WINDOWS: Platform = Platform { windows: true, fold_case: true };
+    const UNIX: Platform = Platform { windows: false, fold_case: false, colon: false };
+    const MAC: Platform = Platform { windows: false, fold_case: true, colon: true };
+    const WINDOWS: Platform = Platform { windows: true, fold_case: true, colon: true };
 
     fn path(name: &str, host: u8, platform: Platform) -> Result<String, Refusal> {
         take(name, host, platform).map(|t| t.path.into_owned()).map_err(|f| f.refusal)
@@ -241,7 +250,7 @@ mod tests {
             ("c:x/y:z", Absolute),
         ] {
             for host in [0, 3, 10] {
-                for platform in [UNIX, WINDOWS] {
+                for platform in [UNIX, MAC, WINDOWS] {
                     assert_eq!(path(name, host, platform), Err(refusal), "{name:?} {host}");
                 }
             }
@@ -296,7 +305,14 @@ mod tests {
         for name in ["CONSOLE", "COM", "COM10", "a/b.c", "./a/"] {
             assert!(path(name, 3, WINDOWS).is_ok(), "{name:?}");
         }
+        for name in ["ab:c", "a:b:c", "x/a:b"] {
+            assert_eq!(path(name, 3, MAC), Err(Refusal::Name), "{name:?}");
+        }
+        for name in ["CON", "a.", "a ", "a?b", "a\\b"] {
+            assert_eq!(path(name, 3, MAC).as_deref(), Ok(name));
+        }
         assert_eq!(key("ÄB", WINDOWS), "äb");
+        assert_eq!(key("ÄB", MAC), "äb");
         assert_eq!(key("ÄB", UNIX), "ÄB");
     }
 

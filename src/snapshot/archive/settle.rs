@@ -73,3 +73,53 @@ pub(super) fn settle(
     }
     (folders, faults)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::directory::Directory;
+    use super::super::options::ExtractOptions;
+    use super::super::plan;
+    use super::*;
+
+    const UNIX: Platform = Platform { windows: false, fold_case: false, colon: false };
+    const MAC: Platform = Platform { windows: false, fold_case: true, colon: true };
+    const WINDOWS: Platform = Platform { windows: true, fold_case: true, colon: true };
+
+    /// What a plan for these names refuses; `name -> target` is a link.
+    fn refused(names: &[&str], platform: Platform) -> Vec<Refusal> {
+        let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let options = zip::write::SimpleFileOptions::default();
+        for name in names {
+            match name.split_once(" -> ") {
+                Some((name, target)) => writer.add_symlink(name, target, options).unwrap(),
+                None => writer.start_file(*name, options).unwrap(),
+            }
+        }
+        let bytes = writer.finish().unwrap().into_inner();
+        let plan = plan::draw(&Directory::read(&bytes).unwrap(), &ExtractOptions::new(), platform);
+        plan.refused().iter().map(|bad| bad.refusal).collect()
+    }
+
+    #[test]
+    fn names_that_differ_in_case_are_one_file_on_some_systems() {
+        for names in [&["a", "A"][..], &["é", "É"], &["x/a", "X/A"], &["a", "A/b"], &["A/b", "a"]] {
+            assert_eq!(refused(names, UNIX), [], "{names:?}");
+            assert_eq!(refused(names, MAC), [Refusal::Collision], "{names:?}");
+            assert_eq!(refused(names, WINDOWS), [Refusal::Collision], "{names:?}");
+        }
+        let through = &["l -> x", "L/y"];
+        assert_eq!(refused(through, UNIX), []);
+        assert_eq!(refused(through, MAC), [Refusal::Link]);
+        for platform in [UNIX, MAC, WINDOWS] {
+            assert_eq!(refused(&["Dir/a", "dir/b"], platform), []);
+        }
+    }
+
+    #[test]
+    fn each_system_refuses_the_names_it_cannot_have() {
+        let all = ["nul.txt", "x/COM1", "trailing.", "a:b:c"];
+        assert_eq!(refused(&all, UNIX), []);
+        assert_eq!(refused(&all, MAC), [Refusal::Name]);
+        assert_eq!(refused(&all, WINDOWS), [Refusal::Name; 4]);
+    }
+}
