@@ -131,6 +131,25 @@ fn a_path_too_long_for_the_system_is_refused_like_one_too_long_for_the_limit() {
     }
 }
 
+#[test]
+fn what_is_written_is_compared_when_asked_for() {
+    for verify in [false, true] {
+        let out = tempfile::tempdir().unwrap();
+        let around = out.path().to_owned();
+        let archive = Archive::new(zip(vec![file("x", b"12345")]).bytes()).unwrap();
+        let options = ExtractOptions::new().threads(1).verify(verify).progress(move |_| {
+            // The disk loses what was written: the callback comes after the first piece.
+            for partial in fs::read_dir(&around).unwrap().map(|e| e.unwrap().path()) {
+                let _ = fs::write(partial.join("tree/x"), b"1234X");
+            }
+            ControlFlow::Continue(())
+        });
+        let result = archive.extract_with(out.path().join("t"), &options);
+        assert_eq!(result.is_err(), verify, "{result:?}");
+        assert_eq!(fs::read_dir(out.path()).unwrap().count(), usize::from(!verify));
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_file_that_may_not_be_read_is_read_back_all_the_same() {

@@ -66,7 +66,8 @@ impl<'a> Entry<'a> {
         times::modified(&self.central())
     }
 
-    /// What it is: by the unix mode's type bits where there are some, else by a `/` at the name's end.
+    /// What it is: by the unix mode's type bits where there are some, else by a `/` at the name's end. What
+    /// `zip` reads from a pipe and names `-` has the pipe's mode and is a file.
     pub fn kind(&self) -> EntryKind {
         kind(&self.central(), self.name())
     }
