@@ -105,6 +105,17 @@ fn directories_that_no_entry_lists_count_as_entries() {
     assert!(archive.plan(&options(120)).unwrap().is_ok());
 }
 
+#[test]
+fn the_targets_of_all_links_together_are_limited() {
+    // A few bytes each in the archive, gigabytes of memory when read.
+    let one = packed("", "./".repeat(2000).as_bytes()).with(|e| e.mode = 0o120_777);
+    let links = (0..17_000).map(|i| one.clone().with(|e| e.name = format!("l{i}").into()));
+    let archive = Archive::new(zip(links.collect()).bytes()).unwrap();
+    let plan = archive.plan(&ExtractOptions::new().limits(Limits::new().ratio(u64::MAX))).unwrap();
+    let refused: Vec<_> = plan.refused().iter().map(|bad| (bad.name.clone(), bad.refusal)).collect();
+    assert_eq!(refused, [(None, Refusal::TooLarge)]);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_path_too_long_for_the_system_is_refused_like_one_too_long_for_the_limit() {

@@ -97,6 +97,10 @@ impl<S: Source> Archive<S> {
 
     /// Reads the links' targets and refuses those that lead out.
     pub(super) fn follow_links(&self, plan: &mut ExtractPlan) -> Result<()> {
+        if plan.crowded {
+            plan.targets = vec![String::new(); plan.links.len()];
+            return Ok(());
+        }
         let mut targets = Vec::with_capacity(plan.links.len());
         let mut faults = Vec::new();
         for leaf in &plan.links {
@@ -114,16 +118,15 @@ impl<S: Source> Archive<S> {
                 String::new()
             }));
         }
-        if !plan.crowded {
-            let known = plan.links.iter().zip(&targets);
-            let known = known.map(|(leaf, target)| (plan.path(&leaf.path), target.as_str()));
-            let mut web = Web::of(known, Platform::HERE);
-            for leaf in &plan.links {
-                if let Err(fault) = web.follow(plan.path(&leaf.path)) {
-                    faults.push((leaf.index, fault));
-                }
+        let known = plan.links.iter().zip(&targets);
+        let known = known.map(|(leaf, target)| (plan.path(&leaf.path), target.as_str()));
+        let mut web = Web::of(known, Platform::HERE);
+        for leaf in &plan.links {
+            if let Err(fault) = web.follow(plan.path(&leaf.path)) {
+                faults.push((leaf.index, fault));
             }
         }
+        drop(web);
         for (index, fault) in faults {
             plan.refuse(Some(self.directory.name(index)), fault);
         }

@@ -10,6 +10,9 @@ use crate::error::Refusal;
 /// The longest target a system takes.
 pub(super) const LONGEST: u64 = 4095;
 
+/// What the targets of all links may have together: they are kept in memory.
+pub(super) const LONGEST_TOGETHER: u64 = 64 << 20;
+
 /// Systems give up after forty links, too.
 const FOLLOWED: usize = 40;
 

@@ -43,7 +43,7 @@ pub struct ExtractPlan {
     pub(super) folders: Vec<Folder>,
     /// Directory entries that have bytes in the archive: an empty deflate stream, if nothing is hidden there.
     pub(super) hollow: Vec<u32>,
-    /// More paths than allowed: links are not followed then.
+    /// More paths or links than allowed: links are not read then.
     pub(super) crowded: bool,
     pub(super) layout: Option<Layout>,
     bytes: u64,
@@ -141,7 +141,7 @@ pub(super) fn draw(directory: &Directory, options: &ExtractOptions, platform: Pl
         bytes: 0,
         refused: Vec::new(),
     };
-    let (mut packed, mut count) = (0u64, 0u64);
+    let (mut packed, mut count, mut targets) = (0u64, 0u64, 0u64);
     let mut listed = Vec::new();
     for index in directory.indices() {
         let entry = Entry { directory, index };
@@ -181,7 +181,10 @@ pub(super) fn draw(directory: &Directory, options: &ExtractOptions, platform: Pl
                 }
                 listed.push(Folder { path, index: Some(index) });
             }
-            EntryKind::Symlink => plan.links.push(Leaf { index, path, link: true }),
+            EntryKind::Symlink => {
+                targets = targets.saturating_add(entry.size());
+                plan.links.push(Leaf { index, path, link: true });
+            }
             _ => {
                 plan.bytes = plan.bytes.saturating_add(entry.size());
                 packed = packed.saturating_add(entry.compressed_size());
@@ -199,7 +202,11 @@ pub(super) fn draw(directory: &Directory, options: &ExtractOptions, platform: Pl
     plan.folders = folders;
     // Directories that no entry lists are made, too: many deep paths must not get around the limit.
     let paths = (plan.folders.len() + plan.files.len() + plan.links.len()) as u64;
-    plan.crowded = options.limits.count(count.max(paths)).is_err();
+    let too_many_links = options.links != Links::Skip && targets > links::LONGEST_TOGETHER;
+    if too_many_links {
+        plan.refuse(None, Fault::new(Refusal::TooLarge, "the targets of its links have more than 64 MiB"));
+    }
+    plan.crowded = too_many_links || options.limits.count(count.max(paths)).is_err();
     if let (Ok(()), Err(fault)) = (options.limits.count(count), options.limits.count(paths)) {
         plan.refuse(None, fault);
     }
