@@ -95,6 +95,110 @@ fn limits_refuse_before_anything_is_written() {
 }
 
 #[test]
+fn directories_that_no_entry_lists_count_as_entries() {
+    let deep = |i| file(format!("{i}/a/b/c/d/e"), b"");
+    let archive = Archive::new(zip((0..20).map(deep).collect()).bytes()).unwrap();
+    let options = |most| ExtractOptions::new().limits(Limits::new().entries(most));
+    let refused: Vec<_> =
+        archive.plan(&options(119)).unwrap().refused().iter().map(|bad| bad.refusal).collect();
+    assert_eq!(refused, [Refusal::TooMany]);
+    assert!(archive.plan(&options(120)).unwrap().is_ok());
+}
+
+#[test]
+fn the_targets_of_all_links_together_are_limited() {
+    // A few bytes each in the archive, gigabytes of memory when read.
+    let one = packed("", "./".repeat(2000).as_bytes()).with(|e| e.mode = 0o120_777);
+    let links = (0..17_000).map(|i| one.clone().with(|e| e.name = format!("l{i}").into()));
+    let archive = Archive::new(zip(links.collect()).bytes()).unwrap();
+    let plan = archive.plan(&ExtractOptions::new().limits(Limits::new().ratio(u64::MAX))).unwrap();
+    let refused: Vec<_> = plan.refused().iter().map(|bad| (bad.name.clone(), bad.refusal)).collect();
+    assert_eq!(refused, [(None, Refusal::TooLarge)]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_path_too_long_for_the_system_is_refused_like_one_too_long_for_the_limit() {
+    let long = ["p".repeat(240).as_str(); 17].join("/");
+    for (policy, entry) in [
+        (Overwrite::Refuse, file(&long, b"1")),
+        (Overwrite::Replace, file(&long, b"1")),
+        (Overwrite::Refuse, folder(&format!("{long}/"))),
+        (Overwrite::Keep, link(&long, "x")),
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        if policy != Overwrite::Refuse {
+            fs::write(out.path().join("mine"), "mine").unwrap();
+        }
+        let before = tree(out.path());
+        let archive = Archive::new(zip(vec![file("ok", b"1"), entry]).bytes()).unwrap();
+        let limits = Limits::new().path_length(10_000);
+        let error = archive
+            .extract_with(out.path(), &ExtractOptions::new().overwrite(policy).limits(limits))
+            .unwrap_err();
+        assert_eq!(error.refusal(), Some(Refusal::TooMany), "{error}");
+        assert!(error.to_string().contains("ppp"), "{error}");
+        assert_eq!(tree(out.path()), before);
+    }
+}
+
+#[test]
+fn what_is_written_is_compared_when_asked_for() {
+    for verify in [false, true] {
+        let out = tempfile::tempdir().unwrap();
+        let around = out.path().to_owned();
+        let archive = Archive::new(zip(vec![file("x", b"12345")]).bytes()).unwrap();
+        let options = ExtractOptions::new().threads(1).verify(verify).progress(move |_| {
+            // The disk loses what was written: the callback comes after the first piece.
+            for partial in fs::read_dir(&around).unwrap().map(|e| e.unwrap().path()) {
+                let _ = fs::write(partial.join("tree/x"), b"1234X");
+            }
+            ControlFlow::Continue(())
+        });
+        let result = archive.extract_with(out.path().join("t"), &options);
+        assert_eq!(result.is_err(), verify, "{result:?}");
+        assert_eq!(fs::read_dir(out.path()).unwrap().count(), usize::from(!verify));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_may_not_be_read_is_read_back_all_the_same() {
+    use std::os::unix::fs::PermissionsExt;
+    let out = tempfile::tempdir().unwrap();
+    let archive = Archive::new(zip(vec![file("x", b"1").with(|e| e.mode = 0o100_200)]).bytes()).unwrap();
+    archive.extract_with(out.path().join("t"), &ExtractOptions::new().verify(true)).unwrap();
+    assert_eq!(fs::metadata(out.path().join("t/x")).unwrap().permissions().mode() & 0o777, 0o200);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_of_the_target_lead_no_link_of_the_archive_out() {
+    use std::os::unix::fs::symlink;
+    for (entries, policy, fine) in [
+        (vec![link("l", "mine/x")], Overwrite::Replace, false),
+        (vec![folder("d/"), link("d/l", "../mine/../x")], Overwrite::Keep, false),
+        (vec![link("l", "inner/x")], Overwrite::Replace, true),
+        (vec![link("mine", "inner"), link("l", "mine/x")], Overwrite::Replace, true),
+        (vec![link("mine", "inner"), link("l", "mine/x")], Overwrite::Keep, false),
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        let target = out.path().join("t");
+        fs::create_dir_all(target.join("inner")).unwrap();
+        symlink("..", target.join("mine")).unwrap();
+        let before = tree(out.path());
+        let archive = Archive::new(zip(entries).bytes()).unwrap();
+        let result = archive.extract_with(&target, &ExtractOptions::new().overwrite(policy));
+        if fine {
+            result.unwrap();
+        } else {
+            assert_eq!(result.unwrap_err().refusal(), Some(Refusal::Link));
+            assert_eq!(tree(out.path()), before);
+        }
+    }
+}
+
+#[test]
 fn the_plan_says_what_would_be_done_and_all_that_is_refused() {
     let plan = sample().plan(&ExtractOptions::new()).unwrap();
     assert_eq!((plan.files(), plan.directories(), plan.links(), plan.bytes()), (4, 2, 1, 19));

@@ -19,6 +19,8 @@ mod archive_equal;
 mod archive_extract;
 #[cfg(feature = "zip")]
 mod archive_hostile;
+#[cfg(feature = "zip")]
+mod archive_inspect;
 mod conformance;
 mod download_basic;
 mod download_faults;

@@ -1,15 +1,15 @@
 //! From an entry's name to its content.
 
-use std::collections::HashMap;
 use std::io;
 
 use super::body::{Body, Broken, buffer_for, unpack};
 use super::entry::{Entry, EntryKind};
 use super::fault::Fault;
+use super::links::Web;
 use super::name::Platform;
 use super::plan::ExtractPlan;
 use super::window::Window;
-use super::{Archive, layout, links, name, plan, verify};
+use super::{Archive, layout, links, plan, verify};
 use crate::error::{Error, Refusal, Result};
 use crate::snapshot::source::Source;
 
@@ -69,18 +69,45 @@ impl<S: Source> Archive<S> {
         })
     }
 
+    /// Looks into directory entries that have bytes: whatever comes out of them would be lost in silence.
+    pub(super) fn look_into_directories(&self, plan: &mut ExtractPlan) -> Result<()> {
+        let mut faults = Vec::new();
+        for &index in &plan.hollow {
+            let Some(body) = self.body(index, plan) else { continue };
+            match self.unpack(index, &body, |_| Ok(())) {
+                Ok(_) => {}
+                Err(Error::Refused { refusal, detail, .. }) => {
+                    faults.push((index, Fault::new(refusal, detail)))
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        for (index, fault) in faults {
+            plan.refuse(Some(self.directory.name(index)), fault);
+        }
+        Ok(())
+    }
+
+    /// An entry's data, if the plan has looked at its header and found it right.
+    fn body(&self, index: u32, plan: &ExtractPlan) -> Option<Body> {
+        let record = self.directory.record(index)?;
+        let at = plan.layout.as_ref()?.data_at(index, record)?;
+        Some(Body::of(record, &self.directory.central(index), at))
+    }
+
     /// Reads the links' targets and refuses those that lead out.
     pub(super) fn follow_links(&self, plan: &mut ExtractPlan) -> Result<()> {
+        if plan.crowded {
+            plan.targets = vec![String::new(); plan.links.len()];
+            return Ok(());
+        }
         let mut targets = Vec::with_capacity(plan.links.len());
         let mut faults = Vec::new();
         for leaf in &plan.links {
-            let record = self.directory.record(leaf.index);
-            let at = record.and_then(|r| Some((r, plan.layout.as_ref()?.data_at(leaf.index, r)?)));
-            let Some((record, at)) = at else {
+            let Some(body) = self.body(leaf.index, plan) else {
                 targets.push(String::new());
                 continue;
             };
-            let body = Body::of(record, &self.directory.central(leaf.index), at);
             let target = match self.content(leaf.index, &body) {
                 Ok(content) => links::target(content),
                 Err(Error::Refused { refusal, detail, .. }) => Err(Fault::new(refusal, detail)),
@@ -91,18 +118,15 @@ impl<S: Source> Archive<S> {
                 String::new()
             }));
         }
-        let known = plan
-            .links
-            .iter()
-            .zip(&targets)
-            .map(|(leaf, target)| (name::key(plan.path(&leaf.path), Platform::HERE), target.as_str()));
-        let known: HashMap<_, _> = known.collect();
-        for (leaf, target) in plan.links.iter().zip(&targets) {
-            if let Err(fault) = links::follow(plan.path(&leaf.path), target, &known, Platform::HERE) {
+        let known = plan.links.iter().zip(&targets);
+        let known = known.map(|(leaf, target)| (plan.path(&leaf.path), target.as_str()));
+        let mut web = Web::of(known, Platform::HERE);
+        for leaf in &plan.links {
+            if let Err(fault) = web.follow(plan.path(&leaf.path)) {
                 faults.push((leaf.index, fault));
             }
         }
-        drop(known);
+        drop(web);
         for (index, fault) in faults {
             plan.refuse(Some(self.directory.name(index)), fault);
         }

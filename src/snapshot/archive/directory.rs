@@ -87,10 +87,10 @@ impl Directory {
             let record = record(&central, at, place)?;
             if let (Cow::Owned(name), problem) = name::decode(&central) {
                 decoded.insert(records.len() as u32, (name.into(), problem));
-            } else if name::unicode_path(central.extra, central.name).is_some()
-                && let (Cow::Borrowed(name), None) = name::decode(&central)
+            } else if name::unicode_path(central.extra, central.name) != Ok(None)
+                && let (Cow::Borrowed(name), problem) = name::decode(&central)
             {
-                decoded.insert(records.len() as u32, (name.into(), None));
+                decoded.insert(records.len() as u32, (name.into(), problem));
             }
             records.push(record);
             at += central.len;

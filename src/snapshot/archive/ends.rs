@@ -45,7 +45,7 @@ pub(super) fn find<S: Source + ?Sized>(source: &S, size: u64) -> io::Result<Judg
     let from = size.saturating_sub(TAIL);
     let mut tail = vec![0; usize::try_from(size - from).unwrap_or(0)];
     read_exact(source, from, &mut tail)?;
-    let (end_at, end) = match end_record(&tail) {
+    let (end_at, end) = match end_record(&tail, from) {
         Ok(found) => found,
         Err(fault) => return Ok(Err(fault)),
     };
@@ -80,8 +80,8 @@ fn spans() -> Fault {
     Fault::new(Refusal::Unsupported, "it is one part of an archive in several files; join the parts first")
 }
 
-/// The one end record in the file's tail, and its place there.
-fn end_record(tail: &[u8]) -> Judged<(usize, End)> {
+/// The one end record in the file's tail, which begins at `from`, and its place there.
+fn end_record(tail: &[u8], from: u64) -> Judged<(usize, End)> {
     let mut found: Option<(usize, End)> = None;
     let mut twins = false;
     let mut cut = false;
@@ -95,7 +95,7 @@ fn end_record(tail: &[u8]) -> Judged<(usize, End)> {
             (true, false) => found = Some((at, end)),
             (true, true) => twins = true,
             // What only looks like a record, in a comment or in a file's data, makes no sense as one.
-            (false, false) if end.plausible(tail, at) => cut = true,
+            (false, false) if end.plausible(tail, from, at) => cut = true,
             (false, _) => {}
         }
     }
@@ -125,13 +125,19 @@ impl End {
         })
     }
 
-    /// Whether this could be meant as a record: it describes a directory right before it, or an empty archive.
-    fn plausible(&self, tail: &[u8], at: usize) -> bool {
+    /// Whether this could be meant as a record: it describes a directory right before it or at the offset it
+    /// says, or an empty archive.
+    fn plausible(&self, tail: &[u8], from: u64, at: usize) -> bool {
         if self.disk != 0 || self.directory_disk != 0 || self.entries != self.entries_here {
             return false;
         }
         if self.entries == 0 {
             return self.len == 0;
+        }
+        // Some readers go to the offset without looking whether the directory ends here.
+        let room = self.entries.checked_mul(super::format::CENTRAL_LEN as u64).is_some_and(|n| n <= self.len);
+        if room && self.offset + self.len <= from + at as u64 {
+            return true;
         }
         match usize::try_from(self.len).ok().and_then(|len| at.checked_sub(len)) {
             Some(start) => tail.get(start..).is_some_and(|b| b.starts_with(&CENTRAL)),

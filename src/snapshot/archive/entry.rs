@@ -66,7 +66,8 @@ impl<'a> Entry<'a> {
         times::modified(&self.central())
     }
 
-    /// What it is: by the unix mode's type bits where there are some, else by a `/` at the name's end.
+    /// What it is: by the unix mode's type bits where there are some, else by a `/` at the name's end. What
+    /// `zip` reads from a pipe and names `-` has the pipe's mode and is a file.
     pub fn kind(&self) -> EntryKind {
         kind(&self.central(), self.name())
     }
@@ -103,12 +104,14 @@ pub(super) fn permissions(central: &Central<'_>) -> Option<u32> {
 }
 
 fn kind(central: &Central<'_>, name: &str) -> EntryKind {
-    let named_directory = name.ends_with('/') || (name.ends_with('\\') && central.host == 0);
+    let named_directory = name.ends_with('/') || (name.ends_with('\\') && name::dos_host(central.host));
     match unix_mode(central).map_or(0, |mode| mode & TYPE) {
         0o120_000 => EntryKind::Symlink,
         0o040_000 => EntryKind::Directory,
         0 | 0o100_000 if named_directory => EntryKind::Directory,
         0 | 0o100_000 => EntryKind::File,
+        // What Info-ZIP reads from a pipe (`zip out.zip -`) has the pipe's mode and always this name.
+        0o010_000 if name == "-" => EntryKind::File,
         _ => EntryKind::Special,
     }
 }

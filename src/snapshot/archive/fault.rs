@@ -25,12 +25,27 @@ impl Fault {
 
     /// The error of the archive as a whole.
     pub(super) fn of_archive(self) -> Error {
-        Error::Refused { entry: None, refusal: self.refusal, detail: self.detail.into_owned() }
+        Error::Refused { entry: None, refusal: self.refusal, detail: self.sentence() }
     }
 
     /// The error of one entry.
     pub(super) fn of(self, name: &str) -> Error {
-        Error::Refused { entry: Some(shown(name)), refusal: self.refusal, detail: self.detail.into_owned() }
+        Error::Refused { entry: Some(shown(name)), refusal: self.refusal, detail: self.sentence() }
+    }
+
+    /// What is wrong and, behind a semicolon, what to do.
+    pub(super) fn sentence(self) -> String {
+        if self.detail.contains("; ") {
+            return self.detail.into_owned();
+        }
+        let advice = match self.refusal {
+            Refusal::Link => "leave links out with `Links::Skip`, or do not trust this archive",
+            Refusal::TooLarge | Refusal::TooMany | Refusal::Ratio => "do not trust this archive",
+            Refusal::Corrupt => "get the file again, and if it is the same do not trust it",
+            Refusal::Encrypted | Refusal::Unsupported => "extract it with another tool",
+            _ => "do not trust this archive, or leave the entry out with `ExtractOptions::filter`",
+        };
+        format!("{}; {advice}", self.detail)
     }
 }
 

@@ -124,7 +124,7 @@ impl<S: Source> Work<'_, S> {
                 Fault::new(Refusal::Collision, "this file system takes its path and another entry's for one");
             return fault.of(self.directory().name(leaf.index));
         }
-        Error::io(action, path, e)
+        beyond(self.plan.path(&leaf.path), &e).unwrap_or_else(|| Error::io(action, path, e))
     }
 
     fn make_folder(&self, folder: &Folder) -> Result<()> {
@@ -140,7 +140,9 @@ impl<S: Source> Work<'_, S> {
             // What the user may not do in it is taken away when all is in it.
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, mode | 0o700);
         }
-        builder.create(&path).map_err(|e| Error::io("creating", &path, e))
+        builder.create(&path).map_err(|e| {
+            beyond(self.plan.path(&folder.path), &e).unwrap_or_else(|| Error::io("creating", &path, e))
+        })
     }
 
     /// Writes one file: open, write, set its time, close.
@@ -211,7 +213,7 @@ impl<S: Source> Work<'_, S> {
     fn read_back(&self, leaf: &Leaf, buf: &mut Vec<u8>) -> Result<()> {
         let Some(record) = self.directory().record(leaf.index) else { return Ok(()) };
         let path = self.root.join(self.plan.path(&leaf.path));
-        let file = File::open(&path).map_err(|e| Error::io("reading back", &path, e))?;
+        let file = open_any(&path).map_err(|e| Error::io("reading back", &path, e))?;
         let body = Body { at: 0, packed: record.size, size: record.size, crc: record.crc, method: STORED };
         let mut window = Window::new(&file, record.size);
         unpack(&mut window, &body, buf, |_| Ok::<(), Error>(())).map(drop).map_err(|broken| match broken {
@@ -258,6 +260,31 @@ impl<S: Source> Work<'_, S> {
         }
         Ok(())
     }
+}
+
+/// The refusal of a path that is too long where the target is.
+pub(super) fn beyond(path: &str, e: &std::io::Error) -> Option<Error> {
+    (e.kind() == ErrorKind::InvalidFilename).then(|| {
+        let detail = "its path below the target, or a part of it, is longer than the file system takes; \
+                      choose a target with a shorter path";
+        Fault::new(Refusal::TooMany, detail).of(path)
+    })
+}
+
+/// Opens a file of ours, even one whose mode does not let its owner read it.
+fn open_any(path: &Path) -> std::io::Result<File> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(path)?.permissions();
+        if mode.mode() & 0o400 == 0 {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o400))?;
+            let file = File::open(path);
+            fs::set_permissions(path, mode)?;
+            return file;
+        }
+    }
+    File::open(path)
 }
 
 #[cfg(unix)]

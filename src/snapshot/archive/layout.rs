@@ -8,7 +8,7 @@ use super::directory::{Directory, Record};
 use super::fault::{Fault, Judged};
 use super::format::{
     CENTRAL, Central, DESCRIBED, DESCRIPTOR, ENCRYPTED, END, END_LEN, LOCAL, LOCAL_LEN, Local, MASKED, PATCH,
-    STRONG, UTF8, ZIP64, field, u16_at, u32_at, u64_at,
+    STRONG, UTF8, ZIP64, fields, u16_at, u32_at, u64_at,
 };
 use super::name;
 use super::window::{SPAN, Window};
@@ -169,10 +169,10 @@ fn local<S: Source + ?Sized>(
     if name != central.name {
         return bad("the header before its data has another name; do not trust this archive");
     }
-    if let Some(path) = name::unicode_path(extra, name)
-        && path != name::decode(central).0.as_bytes()
-    {
-        return bad("the header before its data has another Unicode path; do not trust this archive");
+    match name::unicode_path(extra, name) {
+        Ok(None) => {}
+        Ok(Some(path)) if path == name::decode(central).0.as_bytes() => {}
+        _ => return bad("the header before its data has another Unicode path; do not trust this archive"),
     }
     let watched = ENCRYPTED | DESCRIBED | PATCH | STRONG | MASKED | if name.is_ascii() { 0 } else { UTF8 };
     if local.method != central.method || (local.flags ^ central.flags) & watched != 0 {
@@ -182,14 +182,23 @@ fn local<S: Source + ?Sized>(
     }
     let (mut size, mut packed) = (u64::from(local.size), u64::from(local.packed));
     let open = u64::from(u32::MAX);
+    let mut wides = fields(extra).filter(|(id, _)| *id == ZIP64).map(|(_, body)| body);
+    // In a local header the field has both sizes (APPNOTE 4.5.3).
+    let wide = wides.next().and_then(|b| Some((u64_at(b, 0)?, u64_at(b, 8)?)));
+    if wides.next().is_some() {
+        return bad("the header before its data has two zip64 fields; do not trust this archive");
+    }
     if size == open || packed == open {
-        // In a local header the field has both sizes (APPNOTE 4.5.3).
-        let wide = field(extra, ZIP64).and_then(|b| Some((u64_at(b, 0)?, u64_at(b, 8)?)));
         let Some((wide_size, wide_packed)) = wide else {
             return bad("the header before its data lacks a zip64 field that it needs");
         };
         (size, packed) =
             (if size == open { wide_size } else { size }, if packed == open { wide_packed } else { packed });
+    } else if wide.is_some_and(|wide| wide != (size, packed) && wide != (0, 0)) {
+        // Superfluous: zeros are room kept for sizes that were not needed, other numbers are believed by some.
+        return bad(
+            "the header before its data has a zip64 field that contradicts it; do not trust this archive",
+        );
     }
     let described = central.flags & DESCRIBED != 0;
     let same = |said: u64, is: u64| said == is || (described && said == 0);

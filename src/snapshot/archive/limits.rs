@@ -66,7 +66,7 @@ impl Limits {
         self
     }
 
-    /// Entries to extract, directories counted.
+    /// Entries to extract, directories counted, those that no entry lists as well.
     #[must_use]
     pub fn entries(mut self, entries: u64) -> Self {
         self.entries = entries;
@@ -99,13 +99,19 @@ impl Limits {
         if path.len() > self.path_length {
             return Err(Fault::new(
                 Refusal::TooMany,
-                format!("its path has more than {} bytes", self.path_length),
+                format!(
+                    "its path has more than {} bytes; raise `Limits::path_length` if that is right",
+                    self.path_length
+                ),
             ));
         }
         if path.split('/').count() > self.depth {
             return Err(Fault::new(
                 Refusal::TooMany,
-                format!("its path has more than {} components", self.depth),
+                format!(
+                    "its path has more than {} components; raise `Limits::depth` if that is right",
+                    self.depth
+                ),
             ));
         }
         Ok(())
@@ -125,7 +131,7 @@ impl Limits {
     pub(super) fn count(&self, entries: u64) -> Judged<()> {
         if entries > self.entries {
             let detail = format!(
-                "it has {entries} entries and {} are allowed; raise `Limits::entries` if that is right",
+                "it would make {entries} files, links and directories and {} are allowed; raise `Limits::entries` if that is right",
                 self.entries
             );
             return Err(Fault::new(Refusal::TooMany, detail));

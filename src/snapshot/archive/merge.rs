@@ -1,10 +1,14 @@
 //! A finished tree moved into a directory that has something in it: checked beforehand, undone when it fails.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::fault::Fault;
+use super::files::beyond;
+use super::links::{There, Web};
+use super::name::Platform;
 use super::plan::{ExtractPlan, Folder};
 use super::target::Staging;
 use crate::error::{Error, Refusal, Result};
@@ -12,9 +16,10 @@ use crate::snapshot::overwrite::Overwrite;
 
 /// Holds the plan against what exists. Links that are there are never followed.
 pub(super) fn check(plan: &ExtractPlan, real: &Path, overwrite: Overwrite) -> Result<()> {
+    let look = |path: &str| kind(&real.join(path)).map_err(|e| too_long(path, e));
     for folder in &plan.folders {
         let path = real.join(plan.path(&folder.path));
-        match kind(&path)? {
+        match look(plan.path(&folder.path))? {
             None => {}
             Some(kind) if kind.is_dir() => {}
             Some(kind) if kind.is_symlink() => {
@@ -29,7 +34,7 @@ pub(super) fn check(plan: &ExtractPlan, real: &Path, overwrite: Overwrite) -> Re
     }
     for leaf in plan.files.iter().chain(&plan.links) {
         let path = real.join(plan.path(&leaf.path));
-        match kind(&path)? {
+        match look(plan.path(&leaf.path))? {
             None => {}
             Some(kind)
                 if overwrite == Overwrite::Refuse || (kind.is_dir() && overwrite == Overwrite::Replace) =>
@@ -38,6 +43,40 @@ pub(super) fn check(plan: &ExtractPlan, real: &Path, overwrite: Overwrite) -> Re
             }
             Some(_) => {}
         }
+    }
+    if plan.links.is_empty() { Ok(()) } else { check_links(plan, real, overwrite) }
+}
+
+fn too_long(path: &str, e: Error) -> Error {
+    match &e {
+        Error::Io { source, .. } => beyond(path, source).unwrap_or(e),
+        _ => e,
+    }
+}
+
+/// The archive's links stay inside among themselves; over links that are there already, they may not.
+fn check_links(plan: &ExtractPlan, real: &Path, overwrite: Overwrite) -> Result<()> {
+    let keep = overwrite == Overwrite::Keep;
+    let files: HashSet<&str> = plan.files.iter().map(|leaf| plan.path(&leaf.path)).collect();
+    let stays = |path: &str| fs::symlink_metadata(real.join(path)).is_ok();
+    let links = || {
+        let all =
+            plan.links.iter().map(|leaf| plan.path(&leaf.path)).zip(plan.targets.iter().map(String::as_str));
+        all.filter(|(path, _)| !(keep && stays(path)))
+    };
+    let there = |path: &str| match fs::symlink_metadata(real.join(path)) {
+        // Moved away before anybody can follow it.
+        _ if !keep && files.contains(path) => There::Nothing,
+        Ok(found) if found.is_dir() => There::Directory,
+        Ok(found) if found.is_symlink() => match fs::read_link(real.join(path)) {
+            Ok(target) => There::Link(target.to_string_lossy().into_owned()),
+            Err(_) => There::Nothing,
+        },
+        _ => There::Nothing,
+    };
+    let mut web = Web::of(links(), Platform::HERE).over(there);
+    for (path, _) in links() {
+        web.follow(path).map_err(|fault| fault.of(path))?;
     }
     Ok(())
 }
@@ -69,7 +108,7 @@ impl<'a> Merge<'a> {
         let mut made: Vec<Folder> = Vec::new();
         let mut moved: Vec<&str> = Vec::new();
         // Parents come before children: a child of a moved folder went with it.
-        let mut gone = std::collections::HashSet::new();
+        let mut gone = HashSet::new();
         for folder in &plan.folders {
             let path = plan.path(&folder.path);
             let with_parent = path.rsplit_once('/').is_some_and(|(parent, _)| gone.contains(parent));

@@ -31,6 +31,7 @@ mod piped;
 mod plan;
 mod reader;
 mod search;
+mod settle;
 mod target;
 mod times;
 mod verify;
@@ -236,6 +237,7 @@ impl<S: Source> Archive<S> {
             plan.refuse(index.map(|i| self.directory.name(i)), fault);
         }
         plan.layout = Some(layout);
+        self.look_into_directories(&mut plan)?;
         self.follow_links(&mut plan)?;
         Ok(plan)
     }

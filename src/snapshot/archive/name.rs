@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::fault::{Fault, Judged};
-use super::format::{Central, UNICODE_PATH, UTF8, crc32_of_name, field, u32_at};
+use super::format::{Central, UNICODE_PATH, UTF8, crc32_of_name, fields, u32_at};
 use crate::error::Refusal;
 
 /// The upper half of code page 437 (APPNOTE appendix D.1).
@@ -20,13 +20,18 @@ const COMPONENT: usize = 255;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Platform {
     pub(super) windows: bool,
+    /// Two names that differ in case are one file.
     pub(super) fold_case: bool,
+    /// A colon separates: on Windows a stream's name, and for half of macOS, which shows it as a slash,
+    /// components. Device names and dots at the end are nothing special there.
+    pub(super) colon: bool,
 }
 
 impl Platform {
     pub(super) const HERE: Self = Self {
         windows: cfg!(windows),
-        fold_case: cfg!(any(windows, target_os = "macos", target_os = "ios")),
+        fold_case: cfg!(any(windows, target_vendor = "apple")),
+        colon: cfg!(any(windows, target_vendor = "apple")),
     };
 }
 
@@ -36,19 +41,26 @@ pub(super) fn unix_host(host: u8) -> bool {
 }
 
 /// Hosts on which `\` separates: MS-DOS, OS/2, NTFS, VFAT.
-fn dos_host(host: u8) -> bool {
+pub(super) fn dos_host(host: u8) -> bool {
     matches!(host, 0 | 6 | 10 | 11 | 14)
 }
 
 /// The name as text, and what is wrong with the bytes, if anything is. A wrong name is still shown.
 pub(super) fn decode<'a>(c: &Central<'a>) -> (Cow<'a, str>, Option<&'static str>) {
+    let Ok(path) = unicode_path(c.extra, c.name) else {
+        return (String::from_utf8_lossy(c.name), Some("it has two Unicode paths that differ"));
+    };
     if c.flags & UTF8 != 0 {
         return match std::str::from_utf8(c.name) {
+            // Some readers believe the flag and some the field.
+            Ok(name) if path.is_some_and(|path| path != c.name) => {
+                (name.into(), Some("its Unicode path differs from its name, which is UTF-8 already"))
+            }
             Ok(name) => (name.into(), None),
             Err(_) => (String::from_utf8_lossy(c.name), Some("it says it is UTF-8 and is not")),
         };
     }
-    if let Some(path) = unicode_path(c.extra, c.name) {
+    if let Some(path) = path {
         return match std::str::from_utf8(path) {
             Ok(name) => (name.into(), None),
             Err(_) => (String::from_utf8_lossy(path), Some("its Unicode path is not UTF-8")),
@@ -68,11 +80,22 @@ fn cp437(byte: u8) -> char {
     }
 }
 
+/// Two fields that say different things.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Differ;
+
 /// The Info-ZIP Unicode Path field (APPNOTE 4.6.9), when it was made for this very name.
-pub(super) fn unicode_path<'a>(extra: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let body = field(extra, UNICODE_PATH)?;
-    let fits = *body.first()? == 1 && u32_at(body, 1)? == crc32_of_name(name);
-    if fits { body.get(5..) } else { None }
+///
+/// # Errors
+/// When there are several and they differ: readers take the first or the last.
+pub(super) fn unicode_path<'a>(extra: &'a [u8], name: &[u8]) -> Result<Option<&'a [u8]>, Differ> {
+    let mut all = fields(extra).filter(|(id, _)| *id == UNICODE_PATH).map(|(_, body)| body);
+    let Some(body) = all.next() else { return Ok(None) };
+    if all.any(|other| other != body) {
+        return Err(Differ);
+    }
+    let fits = body.first() == Some(&1) && u32_at(body, 1) == Some(crc32_of_name(name));
+    Ok(if fits { body.get(5..) } else { None })
 }
 
 /// A name taken apart: its path with `/` between components, and whether it says it is a directory.
@@ -118,6 +141,9 @@ pub(super) fn take<'a>(name: &'a str, host: u8, platform: Platform) -> Judged<Ta
         if part.len() > COMPONENT {
             return bad("a component is longer than 255 bytes");
         }
+        if platform.colon && part.contains(':') {
+            return bad("it has a colon, which separates on this system");
+        }
         if platform.windows {
             windows(part)?;
         }
@@ -142,8 +168,11 @@ fn joined(s: &str) -> String {
     parts.join("/")
 }
 
-fn drive(name: &str) -> bool {
-    matches!(name.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
+/// Whether a path begins with a drive: a letter and the only colon of its first component. With more colons it
+/// is no path on a drive, but what Unix programs call things (`a:b:c`); Windows refuses it for its colons.
+pub(super) fn drive(path: &str) -> bool {
+    let first = path.split(['/', '\\']).next().unwrap_or(path);
+    matches!(first.as_bytes(), [letter, b':', rest @ ..] if letter.is_ascii_alphabetic() && !rest.contains(&b':'))
 }
 
 /// What Windows cannot have as a component, or would quietly take for another one.
@@ -152,7 +181,7 @@ fn windows(part: &str) -> Judged<()> {
     if part == "." || part.is_empty() {
         return Ok(());
     }
-    if part.chars().any(|c| c < ' ' || matches!(c, ':' | '<' | '>' | '"' | '|' | '?' | '*')) {
+    if part.chars().any(|c| c < ' ' || matches!(c, '<' | '>' | '"' | '|' | '?' | '*')) {
         return bad("it has a character that this system does not allow");
     }
     if part.ends_with(['.', ' ']) {
@@ -181,8 +210,9 @@ pub(super) fn key(path: &str, platform: Platform) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
-    const UNIX: Platform = Platform { windows: false, fold_case: false };
-    const WINDOWS: Platform = Platform { windows: true, fold_case: true };
+    const UNIX: Platform = Platform { windows: false, fold_case: false, colon: false };
+    const MAC: Platform = Platform { windows: false, fold_case: true, colon: true };
+    const WINDOWS: Platform = Platform { windows: true, fold_case: true, colon: true };
 
     fn path(name: &str, host: u8, platform: Platform) -> Result<String, Refusal> {
         take(name, host, platform).map(|t| t.path.into_owned()).map_err(|f| f.refusal)
@@ -215,9 +245,12 @@ mod tests {
             ("c:\\x", Absolute),
             ("Z:/x", Absolute),
             ("/", Absolute),
+            ("C:", Absolute),
+            ("C:\\x:stream", Absolute),
+            ("c:x/y:z", Absolute),
         ] {
             for host in [0, 3, 10] {
-                for platform in [UNIX, WINDOWS] {
+                for platform in [UNIX, MAC, WINDOWS] {
                     assert_eq!(path(name, host, platform), Err(refusal), "{name:?} {host}");
                 }
             }
@@ -240,6 +273,10 @@ mod tests {
             ("..a/b..", 3, "..a/b.."),
             ("CON", 3, "CON"),
             ("ab:c", 3, "ab:c"),
+            ("a:b:c", 3, "a:b:c"),
+            ("1:2", 3, "1:2"),
+            ("x/C:y", 3, "x/C:y"),
+            ("é:x", 3, "é:x"),
             ("a. ", 3, "a. "),
             ("\u{202e}x\n", 3, "\u{202e}x\n"),
         ] {
@@ -249,15 +286,33 @@ mod tests {
 
     #[test]
     fn windows_minds_more() {
-        for name in
-            ["CON", "a/nul.txt", "com1", "LPT9.x", "ab:c", "a.", "b /c", "a?b", "a\\b", "AUX .txt", "com¹"]
-        {
+        for name in [
+            "CON",
+            "a/nul.txt",
+            "com1",
+            "LPT9.x",
+            "ab:c",
+            "a:b:c",
+            "a.",
+            "b /c",
+            "a?b",
+            "a\\b",
+            "AUX .txt",
+            "com¹",
+        ] {
             assert_eq!(path(name, 3, WINDOWS), Err(Refusal::Name), "{name:?}");
         }
         for name in ["CONSOLE", "COM", "COM10", "a/b.c", "./a/"] {
             assert!(path(name, 3, WINDOWS).is_ok(), "{name:?}");
         }
+        for name in ["ab:c", "a:b:c", "x/a:b"] {
+            assert_eq!(path(name, 3, MAC), Err(Refusal::Name), "{name:?}");
+        }
+        for name in ["CON", "a.", "a ", "a?b", "a\\b"] {
+            assert_eq!(path(name, 3, MAC).as_deref(), Ok(name));
+        }
         assert_eq!(key("ÄB", WINDOWS), "äb");
+        assert_eq!(key("ÄB", MAC), "äb");
         assert_eq!(key("ÄB", UNIX), "ÄB");
     }
 
@@ -287,5 +342,10 @@ mod tests {
         let c = |name: &'static [u8]| Central { name, extra: &extra, ..Central::default() };
         assert_eq!(decode(&c(b"x")).0, "é");
         assert_eq!(decode(&c(b"y")).0, "y");
+        let both = |other: &[u8]| [&extra[..], other].concat();
+        assert_eq!(unicode_path(&both(&extra), b"x"), Ok(Some("é".as_bytes())));
+        assert_eq!(unicode_path(&both(b"up\x01\0\x01"), b"x"), Err(Differ));
+        let flagged = Central { name: b"x", flags: UTF8, extra: &extra, ..Central::default() };
+        assert!(decode(&flagged).1.is_some());
     }
 }

@@ -110,7 +110,7 @@ impl ExtractOptions {
     }
 
     /// Whether files and directories get the archive's permission bits, less those of the umask: yes by
-    /// default. Set-id and sticky bits are never set.
+    /// default. Set-id and sticky bits are never set, and no permission bits at all count as none given.
     #[must_use]
     pub fn keep_modes(mut self, keep: bool) -> Self {
         self.drop_modes = !keep;

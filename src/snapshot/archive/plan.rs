@@ -1,7 +1,6 @@
 //! What an extraction would do, decided before the first byte is written. No I/O here.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::ops::Range;
 
 use super::directory::Directory;
@@ -11,6 +10,7 @@ use super::format::{Central, DEFLATE, ENCRYPTED, MASKED, PATCH, STORED, STRONG};
 use super::layout::Layout;
 use super::name::{self, Platform};
 use super::options::{ExtractOptions, Links};
+use super::settle::settle;
 use super::{links, verify::BadEntry};
 use crate::error::{Error, Refusal, Result};
 
@@ -41,6 +41,10 @@ pub struct ExtractPlan {
     /// The links' targets, in the same order.
     pub(super) targets: Vec<String>,
     pub(super) folders: Vec<Folder>,
+    /// Directory entries that have bytes in the archive: an empty deflate stream, if nothing is hidden there.
+    pub(super) hollow: Vec<u32>,
+    /// More paths or links than allowed: links are not read then.
+    pub(super) crowded: bool,
     pub(super) layout: Option<Layout>,
     bytes: u64,
     refused: Vec<BadEntry>,
@@ -131,11 +135,13 @@ pub(super) fn draw(directory: &Directory, options: &ExtractOptions, platform: Pl
         links: Vec::new(),
         targets: Vec::new(),
         folders: Vec::new(),
+        hollow: Vec::new(),
+        crowded: false,
         layout: None,
         bytes: 0,
         refused: Vec::new(),
     };
-    let (mut packed, mut count) = (0u64, 0u64);
+    let (mut packed, mut count, mut targets) = (0u64, 0u64, 0u64);
     let mut listed = Vec::new();
     for index in directory.indices() {
         let entry = Entry { directory, index };
@@ -144,8 +150,15 @@ pub(super) fn draw(directory: &Directory, options: &ExtractOptions, platform: Pl
         }
         let central = directory.central(index);
         let path = match path(&entry, &central, options, platform) {
-            Ok(None) => continue,
-            Ok(Some(path)) => path,
+            Ok(Wanted::No) => continue,
+            Ok(Wanted::Root) => {
+                content(&entry, &central, options).unwrap_or_else(|f| plan.refuse(Some(entry.name()), f));
+                if entry.compressed_size() > 0 {
+                    plan.hollow.push(index);
+                }
+                continue;
+            }
+            Ok(Wanted::At(path)) => path,
             Err(fault) => {
                 if under(entry.name(), &options.prefixes) {
                     plan.refuse(Some(entry.name()), fault);
@@ -162,8 +175,16 @@ pub(super) fn draw(directory: &Directory, options: &ExtractOptions, platform: Pl
         plan.text.push_str(&path);
         let path = start..plan.text.len();
         match entry.kind() {
-            EntryKind::Directory => listed.push(Folder { path, index: Some(index) }),
-            EntryKind::Symlink => plan.links.push(Leaf { index, path, link: true }),
+            EntryKind::Directory => {
+                if entry.compressed_size() > 0 {
+                    plan.hollow.push(index);
+                }
+                listed.push(Folder { path, index: Some(index) });
+            }
+            EntryKind::Symlink => {
+                targets = targets.saturating_add(entry.size());
+                plan.links.push(Leaf { index, path, link: true });
+            }
             _ => {
                 plan.bytes = plan.bytes.saturating_add(entry.size());
                 packed = packed.saturating_add(entry.compressed_size());
@@ -177,8 +198,18 @@ pub(super) fn draw(directory: &Directory, options: &ExtractOptions, platform: Pl
     {
         plan.refuse(None, fault);
     }
-    let (folders, faults) = settle(&plan, &listed, platform);
+    let (folders, faults) = settle(&plan, &listed, platform, options.limits.entries);
     plan.folders = folders;
+    // Directories that no entry lists are made, too: many deep paths must not get around the limit.
+    let paths = (plan.folders.len() + plan.files.len() + plan.links.len()) as u64;
+    let too_many_links = options.links != Links::Skip && targets > links::LONGEST_TOGETHER;
+    if too_many_links {
+        plan.refuse(None, Fault::new(Refusal::TooLarge, "the targets of its links have more than 64 MiB"));
+    }
+    plan.crowded = too_many_links || options.limits.count(count.max(paths)).is_err();
+    if let (Ok(()), Err(fault)) = (options.limits.count(count), options.limits.count(paths)) {
+        plan.refuse(None, fault);
+    }
     for (index, fault) in faults {
         plan.refuse(Some(directory.name(index)), fault);
     }
@@ -188,13 +219,21 @@ pub(super) fn draw(directory: &Directory, options: &ExtractOptions, platform: Pl
     plan
 }
 
-/// The path an entry would get, `None` when it is not wanted or is the target itself.
+/// Where an entry goes.
+enum Wanted<'a> {
+    No,
+    /// It is the target itself.
+    Root,
+    At(Cow<'a, str>),
+}
+
+/// The path an entry would get.
 fn path<'a>(
     entry: &Entry<'a>,
     central: &Central<'_>,
     options: &ExtractOptions,
     platform: Platform,
-) -> Judged<Option<Cow<'a, str>>> {
+) -> Judged<Wanted<'a>> {
     if let Some(problem) = entry.directory.name_problem(entry.index) {
         return Err(Fault::new(Refusal::Name, problem));
     }
@@ -204,17 +243,22 @@ fn path<'a>(
         name::take(&String::from_utf8_lossy(central.name), central.host, platform)?;
     }
     if taken.path.is_empty() {
-        return if taken.directory { Ok(None) } else { Err(Fault::new(Refusal::Name, "it is empty")) };
+        // Only a directory can be the target itself: a file or a link of that name would have none.
+        return if taken.directory && entry.kind() == EntryKind::Directory {
+            Ok(Wanted::Root)
+        } else {
+            Err(Fault::new(Refusal::Name, "it is empty"))
+        };
     }
     if !under(&taken.path, &options.prefixes) {
-        return Ok(None);
+        return Ok(Wanted::No);
     }
     if options.strip == 0 {
-        return Ok(Some(taken.path));
+        return Ok(Wanted::At(taken.path));
     }
     let rest =
         taken.path.match_indices('/').nth(options.strip - 1).and_then(|(at, _)| taken.path.get(at + 1..));
-    Ok(rest.map(|rest| rest.to_owned().into()))
+    Ok(rest.map_or(Wanted::No, |rest| Wanted::At(rest.to_owned().into())))
 }
 
 fn under(path: &str, prefixes: &[String]) -> bool {
@@ -237,13 +281,13 @@ fn content(entry: &Entry<'_>, central: &Central<'_>, options: &ExtractOptions) -
         EntryKind::Symlink if entry.name().ends_with('/') => {
             return Err(Fault::corrupt("it is a link by its mode and a directory by its name"));
         }
-        EntryKind::Symlink if entry.size() > links::LONGEST => {
+        EntryKind::Symlink if entry.size() > links::LONGEST && options.links != Links::Skip => {
             return Err(Fault::new(Refusal::Link, "its target is longer than 4,095 bytes"));
         }
         _ => {}
     }
     readable(central, entry.size(), entry.compressed_size())?;
-    if kind == EntryKind::Directory && entry.size() != 0 {
+    if kind == EntryKind::Directory && (entry.size() != 0 || central.crc != 0) {
         return Err(Fault::corrupt("it is a directory with content"));
     }
     options.limits.entry(entry.size(), entry.compressed_size())
@@ -269,61 +313,4 @@ pub(super) fn readable(central: &Central<'_>, size: u64, packed: u64) -> Judged<
             format!("its compression method is {other}; only stored (0) and deflate (8) are read"),
         )),
     }
-}
-
-/// Gives every path one owner: the directories to make, and the entries that want what another has.
-fn settle(plan: &ExtractPlan, listed: &[Folder], platform: Platform) -> (Vec<Folder>, Vec<(u32, Fault)>) {
-    let mut faults = Vec::new();
-    let key = |path: &Path| name::key(plan.path(path), platform);
-    let leaves = plan.files.iter().chain(&plan.links);
-    let mut owners: HashMap<Cow<'_, str>, &Leaf> =
-        HashMap::with_capacity(plan.files.len() + plan.links.len());
-    for leaf in leaves.clone() {
-        if owners.insert(key(&leaf.path), leaf).is_some() {
-            faults.push((
-                leaf.index,
-                Fault::new(Refusal::Collision, "another entry has the same path; do not trust this archive"),
-            ));
-        }
-    }
-    let mut folders: Vec<Folder> = Vec::new();
-    let mut known: HashMap<Cow<'_, str>, usize> = HashMap::new();
-    let mut enter = |path: Path, index: u32, own: bool, faults: &mut Vec<(u32, Fault)>| {
-        let mut missing = Vec::new();
-        let text = plan.path(&path);
-        let parents = text.rmatch_indices('/').map(|(at, _)| path.start..path.start + at);
-        for folder in own.then(|| path.clone()).into_iter().chain(parents) {
-            let key = key(&folder);
-            if known.contains_key(&key) {
-                break;
-            }
-            if let Some(owner) = owners.get(&key) {
-                let (refusal, detail) = if owner.link {
-                    (
-                        Refusal::Link,
-                        "it lies behind a symbolic link of the archive; do not trust this archive",
-                    )
-                } else {
-                    (Refusal::Collision, "it lies where the archive has a file; do not trust this archive")
-                };
-                faults.push((index, Fault::new(refusal, detail)));
-                return;
-            }
-            missing.push((key, folder));
-        }
-        for (key, path) in missing.into_iter().rev() {
-            known.insert(key, folders.len());
-            folders.push(Folder { path, index: None });
-        }
-        if own && let Some(folder) = known.get(&key(&path)).and_then(|at| folders.get_mut(*at)) {
-            folder.index = Some(index);
-        }
-    };
-    for folder in listed {
-        enter(folder.path.clone(), folder.index.unwrap_or_default(), true, &mut faults);
-    }
-    for leaf in leaves {
-        enter(leaf.path.clone(), leaf.index, false, &mut faults);
-    }
-    (folders, faults)
 }

@@ -26,7 +26,7 @@ pub struct BadEntry {
 
 impl BadEntry {
     pub(super) fn new(name: Option<String>, fault: Fault) -> Self {
-        Self { name, refusal: fault.refusal, detail: fault.detail.into_owned() }
+        Self { name, refusal: fault.refusal, detail: fault.sentence() }
     }
 }
 

@@ -1,0 +1,144 @@
+//! Looking into archives and comparing them: what entries say, what that costs, and over which sources.
+
+use std::fs;
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use squarecloud_blocking::{Archive, EntryKind, Source};
+
+use crate::raw_zip::*;
+
+/// Counts the bytes read.
+struct Counted(Vec<u8>, AtomicU64);
+
+impl Source for Counted {
+    fn size(&self) -> io::Result<u64> {
+        self.0.size()
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.0.read_at(offset, buf)?;
+        self.1.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}
+
+fn counted(entries: Vec<E>) -> Archive<Counted> {
+    Archive::new(Counted(zip(entries).bytes(), AtomicU64::new(0))).unwrap()
+}
+
+fn stamp(seconds: u32) -> Vec<u8> {
+    field(0x5455, &[&[1][..], &seconds.to_le_bytes()].concat())
+}
+
+fn ntfs(seconds: u64) -> Vec<u8> {
+    let ticks = ((seconds + 11_644_473_600) * 10_000_000).to_le_bytes();
+    field(0x000a, &[&[0, 0, 0, 0, 1, 0, 24, 0][..], &ticks, &ticks, &ticks].concat())
+}
+
+#[test]
+fn times_come_from_the_best_field_there_is() {
+    let time = |extra: Vec<u8>| {
+        let archive = Archive::new(zip(vec![file("x", b"1").with(|e| e.extra = extra)]).bytes()).unwrap();
+        archive.entries().next().unwrap().modified().unwrap().assume_utc().unix_timestamp()
+    };
+    assert_eq!(time(stamp(1_000_000_000)), 1_000_000_000);
+    assert_eq!(time(ntfs(1_100_000_000)), 1_100_000_000);
+    assert_eq!(time([ntfs(1_100_000_000), stamp(1_000_000_000)].concat()), 1_000_000_000);
+    assert_eq!(time([field(0x5455, b"\0"), ntfs(1_100_000_000)].concat()), 1_100_000_000);
+    assert_eq!(time(vec![]), 1_704_110_400);
+}
+
+#[test]
+fn kinds_come_from_modes_and_names() {
+    use EntryKind::*;
+    let kinds = |entries: Vec<E>| -> Vec<_> {
+        let archive = Archive::new(zip(entries).bytes()).unwrap();
+        archive.entries().map(|e| (e.kind(), e.unix_mode())).collect()
+    };
+    let mode = |name: &str, mode: u32| file(name, b"").with(|e| e.mode = mode);
+    assert_eq!(
+        kinds(vec![
+            mode("f", 0o100_644),
+            mode("d/", 0),
+            mode("d", 0o040_755),
+            link("l", "x"),
+            mode("p", 0o010_644),
+            mode("-", 0o010_600),
+            mode("n", 0o120_777).with(|e| e.host = 0),
+            mode("b\\", 0).with(|e| e.host = 10),
+        ]),
+        [
+            (File, Some(0o100_644)),
+            (Directory, None),
+            (Directory, Some(0o040_755)),
+            (Symlink, Some(0o120_777)),
+            (Special, Some(0o010_644)),
+            (File, Some(0o010_600)),
+            (File, None),
+            (Directory, None),
+        ]
+    );
+}
+
+#[test]
+fn totals_names_and_differences_cost_no_reading() {
+    let text = b"text text text text text text";
+    let old = counted(vec![packed("a", text), file("b", b"22"), link("l", "a")]);
+    let new = counted(vec![packed("a", text), file("b", b"33"), file("l", b"a")]);
+    let before = [&old, &new].map(|archive| archive.source().1.load(Ordering::Relaxed));
+    assert_eq!(old.total_size(), text.len() as u64 + 3);
+    assert_eq!(old.total_compressed_size(), deflate(text).len() as u64 + 3);
+    let diff = old.diff(&new);
+    // A link that became a file of the same bytes is not the same.
+    let changed: Vec<_> = diff.changed.iter().map(|d| d.name.as_str()).collect();
+    assert_eq!(changed, ["b", "l"]);
+    assert!(!old.tree().to_string().is_empty() && old.glob("*").count() == 3);
+    let after = [&old, &new].map(|archive| archive.source().1.load(Ordering::Relaxed));
+    assert_eq!(before, after);
+}
+
+#[test]
+fn archives_of_different_sources_are_compared() {
+    let bytes = zip(vec![packed("a", b"1"), file("b", b"2")]).bytes();
+    let out = tempfile::tempdir().unwrap();
+    let path = out.path().join("a.zip");
+    fs::write(&path, &bytes).unwrap();
+    let on_disk = Archive::open(&path).unwrap();
+    assert!(on_disk.diff(&Archive::new(Dribble(bytes)).unwrap()).is_empty());
+    let newer = Archive::new(zip(vec![file("b", b"2"), file("c", b"333")]).bytes()).unwrap();
+    let diff = on_disk.diff(&newer);
+    assert_eq!((diff.added.len(), diff.removed.len(), diff.changed.len()), (1, 1, 0));
+    assert_eq!((diff.added[0].new_size, diff.removed[0].old_size), (Some(3), Some(1)));
+}
+
+#[test]
+fn verifying_counts_what_is_right_and_writes_nothing() {
+    let out = tempfile::tempdir().unwrap();
+    let path = out.path().join("a.zip");
+    let large = vec![7; 3 << 20];
+    let bad = packed("bad", b"12345").with(|e| e.crc = Some(1));
+    let entries = vec![packed("a", &large), bad, file("b", b"22"), folder("d/"), link("l", "a")];
+    fs::write(&path, zip(entries).bytes()).unwrap();
+    let before = tree(out.path());
+    let verified = Archive::open(&path).unwrap().verify().unwrap();
+    assert_eq!((verified.entries, verified.bytes, verified.bad.len()), (5, (3 << 20) + 3, 1));
+    assert_eq!(tree(out.path()), before);
+}
+
+#[test]
+fn a_stream_is_read_piece_by_piece() {
+    let content: Vec<u8> = (0..2_000_000u32).map(|i| (i / 7) as u8).collect();
+    let archive = counted(vec![packed("x", &content).with(|e| {
+        // Stored: what was read can be told from what was asked for.
+        e.method = 0;
+        e.packed = None;
+    })]);
+    let before = archive.source().1.load(Ordering::Relaxed);
+    let mut stream = archive.reader("x").unwrap();
+    let mut first = [0; 1000];
+    stream.read_exact(&mut first).unwrap();
+    assert_eq!(first[..], content[..1000]);
+    drop(stream);
+    let read = archive.source().1.load(Ordering::Relaxed) - before;
+    assert!(read <= 5 * (256 << 10), "{read} bytes read for the first 1,000");
+}
