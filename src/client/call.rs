@@ -95,7 +95,7 @@ impl Client {
                 Ok(value) => return Ok((value, tried.date)),
                 Err(error) => error,
             };
-            if may_be_stale && matches!(error, Error::Network { .. }) {
+            if may_be_stale && matches!(error, Error::Network { status: None, .. }) {
                 // The service may have closed an idle connection in the same moment: nothing the caller sees, and
                 // nothing to wait for.
                 (again, attempt) = (true, u32::from(inner.retry.retries > 0));
@@ -189,9 +189,9 @@ impl Client {
         let request = Request { method, url: &url, payload, limit, total, fresh };
         let answer = match inner.api.send(request, &inner.key) {
             Ok(answer) => answer,
-            Err(failure) => {
+            Err(lost) => {
                 return Attempt {
-                    result: Err(failure.into_error(method, &shown)),
+                    result: Err(lost.failure.into_error(method, &shown, lost.status)),
                     broken: false,
                     date: None,
                 };

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use super::patience::{Patience, Tries};
 use super::range::{Ask, Verdict, Version};
 use super::wire::{Opened, Wire};
-use crate::api::failure::Failure;
+use crate::api::failure::{Failure, Lost};
 use crate::api::http::{Body, FileAnswer};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_refusal};
 
 /// What one step of a [`Stream`] gave.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(crate) struct Stream {
     end: Option<u64>,
     open: Option<Open>,
     pub(crate) attempt: u32,
-    /// The last answer's status.
+    /// The last answer's status; 0 before there was one.
     pub(crate) status: u16,
     patience: Patience,
     tries: Tries,
@@ -106,17 +106,18 @@ impl Stream {
         loop {
             std::thread::sleep(std::mem::take(&mut self.pause));
             self.attempt += 1;
-            let silence = self.patience.silence(Duration::ZERO).unwrap_or_default();
+            let Some(silence) = self.patience.silence(self.clock.elapsed()) else {
+                return Err(self.stalled());
+            };
             match self.wire.ask(ask, &Version::default(), silence) {
                 Ok(Opened { verdict: Verdict::Busy, answer }) => {
                     let error = self.busy(answer);
                     self.again_or(error)?;
                 }
                 Ok(opened) => return Ok(opened),
-                Err(Failure::Broken(cause)) => {
-                    self.again(Failure::Broken(cause))?;
+                Err(lost) => {
+                    self.unanswered(lost)?;
                 }
-                Err(failure) => return Err(self.wire.failed(failure)),
             }
         }
     }
@@ -178,7 +179,7 @@ impl Stream {
 
     fn too_slow(&self) -> Error {
         let limits = self.wire.agent.limits();
-        self.wire.timeout("a transfer slower than the lowest speed allowed", limits.stall)
+        self.wire.timeout("a transfer slower than the lowest speed allowed", limits.stall, self.known_status())
     }
 
     fn connect(&mut self) -> Result<Step> {
@@ -194,8 +195,7 @@ impl Stream {
         };
         let Opened { verdict, answer } = match self.wire.ask(ask, &self.known, silence) {
             Ok(opened) => opened,
-            Err(Failure::Broken(cause)) => return self.again(Failure::Broken(cause)),
-            Err(failure) => return Err(self.wire.failed(failure)),
+            Err(lost) => return self.unanswered(lost),
         };
         self.status = answer.head.status;
         match verdict {
@@ -256,6 +256,7 @@ impl Stream {
 
     /// A 5xx; `again_or` bounds how often one is met.
     fn busy(&mut self, answer: FileAnswer) -> Error {
+        self.status = answer.head.status;
         self.tries.busy();
         self.wire.wrong(answer, "the snapshot host is busy or broken; try again later".into())
     }
@@ -269,7 +270,7 @@ impl Stream {
                     return Err(self.stalled());
                 }
             }
-            Failure::Protocol(_) => return Err(self.wire.failed(failure)),
+            Failure::Protocol(_) => return Err(self.wire.failed(failure, self.known_status())),
             Failure::Broken(_) => {}
         }
         let step = self.again(failure)?;
@@ -279,9 +280,21 @@ impl Stream {
         Ok(step)
     }
 
+    /// A request without an answer: it is made again when it broke off and the host had not refused it.
+    fn unanswered(&mut self, Lost { failure, status }: Lost) -> Result<Step> {
+        self.status = status.unwrap_or(self.status);
+        let again = matches!(failure, Failure::Broken(_)) && !is_refusal(status);
+        let error = self.wire.failed(failure, status);
+        if again { self.again_or(error) } else { Err(error) }
+    }
+
     fn again(&mut self, failure: Failure) -> Result<Step> {
-        let error = self.wire.failed(failure);
+        let error = self.wire.failed(failure, self.known_status());
         self.again_or(error)
+    }
+
+    fn known_status(&self) -> Option<u16> {
+        Some(self.status).filter(|status| *status > 0)
     }
 
     fn again_or(&mut self, error: Error) -> Result<Step> {
@@ -295,6 +308,7 @@ impl Stream {
     }
 
     fn stalled(&self) -> Error {
-        self.wire.timeout("waiting for more of the snapshot", self.wire.agent.limits().stall)
+        let limits = self.wire.agent.limits();
+        self.wire.timeout("waiting for more of the snapshot", limits.stall, self.known_status())
     }
 }

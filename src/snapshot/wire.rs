@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::excerpt::{READ, excerpt};
 use super::range::{Ask, Reply, Verdict, Version, judge, number};
-use crate::api::failure::Failure;
+use crate::api::failure::{Failure, Lost};
 use crate::api::http::{FileAgent, FileAnswer};
 use crate::error::Error;
 use crate::secret::SignedUrl;
@@ -38,7 +38,7 @@ impl Wire {
         ask: Ask,
         known: &Version,
         silence: Duration,
-    ) -> std::result::Result<Opened, Failure> {
+    ) -> std::result::Result<Opened, Lost> {
         let mut headers = Vec::new();
         if let Some(range) = ask.header() {
             headers.push(("range", range));
@@ -79,17 +79,18 @@ impl Wire {
         Error::Answer { method: GET, path, status, problem, excerpt: excerpt(first, self.url.query()) }
     }
 
-    pub(crate) fn failed(&self, failure: Failure) -> Error {
-        failure.into_error(GET, self.url.path())
+    /// `status`: that of the answer, when it came.
+    pub(crate) fn failed(&self, failure: Failure, status: Option<u16>) -> Error {
+        failure.into_error(GET, self.url.path(), status)
     }
 
-    pub(crate) fn timeout(&self, phase: &'static str, limit: Duration) -> Error {
+    pub(crate) fn timeout(&self, phase: &'static str, limit: Duration, status: Option<u16>) -> Error {
         Error::Timeout {
             method: GET,
             path: self.url.path().to_owned(),
             phase: phase.into(),
             limit,
-            status: None,
+            status,
         }
     }
 
