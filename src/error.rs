@@ -174,6 +174,8 @@ pub enum Error {
     Download {
         /// The snapshot's file name.
         what: String,
+        /// The last answer's HTTP status, when there was an answer.
+        status: Option<u16>,
         /// What is wrong and what to do next.
         problem: Cow<'static, str>,
         /// The cause, when there is one.
@@ -232,7 +234,7 @@ impl Error {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Api { status, .. } | Self::Answer { status, .. } => Some(*status),
-            Self::Network { status, .. } | Self::Timeout { status, .. } => *status,
+            Self::Network { status, .. } | Self::Timeout { status, .. } | Self::Download { status, .. } => *status,
             _ => None,
         }
     }

@@ -84,6 +84,7 @@ impl Client {
         inner.pace(route);
         let started = inner.time.now();
         let (mut attempt, mut again) = (0, false);
+        let mut before = None;
         loop {
             let total = inner.limits.total;
             let left = total.saturating_sub(inner.time.now().saturating_sub(started));
@@ -102,11 +103,16 @@ impl Client {
                 inner.pace(route);
                 continue;
             }
+            // That time ran out says less than what the attempt before came to.
+            if let (Error::Timeout { status: None, .. }, Some(before)) = (&error, before.take()) {
+                return Err(before);
+            }
             let left = inner.limits.total.saturating_sub(inner.time.now().saturating_sub(started));
             match inner.retry.pause(&error, tried.broken, attempt, left, Time::jitter()) {
                 Some(pause) => inner.time.sleep(pause),
                 None => return Err(error),
             }
+            before = Some(error).filter(|error| error.status().is_some());
             inner.pace(route);
             attempt += 1;
         }

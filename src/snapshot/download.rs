@@ -156,7 +156,8 @@ fn check(wire: &Wire, part: &Part, status: u16, options: &DownloadOptions<'_>) -
         let count = super::source::Source::read_at(&part.file, 0, &mut first).unwrap_or(0);
         first.truncate(count);
         if first.starts_with(b"PK") {
-            return Err(wire.download_error(format!("the archive is damaged: {why}; try again")));
+            let problem = format!("the archive is damaged: {why}; try again");
+            return Err(wire.download_error(problem, Some(status)));
         }
         let problem = if first.is_empty() { "the answer is empty" } else { "what came is no zip archive" };
         return Err(wire.answer_error(status, problem.into(), &first));

@@ -81,7 +81,8 @@ impl Patience {
     /// The first head came. A long wait for it leaves less time for silence later, so that the sum stays bounded.
     pub(crate) fn begin(&mut self, now: Duration) {
         let waited = now.saturating_sub(self.last);
-        self.allowed = self.allowed.saturating_sub(waited.saturating_sub(self.stall)).max(self.stall);
+        let rest = (self.longest + self.stall).saturating_sub(waited);
+        self.allowed = self.allowed.min(rest).max(self.stall);
         self.last = now;
         self.restart(now);
     }

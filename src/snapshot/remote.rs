@@ -4,10 +4,12 @@ use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 
+use super::excerpt::READ;
 use super::range::{Ask, Verdict, Version};
 use super::source::Source;
 use super::stream::{Step, Stream};
 use super::wire::{Opened, Wire};
+use super::zipcheck::{self, LAST};
 use crate::error::Result;
 
 /// How many attempts in a row may get nowhere.
@@ -23,13 +25,17 @@ const WINDOWS: usize = 4;
 
 /// A snapshot's bytes from the first to the last, as they come.
 ///
-/// A broken connection is continued where it broke off, on the same object only. Nothing is checked but the
-/// length: what is read is not known to be a whole archive before the end came. Dropping it ends the
-/// transfer. Memory: about 1 MiB; pass buffers of 64 KiB and more.
+/// A broken connection is continued where it broke off, on the same object only. What does not begin like a zip
+/// archive is an error at once, and what does not end like one is an error at its end; nothing else is checked.
+/// Dropping it ends the transfer. Memory: about 1 MiB; pass buffers of 64 KiB and more.
 ///
 /// Its errors carry an [`Error`](crate::Error) inside: [`io::Error::get_ref`] gives it.
 pub struct RemoteReader {
     stream: Stream,
+    /// The first bytes.
+    first: Vec<u8>,
+    /// The last bytes so far, and at times some more.
+    last: Vec<u8>,
     failed: bool,
 }
 
@@ -37,7 +43,7 @@ impl RemoteReader {
     pub(crate) fn open(wire: Wire) -> Result<Self> {
         let mut stream = Stream::new(wire, Version::default(), 0, None, ATTEMPTS);
         while !matches!(stream.step(&mut [])?, Step::Opened | Step::End) {}
-        Ok(Self { stream, failed: false })
+        Ok(Self { stream, first: Vec::new(), last: Vec::new(), failed: false })
     }
 
     /// The snapshot's length in bytes, when the snapshot host said it.
@@ -48,15 +54,42 @@ impl RemoteReader {
     fn step(&mut self, buf: &mut [u8]) -> Result<Option<usize>> {
         let before = self.stream.at;
         match self.stream.step(buf)? {
-            Step::Bytes(count) if count > 0 => Ok(Some(count)),
-            Step::End => Ok(Some(0)),
+            Step::Bytes(count) if count > 0 => {
+                self.note(buf.get(..count).unwrap_or_default())?;
+                Ok(Some(count))
+            }
+            Step::End => match zipcheck::check_end(&self.last, self.stream.at) {
+                Ok(()) => Ok(Some(0)),
+                Err(why) => Err(self.stream.no_archive(&self.first, why)),
+            },
             Step::StartOver if before > 0 => {
+                if let Some(why) = self.stream.why.take() {
+                    return Err(why);
+                }
                 let problem = "the snapshot changed or cannot be continued, and a part of it has been read already; \
                                begin again";
-                Err(self.stream.wire().download_error(problem))
+                Err(self.stream.download_error(problem))
             }
             _ => Ok(None),
         }
+    }
+
+    /// Keeps what shows whether it is an archive.
+    fn note(&mut self, bytes: &[u8]) -> Result<()> {
+        let room = READ.saturating_sub(self.first.len()).min(bytes.len());
+        if room > 0 {
+            self.first.extend_from_slice(bytes.get(..room).unwrap_or_default());
+            let magic = b"PK";
+            if !self.first.starts_with(&magic[..magic.len().min(self.first.len())]) {
+                return Err(self.stream.no_archive(&self.first, "it does not begin like a zip archive"));
+            }
+        }
+        let bytes = bytes.get(bytes.len().saturating_sub(LAST)..).unwrap_or_default();
+        if self.last.len() + bytes.len() > 2 * LAST {
+            self.last.drain(..(self.last.len() + bytes.len() - LAST).min(self.last.len()));
+        }
+        self.last.extend_from_slice(bytes);
+        Ok(())
     }
 }
 
@@ -134,32 +167,45 @@ impl Remote {
         let mut stream = Stream::new(wire.clone(), Version::default(), 0, None, ATTEMPTS);
         let opened = stream.ask_first(Ask::Tail(TAIL))?;
         let Opened { verdict, answer } = opened;
+        let status = answer.head.status;
+        let refuse = |problem: &'static str| wire.download_error(problem, Some(status));
         match verdict {
             Verdict::Part { start, end, version } if version.is_provable() => {
                 stream.begin_span(start, end);
                 stream.adopt(answer, version.clone(), Some(end - start));
                 let tail = read_span(&mut stream, start, end)?;
-                Ok(remote(version, end, tail, start))
+                let remote = remote(version, end, tail, start);
+                if whole(&stream, &remote.tail, start).is_err() {
+                    // A comment may reach further back than the end that was fetched.
+                    let from = end.saturating_sub(LAST as u64).min(start);
+                    let mut last = if from < start { remote.fetch(from, start)? } else { Vec::new() };
+                    last.extend_from_slice(&remote.tail);
+                    whole(&stream, &last, from)?;
+                }
+                Ok(remote)
             }
             Verdict::Part { version, .. } if version.total.is_some_and(|total| total <= SMALL) => {
-                let bytes = read_all(Stream::new(wire.clone(), Version::default(), 0, None, ATTEMPTS))?;
+                let mut stream = Stream::new(wire.clone(), Version::default(), 0, None, ATTEMPTS);
+                let bytes = read_all(&mut stream)?;
+                whole(&stream, &bytes, 0)?;
                 Ok(remote(Version::default(), bytes.len() as u64, bytes, 0))
             }
-            Verdict::Part { .. } => Err(wire.download_error(
+            Verdict::Part { .. } => Err(refuse(
                 "the snapshot host does not say which version its answers belong to, so that reads at different \
                  offsets might mix two; download it instead",
             )),
             Verdict::Whole(version) if version.total.is_none_or(|total| total <= SMALL) => {
                 let left = version.total;
                 stream.adopt(answer, version, left);
-                let bytes = read_all(stream)?;
+                let bytes = read_all(&mut stream)?;
+                whole(&stream, &bytes, 0)?;
                 Ok(remote(Version::default(), bytes.len() as u64, bytes, 0))
             }
-            Verdict::Whole(_) => Err(wire.download_error(
+            Verdict::Whole(_) => Err(refuse(
                 "the snapshot host does not serve ranges, and the snapshot is too large to be read as a whole; \
                  download it instead",
             )),
-            Verdict::Empty(None | Some(0)) => Ok(remote(Version::default(), 0, Vec::new(), 0)),
+            Verdict::Empty(None | Some(0)) => Err(wire.wrong(answer, "the snapshot is empty".into())),
             Verdict::Wrong(problem) => Err(wire.wrong(answer, problem)),
             Verdict::StartOver(problem) => Err(wire.wrong(answer, problem.into())),
             Verdict::Empty(_) | Verdict::Busy => {
@@ -253,7 +299,7 @@ fn read_span(stream: &mut Stream, start: u64, end: u64) -> Result<Vec<u8>> {
         match stream.step(room)? {
             Step::Bytes(count) => filled += count,
             Step::StartOver => {
-                return Err(stream.wire().download_error(
+                return Err(stream.download_error(
                     "the snapshot changed while it was being read, or the host stopped serving ranges; open it again",
                 ));
             }
@@ -263,7 +309,19 @@ fn read_span(stream: &mut Stream, start: u64, end: u64) -> Result<Vec<u8>> {
     }
 }
 
-fn read_all(mut stream: Stream) -> Result<Vec<u8>> {
+/// Refuses what does not end like a zip archive; `tail` begins at `start`.
+fn whole(stream: &Stream, tail: &[u8], start: u64) -> Result<()> {
+    let first = if start == 0 { tail.get(..READ.min(tail.len())).unwrap_or_default() } else { b"PK" };
+    let size = start + tail.len() as u64;
+    let begins = first.starts_with(b"PK");
+    match zipcheck::check_end(tail, size) {
+        Ok(()) if begins => Ok(()),
+        Ok(()) => Err(stream.no_archive(first, "it does not begin like a zip archive")),
+        Err(why) => Err(stream.no_archive(first, why)),
+    }
+}
+
+fn read_all(stream: &mut Stream) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -274,7 +332,7 @@ fn read_all(mut stream: Stream) -> Result<Vec<u8>> {
             Step::Opened | Step::Broke => {}
         }
         if bytes.len() as u64 > SMALL {
-            return Err(stream.wire().download_error(
+            return Err(stream.download_error(
                 "the snapshot host does not serve ranges, and the snapshot is too large to be read as a whole; \
                  download it instead",
             ));

@@ -1,5 +1,6 @@
 //! I/O. The one engine that gets bytes of a snapshot: asks, judges, reads, and goes on after a break.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,10 @@ pub(crate) struct Stream {
     fresh: bool,
     /// How long to wait before the next request.
     pause: Duration,
+    /// How often silence made it begin from the first byte.
+    silences: u32,
+    /// Why the last attempt failed, when nothing has come since.
+    pub(crate) why: Option<Error>,
 }
 
 struct Open {
@@ -77,6 +82,8 @@ impl Stream {
             begun: false,
             fresh: false,
             pause: Duration::ZERO,
+            silences: 0,
+            why: None,
         }
     }
 
@@ -92,8 +99,13 @@ impl Stream {
         self.open = None;
     }
 
-    pub(crate) fn wire(&self) -> &Wire {
-        &self.wire
+    /// The error when the bytes that came are no whole archive; `first` are the first of them.
+    pub(crate) fn no_archive(&self, first: &[u8], why: &'static str) -> Error {
+        if first.starts_with(b"PK") {
+            return self.download_error(format!("the archive is damaged: {why}; try again"));
+        }
+        let problem = if first.is_empty() { "the answer is empty" } else { "what came is no zip archive" };
+        self.wire.answer_error(self.status, problem.into(), first)
     }
 
     /// Sets the span of an answer that is about to be adopted.
@@ -162,9 +174,7 @@ impl Stream {
         }
         if let Some(left) = &mut open.left {
             let Some(rest) = left.checked_sub(count64) else {
-                return Err(self
-                    .wire
-                    .download_error("the snapshot host sent more bytes than it had announced"));
+                return Err(self.download_error("the snapshot host sent more bytes than it had announced"));
             };
             *left = rest;
         }
@@ -206,7 +216,7 @@ impl Stream {
             }
             Verdict::Whole(version) => {
                 if !self.tries.start_over() {
-                    return Err(self.wire.download_error(
+                    return Err(self.download_error(
                         "the snapshot host neither continues a broken download nor sends it whole; try again later",
                     ));
                 }
@@ -238,6 +248,7 @@ impl Stream {
         if !std::mem::replace(&mut self.begun, true) {
             self.patience.begin(self.clock.elapsed());
         }
+        self.why = None;
         self.known = version;
         self.open = Some(Open { body: answer.body, left });
         self.fresh = true;
@@ -245,7 +256,7 @@ impl Stream {
 
     fn start_over(&mut self, why: &'static str) -> Result<Step> {
         if !self.tries.start_over() {
-            return Err(self.wire.download_error(format!("{why} again and again; try again later")));
+            return Err(self.download_error(format!("{why} again and again; try again later")));
         }
         self.open = None;
         self.at = 0;
@@ -266,7 +277,9 @@ impl Stream {
         self.open = None;
         match failure {
             Failure::Timeout { .. } => {
-                if self.patience.silence(self.clock.elapsed()).is_none() {
+                // What cannot be continued falls silent at the same place again: once more is enough.
+                self.silences += u32::from(!self.known.is_provable());
+                if self.silences > 1 || self.patience.silence(self.clock.elapsed()).is_none() {
                     return Err(self.stalled());
                 }
             }
@@ -284,13 +297,23 @@ impl Stream {
     fn unanswered(&mut self, Lost { failure, status }: Lost) -> Result<Step> {
         self.status = status.unwrap_or(self.status);
         let again = matches!(failure, Failure::Broken(_)) && !is_refusal(status);
+        let late = matches!(failure, Failure::Timeout { .. }) && status.is_none();
         let error = self.wire.failed(failure, status);
-        if again { self.again_or(error) } else { Err(error) }
+        match self.why.take() {
+            _ if again => self.again_or(error),
+            // That time ran out says less than what the attempt before came to.
+            Some(why) if late => Err(why),
+            _ => Err(error),
+        }
     }
 
     fn again(&mut self, failure: Failure) -> Result<Step> {
         let error = self.wire.failed(failure, self.known_status());
         self.again_or(error)
+    }
+
+    pub(crate) fn download_error(&self, problem: impl Into<Cow<'static, str>>) -> Error {
+        self.wire.download_error(problem, self.known_status())
     }
 
     fn known_status(&self) -> Option<u16> {
@@ -304,10 +327,14 @@ impl Stream {
         }
         let Some(pause) = self.tries.failed(now.subsec_nanos() % 1001) else { return Err(error) };
         self.pause = pause;
+        self.why = Some(error);
         Ok(Step::Broke)
     }
 
-    fn stalled(&self) -> Error {
+    fn stalled(&mut self) -> Error {
+        if let Some(why) = self.why.take() {
+            return why;
+        }
         let limits = self.wire.agent.limits();
         self.wire.timeout("waiting for more of the snapshot", limits.stall, self.known_status())
     }

@@ -94,7 +94,11 @@ impl Wire {
         }
     }
 
-    pub(crate) fn download_error(&self, problem: impl Into<Cow<'static, str>>) -> Error {
-        Error::Download { what: self.what.to_string(), problem: problem.into(), source: None }
+    pub(crate) fn download_error(
+        &self,
+        problem: impl Into<Cow<'static, str>>,
+        status: Option<u16>,
+    ) -> Error {
+        Error::Download { what: self.what.to_string(), status, problem: problem.into(), source: None }
     }
 }

@@ -61,7 +61,8 @@ impl FileAgent {
         let mut status = None;
         let (mut left, begun) = (silence, Instant::now());
         for _ in 0..=MAX_REDIRECTS {
-            let mut answer = self.get_once(&url, headers, left)?;
+            let known = |lost: Lost| Lost { status: lost.status.or(status), ..lost };
+            let mut answer = self.get_once(&url, headers, left).map_err(known)?;
             status = Some(answer.head.status);
             if !matches!(answer.head.status, 301 | 302 | 303 | 307 | 308) {
                 answer.body.be_patient_for(silence);

@@ -52,7 +52,7 @@ impl<C: Connector> Connector for Watching<C> {
         let made = self.0.connect(details, chained);
         // A proxy's answer is not the service's.
         begin();
-        Ok(made?.map(|inner| Watched { inner, looking: false, refused: false }))
+        Ok(made?.map(|inner| Watched { inner, looking: false, refused: false, unread: false }))
     }
 }
 
@@ -64,6 +64,8 @@ pub(super) struct Watched<T> {
     looking: bool,
     /// The answer came before the request was sent, and no more of it is.
     refused: bool,
+    /// Its first bytes are there, and ureq does not know yet.
+    unread: bool,
 }
 
 impl<T: Transport> Watched<T> {
@@ -101,10 +103,14 @@ impl<T: Transport> Transport for Watched<T> {
         self.looking = true;
         let sent = self.inner.transmit_output(amount, timeout);
         self.refused = sent.is_err() && self.is_refused();
+        self.unread = self.refused;
         if self.refused { Ok(()) } else { sent }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        if std::mem::take(&mut self.unread) {
+            return Ok(true);
+        }
         let came = self.inner.await_input(bounded(timeout)?)?;
         if self.looking {
             self.look();
