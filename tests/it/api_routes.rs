@@ -230,6 +230,9 @@ fn bad_input_is_refused_before_anything_is_sent() {
     }
     assert!(Client::builder("key").user_agent("a\nb").build().is_err());
     assert!(Client::builder("key").proxy("::").build().is_err());
+    for scheme in ["socks4", "socks5"] {
+        assert!(Client::builder("key").proxy(format!("{scheme}://127.0.0.1:1")).build().is_err());
+    }
     assert!(Client::builder("key").timeout(Duration::ZERO).build().is_err());
     assert!("server".parse::<Kind>().is_err());
     assert!(sandbox.requests().is_empty());

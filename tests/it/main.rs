@@ -26,6 +26,7 @@ mod download_files;
 mod download_origin;
 mod download_parallel;
 mod download_remote;
+mod download_tls;
 #[cfg(feature = "zip")]
 mod raw_zip;
 mod sandbox_account;

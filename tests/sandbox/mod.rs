@@ -31,7 +31,7 @@ mod rules;
 mod server;
 mod sign;
 mod snapshots;
-mod tls;
+pub mod tls;
 mod upload;
 mod wire;
 mod world;

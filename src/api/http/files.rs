@@ -40,7 +40,7 @@ impl FileAgent {
             .max_idle_connections(32)
             .max_response_header_size(FILE_BUFFER)
             .build();
-        Ok(Self { agent: agent(config), limits: settings.limits.clone() })
+        Ok(Self { agent: agent(config, settings.limits.min_speed), limits: settings.limits.clone() })
     }
 
     pub(crate) fn limits(&self) -> &Limits {

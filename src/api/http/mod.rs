@@ -6,6 +6,7 @@
 mod files;
 mod json;
 mod resolve;
+mod transport;
 mod watch;
 
 use std::io::{self, Read};
@@ -14,8 +15,8 @@ use std::time::Duration;
 use ureq::config::{Config, ConfigBuilder};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 use ureq::typestate::AgentScope;
-use ureq::unversioned::transport::DefaultConnector;
-use ureq::{Agent, Proxy};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
+use ureq::{Agent, Proxy, ProxyProtocol};
 
 use super::failure::Failure;
 use super::settings::{Limits, ProxyChoice, Settings};
@@ -25,6 +26,7 @@ pub(crate) use files::{FileAgent, FileAnswer};
 pub(crate) use json::{Answer, ApiAgent, Payload, Request};
 
 use resolve::Remembering;
+use transport::Tcp;
 use watch::Watching;
 
 /// The longest answer head that is read, in bytes. At least the input buffer, or a 1xx head before a large
@@ -86,8 +88,14 @@ impl Read for Body {
     }
 }
 
-fn agent(config: Config) -> Agent {
-    Agent::with_parts(config, Watching(DefaultConnector::new()), Remembering::default())
+/// `floor`: the least bytes per second of a transfer, or 0.
+fn agent(config: Config, floor: u64) -> Agent {
+    let connector = ().chain(ConnectProxyConnector::default()).chain(Tcp::new(floor));
+    #[cfg(feature = "rustls")]
+    let connector = connector.chain(ureq::unversioned::transport::RustlsConnector::default());
+    #[cfg(feature = "native-tls")]
+    let connector = connector.chain(ureq::unversioned::transport::NativeTlsConnector::default());
+    Agent::with_parts(config, Watching(connector), Remembering::default())
 }
 
 /// What both agents share. `direct`: no proxy, whatever the environment says.
@@ -106,11 +114,12 @@ fn common(settings: &Settings, direct: bool) -> Result<ConfigBuilder<AgentScope>
         None => {}
         Some(ProxyChoice::Direct) => config = config.proxy(None),
         Some(ProxyChoice::Url(url)) => {
-            let proxy = Proxy::new(url).map_err(|_| {
-                Error::invalid(
-                    "the proxy",
-                    "is not an address like http://host:port; check it for typing errors",
-                )
+            let proxy = Proxy::new(url)
+                .ok()
+                .filter(|proxy| matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https));
+            let proxy = proxy.ok_or_else(|| {
+                let reason = "is not an address like http://host:port; SOCKS proxies are not supported";
+                Error::invalid("the proxy", reason)
             })?;
             config = config.proxy(Some(proxy));
         }
