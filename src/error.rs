@@ -234,7 +234,9 @@ impl Error {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Api { status, .. } | Self::Answer { status, .. } => Some(*status),
-            Self::Network { status, .. } | Self::Timeout { status, .. } | Self::Download { status, .. } => *status,
+            Self::Network { status, .. } | Self::Timeout { status, .. } | Self::Download { status, .. } => {
+                *status
+            }
             _ => None,
         }
     }

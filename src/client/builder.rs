@@ -128,8 +128,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How long a transfer may be silent. A silent connection is given up after this time, or after the
-    /// first-byte limit when that is longer; one more is tried for half of it before the transfer fails.
+    /// How long a transfer may be silent. A silent connection is given up after this time, and one more is tried
+    /// before the transfer fails.
     pub fn stall_timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.stall = limit;
         self

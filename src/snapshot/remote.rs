@@ -4,12 +4,12 @@ use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 
-use super::excerpt::READ;
+use super::ends::Ends;
 use super::range::{Ask, Verdict, Version};
 use super::source::Source;
 use super::stream::{Step, Stream};
 use super::wire::{Opened, Wire};
-use super::zipcheck::{self, LAST};
+use super::zipcheck::LAST;
 use crate::error::Result;
 
 /// How many attempts in a row may get nowhere.
@@ -26,16 +26,13 @@ const WINDOWS: usize = 4;
 /// A snapshot's bytes from the first to the last, as they come.
 ///
 /// A broken connection is continued where it broke off, on the same object only. What does not begin like a zip
-/// archive is an error at once, and what does not end like one is an error at its end; nothing else is checked.
+/// file is an error at once, and what does not end like one is an error at its end; nothing else is checked.
 /// Dropping it ends the transfer. Memory: about 1 MiB; pass buffers of 64 KiB and more.
 ///
 /// Its errors carry an [`Error`](crate::Error) inside: [`io::Error::get_ref`] gives it.
 pub struct RemoteReader {
     stream: Stream,
-    /// The first bytes.
-    first: Vec<u8>,
-    /// The last bytes so far, and at times some more.
-    last: Vec<u8>,
+    ends: Ends,
     failed: bool,
 }
 
@@ -43,7 +40,7 @@ impl RemoteReader {
     pub(crate) fn open(wire: Wire) -> Result<Self> {
         let mut stream = Stream::new(wire, Version::default(), 0, None, ATTEMPTS);
         while !matches!(stream.step(&mut [])?, Step::Opened | Step::End) {}
-        Ok(Self { stream, first: Vec::new(), last: Vec::new(), failed: false })
+        Ok(Self { stream, ends: Ends::default(), failed: false })
     }
 
     /// The snapshot's length in bytes, when the snapshot host said it.
@@ -55,13 +52,14 @@ impl RemoteReader {
         let before = self.stream.at;
         match self.stream.step(buf)? {
             Step::Bytes(count) if count > 0 => {
-                self.note(buf.get(..count).unwrap_or_default())?;
+                self.ends.add(buf.get(..count).unwrap_or_default());
+                self.ends.begin().map_err(|why| self.stream.unfit(self.ends.first(), why))?;
                 Ok(Some(count))
             }
-            Step::End => match zipcheck::check_end(&self.last, self.stream.at) {
-                Ok(()) => Ok(Some(0)),
-                Err(why) => Err(self.stream.no_archive(&self.first, why)),
-            },
+            Step::End => {
+                self.ends.end().map_err(|why| self.stream.unfit(self.ends.first(), why))?;
+                Ok(Some(0))
+            }
             Step::StartOver if before > 0 => {
                 if let Some(why) = self.stream.why.take() {
                     return Err(why);
@@ -72,24 +70,6 @@ impl RemoteReader {
             }
             _ => Ok(None),
         }
-    }
-
-    /// Keeps what shows whether it is an archive.
-    fn note(&mut self, bytes: &[u8]) -> Result<()> {
-        let room = READ.saturating_sub(self.first.len()).min(bytes.len());
-        if room > 0 {
-            self.first.extend_from_slice(bytes.get(..room).unwrap_or_default());
-            let magic = b"PK";
-            if !self.first.starts_with(&magic[..magic.len().min(self.first.len())]) {
-                return Err(self.stream.no_archive(&self.first, "it does not begin like a zip archive"));
-            }
-        }
-        let bytes = bytes.get(bytes.len().saturating_sub(LAST)..).unwrap_or_default();
-        if self.last.len() + bytes.len() > 2 * LAST {
-            self.last.drain(..(self.last.len() + bytes.len() - LAST).min(self.last.len()));
-        }
-        self.last.extend_from_slice(bytes);
-        Ok(())
     }
 }
 
@@ -209,7 +189,8 @@ impl Remote {
             Verdict::Wrong(problem) => Err(wire.wrong(answer, problem)),
             Verdict::StartOver(problem) => Err(wire.wrong(answer, problem.into())),
             Verdict::Empty(_) | Verdict::Busy => {
-                Err(wire.wrong(answer, "the snapshot host could not serve the snapshot's end; try again".into()))
+                Err(wire
+                    .wrong(answer, "the snapshot host could not serve the snapshot's end; try again".into()))
             }
         }
     }
@@ -309,16 +290,10 @@ fn read_span(stream: &mut Stream, start: u64, end: u64) -> Result<Vec<u8>> {
     }
 }
 
-/// Refuses what does not end like a zip archive; `tail` begins at `start`.
+/// Refuses what does not end like a snapshot; `tail` begins at `start`.
 fn whole(stream: &Stream, tail: &[u8], start: u64) -> Result<()> {
-    let first = if start == 0 { tail.get(..READ.min(tail.len())).unwrap_or_default() } else { b"PK" };
-    let size = start + tail.len() as u64;
-    let begins = first.starts_with(b"PK");
-    match zipcheck::check_end(tail, size) {
-        Ok(()) if begins => Ok(()),
-        Ok(()) => Err(stream.no_archive(first, "it does not begin like a zip archive")),
-        Err(why) => Err(stream.no_archive(first, why)),
-    }
+    let ends = Ends::of(tail, start);
+    ends.end().map_err(|why| stream.unfit(ends.first(), why))
 }
 
 fn read_all(stream: &mut Stream) -> Result<Vec<u8>> {

@@ -99,13 +99,9 @@ impl Stream {
         self.open = None;
     }
 
-    /// The error when the bytes that came are no whole archive; `first` are the first of them.
-    pub(crate) fn no_archive(&self, first: &[u8], why: &'static str) -> Error {
-        if first.starts_with(b"PK") {
-            return self.download_error(format!("the archive is damaged: {why}; try again"));
-        }
-        let problem = if first.is_empty() { "the answer is empty" } else { "what came is no zip archive" };
-        self.wire.answer_error(self.status, problem.into(), first)
+    /// The error about bytes that are not a snapshot's.
+    pub(crate) fn unfit(&self, first: &[u8], why: &'static str) -> Error {
+        self.wire.unfit(first, why, self.status)
     }
 
     /// Sets the span of an answer that is about to be adopted.
@@ -189,7 +185,11 @@ impl Stream {
 
     fn too_slow(&self) -> Error {
         let limits = self.wire.agent.limits();
-        self.wire.timeout("a transfer slower than the lowest speed allowed", limits.stall, self.known_status())
+        self.wire.timeout(
+            "a transfer slower than the lowest speed allowed",
+            limits.stall,
+            self.known_status(),
+        )
     }
 
     fn connect(&mut self) -> Result<Step> {

@@ -74,6 +74,15 @@ impl Wire {
         self.answer_error(answer.head.status, problem, &bytes)
     }
 
+    /// The error about an answer whose bytes are no whole archive; `first` are the first of them.
+    pub(crate) fn unfit(&self, first: &[u8], why: &'static str, status: u16) -> Error {
+        if first.starts_with(b"PK") {
+            return self.download_error(format!("the archive is damaged: {why}; try again"), Some(status));
+        }
+        let problem = if first.is_empty() { "the answer is empty" } else { "what came is no zip archive" };
+        self.answer_error(status, problem.into(), first)
+    }
+
     pub(crate) fn answer_error(&self, status: u16, problem: Cow<'static, str>, first: &[u8]) -> Error {
         let path = self.url.path().to_owned();
         Error::Answer { method: GET, path, status, problem, excerpt: excerpt(first, self.url.query()) }
@@ -85,20 +94,10 @@ impl Wire {
     }
 
     pub(crate) fn timeout(&self, phase: &'static str, limit: Duration, status: Option<u16>) -> Error {
-        Error::Timeout {
-            method: GET,
-            path: self.url.path().to_owned(),
-            phase: phase.into(),
-            limit,
-            status,
-        }
+        Error::Timeout { method: GET, path: self.url.path().to_owned(), phase: phase.into(), limit, status }
     }
 
-    pub(crate) fn download_error(
-        &self,
-        problem: impl Into<Cow<'static, str>>,
-        status: Option<u16>,
-    ) -> Error {
+    pub(crate) fn download_error(&self, problem: impl Into<Cow<'static, str>>, status: Option<u16>) -> Error {
         Error::Download { what: self.what.to_string(), status, problem: problem.into(), source: None }
     }
 }

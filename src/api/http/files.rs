@@ -65,7 +65,7 @@ impl FileAgent {
             let mut answer = self.get_once(&url, headers, left).map_err(known)?;
             status = Some(answer.head.status);
             if !matches!(answer.head.status, 301 | 302 | 303 | 307 | 308) {
-                answer.body.be_patient_for(silence);
+                answer.body.be_patient_for(silence.min(self.limits.stall));
                 let Some(coding) = answer.head.coding().map(clip) else {
                     return Ok(answer);
                 };
@@ -104,9 +104,10 @@ impl FileAgent {
         let sent = self.agent.run(config.build()).map_err(|e| {
             let failure = match e {
                 // Silence before the head: ureq applies the limit of one read to it, too.
-                ureq::Error::Timeout(ureq::Timeout::PerRead) => {
-                    Failure::Timeout { phase: "waiting for the answer", limit: limits.first_byte.min(silence) }
-                }
+                ureq::Error::Timeout(ureq::Timeout::PerRead) => Failure::Timeout {
+                    phase: "waiting for the answer",
+                    limit: limits.first_byte.min(silence),
+                },
                 e => fail(e),
             };
             Lost { failure, status: watch::status() }

@@ -77,11 +77,7 @@ impl ApiAgent {
     }
 
     /// Sends `request` once. An answer with a broken body is an answer: its status counts.
-    pub(crate) fn send(
-        &self,
-        request: Request<'_, '_>,
-        key: &ApiKey,
-    ) -> std::result::Result<Answer, Lost> {
+    pub(crate) fn send(&self, request: Request<'_, '_>, key: &ApiKey) -> std::result::Result<Answer, Lost> {
         let Request { method, url, payload, limit, total, fresh } = request;
         let mut authorization = ureq::http::HeaderValue::from_str(key.expose())
             .map_err(|_| Failure::Protocol("the API key cannot stand in a header".into()))?;

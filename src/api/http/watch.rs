@@ -1,6 +1,7 @@
 //! I/O. A transport around ureq's that watches what it carries.
 //!
-//! ureq forgets an answer whose head it cannot read: here its status is noted when its first line comes. ureq
+//! ureq forgets an answer whose head it cannot read: here its status is noted when its first line comes. It takes
+//! no 100 that has a header: here the heads of every 1xx are passed over. ureq
 //! bounds each read of the socket, not what it takes to get one byte of a body: here that has an end, too. And
 //! ureq fails when a request cannot be sent to its end: here the answer that says why is still read.
 //!
@@ -8,6 +9,7 @@
 //! with the thread.
 
 use std::cell::Cell;
+use std::io;
 use std::time::{Duration, Instant};
 
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
@@ -70,7 +72,11 @@ pub(super) struct Watched<T> {
 
 impl<T: Transport> Watched<T> {
     fn look(&mut self) {
-        match first_line(self.inner.buffers().input()) {
+        let (passed, line) = first_line(self.inner.buffers().input());
+        if passed > 0 {
+            self.inner.buffers().input_consume(passed);
+        }
+        match line {
             Line::Status(status) => {
                 STATUS.set(Some(status));
                 self.looking = false;
@@ -80,14 +86,17 @@ impl<T: Transport> Watched<T> {
         }
     }
 
-    /// Whether the service refuses a request that could not be sent to its end.
-    fn is_refused(&mut self) -> bool {
-        if self.inner.buffers().input().is_empty() {
-            let soon = NextTimeout { after: LAST_LOOK.into(), ..NextTimeout::default() };
-            let _ = self.inner.await_input(soon);
-        }
+    /// What a request that could not be sent to its end comes to: a refusal is read like any other answer.
+    fn unsent(&mut self, error: Error) -> Result<(), Error> {
+        let soon = NextTimeout { after: LAST_LOOK.into(), ..NextTimeout::default() };
+        let came = self.inner.await_input(soon);
         self.look();
-        status().is_some_and(|status| status >= 400)
+        if status().is_some_and(|status| status >= 400) {
+            (self.refused, self.unread) = (true, true);
+            return Ok(());
+        }
+        // It was not slow: nobody is there any more.
+        Err(if matches!(came, Ok(false)) { io::Error::from(io::ErrorKind::BrokenPipe).into() } else { error })
     }
 }
 
@@ -101,10 +110,7 @@ impl<T: Transport> Transport for Watched<T> {
             return Ok(());
         }
         self.looking = true;
-        let sent = self.inner.transmit_output(amount, timeout);
-        self.refused = sent.is_err() && self.is_refused();
-        self.unread = self.refused;
-        if self.refused { Ok(()) } else { sent }
+        self.inner.transmit_output(amount, timeout).or_else(|error| self.unsent(error))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
@@ -114,6 +120,12 @@ impl<T: Transport> Transport for Watched<T> {
         let came = self.inner.await_input(bounded(timeout)?)?;
         if self.looking {
             self.look();
+        }
+        // Nothing came for want of room, which is no end: the head is longer than is read of one.
+        let buffers = self.inner.buffers();
+        if !came && buffers.input_append_buf().is_empty() {
+            let length = buffers.input().len();
+            return Err(Error::LargeResponseHeader(length, length));
         }
         Ok(came)
     }
@@ -150,34 +162,43 @@ enum Line {
     Other,
 }
 
-/// What the first line of the answer says; heads with a 1xx before it are passed over.
-fn first_line(mut input: &[u8]) -> Line {
+/// What the first line of the answer says, and how many bytes of heads with a 1xx come before it.
+fn first_line(all: &[u8]) -> (usize, Line) {
+    let mut input = all;
     loop {
-        while let [b'\r' | b'\n', rest @ ..] = input {
-            input = rest;
+        let passed = all.len() - input.len();
+        let (line, rest) = one_line(input);
+        match rest {
+            Some(rest) => input = rest,
+            None => return (passed, line),
         }
-        let start = b"HTTP/";
-        if !input.starts_with(&start[..start.len().min(input.len())]) {
-            return Line::Other;
-        }
-        let Some(space) = input.iter().position(|b| b.is_ascii_whitespace()) else {
-            return if input.len() > 16 { Line::Other } else { Line::Unfinished };
-        };
-        let status = match input.get(space + 1..space + 5) {
-            None => return Line::Unfinished,
-            Some([a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b' ' | b'\r' | b'\n']) => {
-                [a, b, c].iter().fold(0, |sum, digit| sum * 10 + u16::from(**digit - b'0'))
-            }
-            Some(_) => return Line::Other,
-        };
-        if status >= 200 || status == 101 {
-            return Line::Status(status);
-        }
-        let Some(end) = input.windows(3).position(|w| w.ends_with(b"\n\n") || w == b"\n\r\n") else {
-            return Line::Unfinished;
-        };
-        input = &input[end + 3..];
     }
+}
+
+/// The same for the first head alone; for a whole one with a 1xx, what comes after it.
+fn one_line(mut input: &[u8]) -> (Line, Option<&[u8]>) {
+    while let [b'\r' | b'\n', rest @ ..] = input {
+        input = rest;
+    }
+    let start = b"HTTP/";
+    if !input.starts_with(&start[..start.len().min(input.len())]) {
+        return (Line::Other, None);
+    }
+    let Some(space) = input.iter().position(|b| b.is_ascii_whitespace()) else {
+        return (if input.len() > 16 { Line::Other } else { Line::Unfinished }, None);
+    };
+    let status = match input.get(space + 1..space + 5) {
+        None => return (Line::Unfinished, None),
+        Some([a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b' ' | b'\r' | b'\n']) => {
+            [a, b, c].iter().fold(0, |sum, digit| sum * 10 + u16::from(**digit - b'0'))
+        }
+        Some(_) => return (Line::Other, None),
+    };
+    if status >= 200 || status == 101 {
+        return (Line::Status(status), None);
+    }
+    let end = input.windows(3).position(|w| w.ends_with(b"\n\n") || w == b"\n\r\n");
+    (Line::Unfinished, end.and_then(|end| input.get(end + 3..)))
 }
 
 #[cfg(test)]
@@ -212,7 +233,13 @@ mod tests {
             ("HTTP/1.1.1.1.1.1.1.1.1", Other),
         ];
         for (text, line) in cases {
-            assert_eq!(first_line(text.as_bytes()), line, "{text:?}");
+            let (passed, found) = first_line(text.as_bytes());
+            assert_eq!(found, line, "{text:?}");
+            assert_eq!(
+                passed > 0,
+                text.contains("\n\nHTTP") || text.ends_with("C\r\n\r\n") || text.contains("E\r\n")
+            );
+            assert!(!text[passed..].contains(" 10") || passed == 0, "{text:?}");
         }
     }
 }
