@@ -134,6 +134,8 @@ pub enum Error {
     StatusUnavailable {
         /// What was asked about: `app ...`.
         what: String,
+        /// The answer's HTTP status, when it was a refusal.
+        status: Option<u16>,
         /// Why nothing can be said.
         reason: &'static str,
     },
@@ -234,9 +236,10 @@ impl Error {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Api { status, .. } | Self::Answer { status, .. } => Some(*status),
-            Self::Network { status, .. } | Self::Timeout { status, .. } | Self::Download { status, .. } => {
-                *status
-            }
+            Self::Network { status, .. }
+            | Self::Timeout { status, .. }
+            | Self::Download { status, .. }
+            | Self::StatusUnavailable { status, .. } => *status,
             _ => None,
         }
     }

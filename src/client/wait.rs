@@ -92,7 +92,7 @@ impl Client {
                         looks_at_none += 1;
                         if looks_at_none >= LOOKS_AT_NONE {
                             let reason = "the service knows of no restore within the last hour";
-                            return Err(Error::StatusUnavailable { what: what(), reason });
+                            return Err(Error::StatusUnavailable { what: what(), status: None, reason });
                         }
                     }
                     _ => {}
