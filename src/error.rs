@@ -75,13 +75,15 @@ pub enum Error {
 
     /// The connection could not be made, broke off, or gave no readable answer, and nothing more could be done
     /// about it. After a POST that may have been carried out all the same.
-    #[error("{method} {path}: got no answer that can be read; {}", NextLine { method })]
+    #[error("{method} {path}: got no answer that can be read{}; {}", AnsweredLine(*status), NextLine { method })]
     #[non_exhaustive]
     Network {
         /// The request's method.
         method: &'static str,
         /// The request's path, without query.
         path: String,
+        /// The answer's HTTP status, when its first line was there before the connection failed.
+        status: Option<u16>,
         /// What the network said.
         source: Cause,
     },
@@ -132,6 +134,8 @@ pub enum Error {
     StatusUnavailable {
         /// What was asked about: `app ...`.
         what: String,
+        /// The answer's HTTP status, when it was a refusal.
+        status: Option<u16>,
         /// Why nothing can be said.
         reason: &'static str,
     },
@@ -172,6 +176,8 @@ pub enum Error {
     Download {
         /// The snapshot's file name.
         what: String,
+        /// The last answer's HTTP status, when there was an answer.
+        status: Option<u16>,
         /// What is wrong and what to do next.
         problem: Cow<'static, str>,
         /// The cause, when there is one.
@@ -230,7 +236,10 @@ impl Error {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Api { status, .. } | Self::Answer { status, .. } => Some(*status),
-            Self::Timeout { status, .. } => *status,
+            Self::Network { status, .. }
+            | Self::Timeout { status, .. }
+            | Self::Download { status, .. }
+            | Self::StatusUnavailable { status, .. } => *status,
             _ => None,
         }
     }
@@ -252,7 +261,9 @@ impl Error {
                     || *code == ErrorCode::ANALYTICS_BUSY
                     || (*method == "GET" && *code == ErrorCode::DATABASE_UNAVAILABLE)
             }
-            Self::Network { method, .. } | Self::Timeout { method, .. } => *method == "GET",
+            Self::Network { method, status, .. } | Self::Timeout { method, status, .. } => {
+                *method == "GET" && !is_refusal(*status)
+            }
             // An edge's page, in the place of the service's answer.
             Self::Answer { method, status, .. } => *method == "GET" && *status >= 500,
             _ => false,
@@ -264,7 +275,7 @@ impl Error {
         match self {
             Self::Api { status, code, .. } => *status == 429 || code.is_limit(),
             Self::Answer { status, .. } => *status == 429,
-            Self::Timeout { status, .. } => *status == Some(429),
+            Self::Network { status, .. } | Self::Timeout { status, .. } => *status == Some(429),
             _ => false,
         }
     }
@@ -278,6 +289,7 @@ impl Error {
             }
             Self::Api { status, code, .. } => *status == 404 && *code == ErrorCode::UNKNOWN,
             Self::Answer { status, .. } => *status == 404,
+            Self::Network { status, .. } | Self::Timeout { status, .. } => *status == Some(404),
             _ => false,
         }
     }
@@ -289,6 +301,7 @@ impl Error {
             Self::Api { status: 401, .. } => true,
             Self::Api { code, .. } => *code == ErrorCode::ACCESS_DENIED || *code == ErrorCode::MISSING_SCOPE,
             Self::Answer { status, .. } => *status == 401,
+            Self::Network { status, .. } | Self::Timeout { status, .. } => *status == Some(401),
             _ => false,
         }
     }
@@ -307,4 +320,9 @@ impl Error {
     pub fn is_pending(&self) -> bool {
         matches!(self, Self::Pending { .. })
     }
+}
+
+/// Whether the service said no, even if it was not heard to the end: asking again is of no use or does harm.
+pub(crate) fn is_refusal(status: Option<u16>) -> bool {
+    status.is_some_and(|status| (400..500).contains(&status))
 }

@@ -17,15 +17,20 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// The error of a call of which nothing but this is known.
-    pub(crate) fn into_error(self, method: &'static str, path: &str) -> Error {
+    /// The error of a call of which nothing but this is known, and the status if that came.
+    pub(crate) fn into_error(self, method: &'static str, path: &str, status: Option<u16>) -> Error {
         let path = path.to_owned();
-        match self {
-            Self::Timeout { phase, limit } => {
-                Error::Timeout { method, path, phase: phase.into(), limit, status: None }
+        match (self, status) {
+            (Self::Timeout { phase, limit }, status) => {
+                Error::Timeout { method, path, phase: phase.into(), limit, status }
             }
-            Self::Broken(source) => Error::Network { method, path, source },
-            Self::Protocol(problem) => Error::Network { method, path, source: problem.into_owned().into() },
+            (Self::Broken(source), status) => Error::Network { method, path, status, source },
+            (Self::Protocol(problem), Some(status)) => {
+                Error::Answer { method, path, status, problem, excerpt: String::new() }
+            }
+            (Self::Protocol(problem), None) => {
+                Error::Network { method, path, status, source: problem.into_owned().into() }
+            }
         }
     }
 
@@ -35,6 +40,19 @@ impl Failure {
             Ok(failure) => failure,
             Err(error) => Self::Broken(error.into()),
         }
+    }
+}
+
+/// A request that got no answer that can be used, and the status that came all the same.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    pub(crate) failure: Failure,
+    pub(crate) status: Option<u16>,
+}
+
+impl From<Failure> for Lost {
+    fn from(failure: Failure) -> Self {
+        Self { failure, status: None }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::{Error, ErrorCode};
+use crate::error::{Error, ErrorCode, is_refusal};
 
 /// The longest pause between two attempts.
 const LONGEST: Duration = Duration::from_secs(8);
@@ -50,9 +50,9 @@ impl RetryPolicy {
 /// Whether sending the same request again can do no harm and may help.
 fn may_repeat(error: &Error, broken: bool) -> bool {
     match error {
-        Error::Network { method, .. } => *method == "GET",
+        Error::Network { method, status, .. } => *method == "GET" && !is_refusal(*status),
         // A body that broke off is a network error whose status was seen.
-        Error::Answer { method, .. } => *method == "GET" && broken,
+        Error::Answer { method, status, .. } => *method == "GET" && broken && !is_refusal(Some(*status)),
         Error::Api { method, status: 503, code, .. } => {
             *code == ErrorCode::UPLOAD_BUSY
                 || *code == ErrorCode::ANALYTICS_BUSY
@@ -116,7 +116,7 @@ mod tests {
     }
 
     fn network(method: &'static str) -> Error {
-        Error::Network { method, path: "/".into(), source: "reset".into() }
+        Error::Network { method, path: "/".into(), status: None, source: "reset".into() }
     }
 
     const LEFT: Duration = Duration::from_secs(30);

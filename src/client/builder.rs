@@ -32,11 +32,13 @@ pub(super) type OnUnreadable = Arc<dyn Fn(&Unreadable) + Send + Sync>;
 /// | [`total_timeout`](Self::total_timeout) | 30 s | a JSON call from start to end, retries included |
 /// | [`held_open_timeout`](Self::held_open_timeout) | 120 s | the same for POST calls, which the service holds open |
 /// | [`first_byte_timeout`](Self::first_byte_timeout) | 30 s | a transfer's wait for the head of the answer |
-/// | [`stall_timeout`](Self::stall_timeout) | 30 s | silence within a transfer |
+/// | [`stall_timeout`](Self::stall_timeout) | 30 s | silence within a transfer, or one read that brings nothing of it |
 /// | [`min_speed`](Self::min_speed) | 1024 bytes/s | the floor of a transfer, measured over the stall limit |
 /// | [`snapshot_wait`](Self::snapshot_wait) | 5 min | waiting for a snapshot the service is still making |
 ///
-/// Transfers have no total limit. What runs out is an [`Error::Timeout`], and
+/// Transfers have no total limit. Fixed are: 32 MiB and 128 levels of JSON, 64 KiB of an answer's head (1 MiB on
+/// the snapshot host), and 3 redirects of the snapshot host, which share one first-byte limit; the API gets none.
+/// What runs out is an [`Error::Timeout`], and
 /// [`is_timeout`](Error::is_timeout) tells it apart.
 ///
 /// ```
@@ -128,8 +130,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How long a transfer may be silent. A silent connection is given up after this time, or after the
-    /// first-byte limit when that is longer; one more is tried for half of it before the transfer fails.
+    /// How long a transfer may be silent. A silent connection is given up after this time, and one more is tried
+    /// before the transfer fails.
     pub fn stall_timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.stall = limit;
         self

@@ -84,6 +84,7 @@ impl Client {
         inner.pace(route);
         let started = inner.time.now();
         let (mut attempt, mut again) = (0, false);
+        let mut before = None;
         loop {
             let total = inner.limits.total;
             let left = total.saturating_sub(inner.time.now().saturating_sub(started));
@@ -95,18 +96,23 @@ impl Client {
                 Ok(value) => return Ok((value, tried.date)),
                 Err(error) => error,
             };
-            if may_be_stale && matches!(error, Error::Network { .. }) {
+            if may_be_stale && matches!(error, Error::Network { status: None, .. }) {
                 // The service may have closed an idle connection in the same moment: nothing the caller sees, and
                 // nothing to wait for.
                 (again, attempt) = (true, u32::from(inner.retry.retries > 0));
                 inner.pace(route);
                 continue;
             }
+            // That time ran out says less than what the attempt before came to.
+            if let (Error::Timeout { status: None, .. }, Some(before)) = (&error, before.take()) {
+                return Err(before);
+            }
             let left = inner.limits.total.saturating_sub(inner.time.now().saturating_sub(started));
             match inner.retry.pause(&error, tried.broken, attempt, left, Time::jitter()) {
                 Some(pause) => inner.time.sleep(pause),
                 None => return Err(error),
             }
+            before = Some(error).filter(|error| error.status().is_some());
             inner.pace(route);
             attempt += 1;
         }
@@ -189,9 +195,9 @@ impl Client {
         let request = Request { method, url: &url, payload, limit, total, fresh };
         let answer = match inner.api.send(request, &inner.key) {
             Ok(answer) => answer,
-            Err(failure) => {
+            Err(lost) => {
                 return Attempt {
-                    result: Err(failure.into_error(method, &shown)),
+                    result: Err(lost.failure.into_error(method, &shown, lost.status)),
                     broken: false,
                     date: None,
                 };

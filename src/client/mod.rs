@@ -285,6 +285,7 @@ impl Client {
             Err(error) if error.code() == Some(&ErrorCode::ROUTE_NOT_FOUND) => {
                 Err(Error::StatusUnavailable {
                     what: format!("{kind} {id}"),
+                    status: error.status(),
                     reason: "the service does not know this route yet",
                 })
             }

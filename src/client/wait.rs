@@ -8,7 +8,7 @@ use crate::api::envelope::{Outcome, Reply};
 use crate::api::redact::clean;
 use crate::api::route::Route;
 use crate::api::types::{Kind, RestoreState, RestoreStatus, SnapshotInfo};
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, Result, is_refusal};
 use crate::secret::SignedUrl;
 use crate::snapshot::{Facts, Snapshot};
 
@@ -92,7 +92,7 @@ impl Client {
                         looks_at_none += 1;
                         if looks_at_none >= LOOKS_AT_NONE {
                             let reason = "the service knows of no restore within the last hour";
-                            return Err(Error::StatusUnavailable { what: what(), reason });
+                            return Err(Error::StatusUnavailable { what: what(), status: None, reason });
                         }
                     }
                     _ => {}
@@ -135,7 +135,9 @@ fn created(reply: &Reply<'_>) -> Result<(SignedUrl, String)> {
 /// Whether looking again may help: the network, a busy or broken service, or too many looks.
 fn is_passing(error: &Error) -> bool {
     match error {
-        Error::Network { .. } | Error::Timeout { .. } => true,
+        Error::Network { status, .. } | Error::Timeout { status, .. } => {
+            !is_refusal(*status) || error.is_rate_limited()
+        }
         Error::Answer { status, .. } => *status >= 500,
         Error::Api { status, .. } => *status >= 500 || error.is_rate_limited(),
         _ => false,

@@ -155,11 +155,7 @@ fn check(wire: &Wire, part: &Part, status: u16, options: &DownloadOptions<'_>) -
         let mut first = vec![0; super::excerpt::READ];
         let count = super::source::Source::read_at(&part.file, 0, &mut first).unwrap_or(0);
         first.truncate(count);
-        if first.starts_with(b"PK") {
-            return Err(wire.download_error(format!("the archive is damaged: {why}; try again")));
-        }
-        let problem = if first.is_empty() { "the answer is empty" } else { "what came is no zip archive" };
-        return Err(wire.answer_error(status, problem.into(), &first));
+        return Err(wire.unfit(&first, why, status));
     }
     if options.verify { verify::verify(&part.file) } else { Ok(()) }
 }

@@ -38,7 +38,7 @@ pub(crate) fn is_same(snapshot: &Snapshot, wire: &Wire, path: &Path) -> Result<b
     let limits = wire.agent.limits();
     let opened = wire
         .ask(Ask::Tail(TAIL), &Version::default(), limits.stall.max(limits.first_byte))
-        .map_err(|f| wire.failed(f))?;
+        .map_err(|lost| wire.failed(lost.failure, lost.status))?;
     let (start, total) = match opened.verdict {
         Verdict::Whole(version) => (0, version.total),
         Verdict::Part { start, version, .. } => (start, version.total),
@@ -51,11 +51,11 @@ pub(crate) fn is_same(snapshot: &Snapshot, wire: &Wire, path: &Path) -> Result<b
     if named && total.is_some() {
         return Ok(true);
     }
-    let mut body = opened.answer.body;
+    let (status, mut body) = (Some(opened.answer.head.status), opened.answer.body);
     let (mut theirs, mut ours) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     let mut at = start;
     loop {
-        let count = body.read(&mut theirs).map_err(|e| wire.failed(Failure::from_io(e)))?;
+        let count = body.read(&mut theirs).map_err(|e| wire.failed(Failure::from_io(e), status))?;
         let (Some(theirs), Some(ours)) = (theirs.get(..count), ours.get_mut(..count)) else {
             return Ok(false);
         };

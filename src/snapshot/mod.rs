@@ -12,6 +12,7 @@ use crate::secret::SignedUrl;
 #[cfg(feature = "zip")]
 pub(crate) mod archive;
 pub(crate) mod download;
+mod ends;
 mod excerpt;
 mod keep;
 mod lock;

@@ -74,27 +74,27 @@ fn prepare(wire: &Wire, part: &mut Part, options: &DownloadOptions<'_>) -> Resul
         part.begin(&known, piece_len(total, options.connections), there.min(total.saturating_sub(1)))?;
         return Ok(Begin::Cut(None));
     }
-    let Opened { verdict, answer } = stream(Version::default(), 0).ask_first(Ask::Span(0, PROBE))?;
+    // The same stream goes on: what the wait for the answer took counts.
+    let mut first = stream(Version::default(), 0);
+    let Opened { verdict, answer } = first.ask_first(Ask::Span(0, PROBE))?;
     match verdict {
         // Ranges are ignored: this very answer is used.
         Verdict::Whole(version) => {
-            let mut stream = stream(Version::default(), 0);
             let left = version.total;
-            stream.adopt(answer, version, left);
-            Ok(Begin::Single(Box::new(stream)))
+            first.adopt(answer, version, left);
+            Ok(Begin::Single(Box::new(first)))
         }
         Verdict::Part { end, version, .. }
             if version.is_provable() && version.total.is_some_and(|t| t > PROBE) =>
         {
             part.begin(&version, piece_len(version.total.unwrap_or(0), options.connections), 0)?;
-            let mut stream = Stream::new(wire.clone(), version.clone(), 0, Some(end), options.attempts);
-            stream.adopt(answer, version, Some(end));
-            Ok(Begin::Cut(Some(Box::new(stream))))
+            first.begin_span(0, end);
+            first.adopt(answer, version, Some(end));
+            Ok(Begin::Cut(Some(Box::new(first))))
         }
         Verdict::Part { end, version, .. } if version.total == Some(end) => {
-            let mut stream = stream(Version::default(), 0);
-            stream.adopt(answer, version, Some(end));
-            Ok(Begin::Single(Box::new(stream)))
+            first.adopt(answer, version, Some(end));
+            Ok(Begin::Single(Box::new(first)))
         }
         Verdict::Wrong(problem) => Err(wire.wrong(answer, problem)),
         _ => Ok(Begin::Single(Box::new(stream(Version::default(), 0)))),

@@ -9,9 +9,9 @@ const SLICES: u32 = 8;
 
 /// Judges silence and speed over a whole transfer: a new connection starts nothing anew.
 ///
-/// Silence is measured from the last byte. The transport has one limit for each read, the head's included, so a
-/// connection is given up when it was silent for `stall` or for the wait for a head, whichever is longer; then one
-/// more is tried for half of `stall`. Speed is measured over the last `stall`, at the beginning over at least
+/// Silence is measured from the last byte. A connection is given up when it was silent for `stall`, or for the
+/// limit of the wait for a head before that came; one more is tried as long as the sum of both and half of `stall`
+/// allows. Speed is measured over the last `stall`, at the beginning over at least
 /// half of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Patience {
@@ -81,7 +81,8 @@ impl Patience {
     /// The first head came. A long wait for it leaves less time for silence later, so that the sum stays bounded.
     pub(crate) fn begin(&mut self, now: Duration) {
         let waited = now.saturating_sub(self.last);
-        self.allowed = self.allowed.saturating_sub(waited.saturating_sub(self.stall)).max(self.stall);
+        let rest = (self.longest + self.stall).saturating_sub(waited);
+        self.allowed = self.allowed.min(rest).max(self.stall);
         self.last = now;
         self.restart(now);
     }

@@ -4,10 +4,12 @@ use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 
+use super::ends::Ends;
 use super::range::{Ask, Verdict, Version};
 use super::source::Source;
 use super::stream::{Step, Stream};
 use super::wire::{Opened, Wire};
+use super::zipcheck::LAST;
 use crate::error::Result;
 
 /// How many attempts in a row may get nowhere.
@@ -23,13 +25,14 @@ const WINDOWS: usize = 4;
 
 /// A snapshot's bytes from the first to the last, as they come.
 ///
-/// A broken connection is continued where it broke off, on the same object only. Nothing is checked but the
-/// length: what is read is not known to be a whole archive before the end came. Dropping it ends the
-/// transfer. Memory: about 1 MiB; pass buffers of 64 KiB and more.
+/// A broken connection is continued where it broke off, on the same object only. What does not begin like a zip
+/// file is an error at once, and what does not end like one is an error at its end; nothing else is checked.
+/// Dropping it ends the transfer. Memory: about 1 MiB; pass buffers of 64 KiB and more.
 ///
 /// Its errors carry an [`Error`](crate::Error) inside: [`io::Error::get_ref`] gives it.
 pub struct RemoteReader {
     stream: Stream,
+    ends: Ends,
     failed: bool,
 }
 
@@ -37,7 +40,7 @@ impl RemoteReader {
     pub(crate) fn open(wire: Wire) -> Result<Self> {
         let mut stream = Stream::new(wire, Version::default(), 0, None, ATTEMPTS);
         while !matches!(stream.step(&mut [])?, Step::Opened | Step::End) {}
-        Ok(Self { stream, failed: false })
+        Ok(Self { stream, ends: Ends::default(), failed: false })
     }
 
     /// The snapshot's length in bytes, when the snapshot host said it.
@@ -48,12 +51,22 @@ impl RemoteReader {
     fn step(&mut self, buf: &mut [u8]) -> Result<Option<usize>> {
         let before = self.stream.at;
         match self.stream.step(buf)? {
-            Step::Bytes(count) if count > 0 => Ok(Some(count)),
-            Step::End => Ok(Some(0)),
+            Step::Bytes(count) if count > 0 => {
+                self.ends.add(buf.get(..count).unwrap_or_default());
+                self.ends.begin().map_err(|why| self.stream.unfit(self.ends.first(), why))?;
+                Ok(Some(count))
+            }
+            Step::End => {
+                self.ends.end().map_err(|why| self.stream.unfit(self.ends.first(), why))?;
+                Ok(Some(0))
+            }
             Step::StartOver if before > 0 => {
+                if let Some(why) = self.stream.why.take() {
+                    return Err(why);
+                }
                 let problem = "the snapshot changed or cannot be continued, and a part of it has been read already; \
                                begin again";
-                Err(self.stream.wire().download_error(problem))
+                Err(self.stream.download_error(problem))
             }
             _ => Ok(None),
         }
@@ -134,36 +147,50 @@ impl Remote {
         let mut stream = Stream::new(wire.clone(), Version::default(), 0, None, ATTEMPTS);
         let opened = stream.ask_first(Ask::Tail(TAIL))?;
         let Opened { verdict, answer } = opened;
+        let status = answer.head.status;
+        let refuse = |problem: &'static str| wire.download_error(problem, Some(status));
         match verdict {
             Verdict::Part { start, end, version } if version.is_provable() => {
                 stream.begin_span(start, end);
                 stream.adopt(answer, version.clone(), Some(end - start));
                 let tail = read_span(&mut stream, start, end)?;
-                Ok(remote(version, end, tail, start))
+                let remote = remote(version, end, tail, start);
+                if whole(&stream, &remote.tail, start).is_err() {
+                    // A comment may reach further back than the end that was fetched.
+                    let from = end.saturating_sub(LAST as u64).min(start);
+                    let mut last = if from < start { remote.fetch(from, start)? } else { Vec::new() };
+                    last.extend_from_slice(&remote.tail);
+                    whole(&stream, &last, from)?;
+                }
+                Ok(remote)
             }
             Verdict::Part { version, .. } if version.total.is_some_and(|total| total <= SMALL) => {
-                let bytes = read_all(Stream::new(wire.clone(), Version::default(), 0, None, ATTEMPTS))?;
+                let mut stream = Stream::new(wire.clone(), Version::default(), 0, None, ATTEMPTS);
+                let bytes = read_all(&mut stream)?;
+                whole(&stream, &bytes, 0)?;
                 Ok(remote(Version::default(), bytes.len() as u64, bytes, 0))
             }
-            Verdict::Part { .. } => Err(wire.download_error(
+            Verdict::Part { .. } => Err(refuse(
                 "the snapshot host does not say which version its answers belong to, so that reads at different \
                  offsets might mix two; download it instead",
             )),
             Verdict::Whole(version) if version.total.is_none_or(|total| total <= SMALL) => {
                 let left = version.total;
                 stream.adopt(answer, version, left);
-                let bytes = read_all(stream)?;
+                let bytes = read_all(&mut stream)?;
+                whole(&stream, &bytes, 0)?;
                 Ok(remote(Version::default(), bytes.len() as u64, bytes, 0))
             }
-            Verdict::Whole(_) => Err(wire.download_error(
+            Verdict::Whole(_) => Err(refuse(
                 "the snapshot host does not serve ranges, and the snapshot is too large to be read as a whole; \
                  download it instead",
             )),
-            Verdict::Empty(None | Some(0)) => Ok(remote(Version::default(), 0, Vec::new(), 0)),
+            Verdict::Empty(None | Some(0)) => Err(wire.wrong(answer, "the snapshot is empty".into())),
             Verdict::Wrong(problem) => Err(wire.wrong(answer, problem)),
             Verdict::StartOver(problem) => Err(wire.wrong(answer, problem.into())),
             Verdict::Empty(_) | Verdict::Busy => {
-                Err(wire.wrong(answer, "the snapshot host could not serve the snapshot's end; try again".into()))
+                Err(wire
+                    .wrong(answer, "the snapshot host could not serve the snapshot's end; try again".into()))
             }
         }
     }
@@ -253,7 +280,7 @@ fn read_span(stream: &mut Stream, start: u64, end: u64) -> Result<Vec<u8>> {
         match stream.step(room)? {
             Step::Bytes(count) => filled += count,
             Step::StartOver => {
-                return Err(stream.wire().download_error(
+                return Err(stream.download_error(
                     "the snapshot changed while it was being read, or the host stopped serving ranges; open it again",
                 ));
             }
@@ -263,7 +290,13 @@ fn read_span(stream: &mut Stream, start: u64, end: u64) -> Result<Vec<u8>> {
     }
 }
 
-fn read_all(mut stream: Stream) -> Result<Vec<u8>> {
+/// Refuses what does not end like a snapshot; `tail` begins at `start`.
+fn whole(stream: &Stream, tail: &[u8], start: u64) -> Result<()> {
+    let ends = Ends::of(tail, start);
+    ends.end().map_err(|why| stream.unfit(ends.first(), why))
+}
+
+fn read_all(stream: &mut Stream) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -274,7 +307,7 @@ fn read_all(mut stream: Stream) -> Result<Vec<u8>> {
             Step::Opened | Step::Broke => {}
         }
         if bytes.len() as u64 > SMALL {
-            return Err(stream.wire().download_error(
+            return Err(stream.download_error(
                 "the snapshot host does not serve ranges, and the snapshot is too large to be read as a whole; \
                  download it instead",
             ));

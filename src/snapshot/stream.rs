@@ -1,14 +1,15 @@
 //! I/O. The one engine that gets bytes of a snapshot: asks, judges, reads, and goes on after a break.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
 use super::patience::{Patience, Tries};
 use super::range::{Ask, Verdict, Version};
 use super::wire::{Opened, Wire};
-use crate::api::failure::Failure;
+use crate::api::failure::{Failure, Lost};
 use crate::api::http::{Body, FileAnswer};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_refusal};
 
 /// What one step of a [`Stream`] gave.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub(crate) struct Stream {
     end: Option<u64>,
     open: Option<Open>,
     pub(crate) attempt: u32,
-    /// The last answer's status.
+    /// The last answer's status; 0 before there was one.
     pub(crate) status: u16,
     patience: Patience,
     tries: Tries,
@@ -46,6 +47,10 @@ pub(crate) struct Stream {
     fresh: bool,
     /// How long to wait before the next request.
     pause: Duration,
+    /// How often silence made it begin from the first byte.
+    silences: u32,
+    /// Why the last attempt failed, when nothing has come since.
+    pub(crate) why: Option<Error>,
 }
 
 struct Open {
@@ -77,6 +82,8 @@ impl Stream {
             begun: false,
             fresh: false,
             pause: Duration::ZERO,
+            silences: 0,
+            why: None,
         }
     }
 
@@ -92,8 +99,9 @@ impl Stream {
         self.open = None;
     }
 
-    pub(crate) fn wire(&self) -> &Wire {
-        &self.wire
+    /// The error about bytes that are not a snapshot's.
+    pub(crate) fn unfit(&self, first: &[u8], why: &'static str) -> Error {
+        self.wire.unfit(first, why, self.status)
     }
 
     /// Sets the span of an answer that is about to be adopted.
@@ -106,17 +114,18 @@ impl Stream {
         loop {
             std::thread::sleep(std::mem::take(&mut self.pause));
             self.attempt += 1;
-            let silence = self.patience.silence(Duration::ZERO).unwrap_or_default();
+            let Some(silence) = self.patience.silence(self.clock.elapsed()) else {
+                return Err(self.stalled());
+            };
             match self.wire.ask(ask, &Version::default(), silence) {
                 Ok(Opened { verdict: Verdict::Busy, answer }) => {
                     let error = self.busy(answer);
                     self.again_or(error)?;
                 }
                 Ok(opened) => return Ok(opened),
-                Err(Failure::Broken(cause)) => {
-                    self.again(Failure::Broken(cause))?;
+                Err(lost) => {
+                    self.unanswered(lost)?;
                 }
-                Err(failure) => return Err(self.wire.failed(failure)),
             }
         }
     }
@@ -161,9 +170,7 @@ impl Stream {
         }
         if let Some(left) = &mut open.left {
             let Some(rest) = left.checked_sub(count64) else {
-                return Err(self
-                    .wire
-                    .download_error("the snapshot host sent more bytes than it had announced"));
+                return Err(self.download_error("the snapshot host sent more bytes than it had announced"));
             };
             *left = rest;
         }
@@ -178,7 +185,11 @@ impl Stream {
 
     fn too_slow(&self) -> Error {
         let limits = self.wire.agent.limits();
-        self.wire.timeout("a transfer slower than the lowest speed allowed", limits.stall)
+        self.wire.timeout(
+            "a transfer slower than the lowest speed allowed",
+            limits.stall,
+            self.known_status(),
+        )
     }
 
     fn connect(&mut self) -> Result<Step> {
@@ -194,8 +205,7 @@ impl Stream {
         };
         let Opened { verdict, answer } = match self.wire.ask(ask, &self.known, silence) {
             Ok(opened) => opened,
-            Err(Failure::Broken(cause)) => return self.again(Failure::Broken(cause)),
-            Err(failure) => return Err(self.wire.failed(failure)),
+            Err(lost) => return self.unanswered(lost),
         };
         self.status = answer.head.status;
         match verdict {
@@ -206,7 +216,7 @@ impl Stream {
             }
             Verdict::Whole(version) => {
                 if !self.tries.start_over() {
-                    return Err(self.wire.download_error(
+                    return Err(self.download_error(
                         "the snapshot host neither continues a broken download nor sends it whole; try again later",
                     ));
                 }
@@ -238,6 +248,7 @@ impl Stream {
         if !std::mem::replace(&mut self.begun, true) {
             self.patience.begin(self.clock.elapsed());
         }
+        self.why = None;
         self.known = version;
         self.open = Some(Open { body: answer.body, left });
         self.fresh = true;
@@ -245,7 +256,7 @@ impl Stream {
 
     fn start_over(&mut self, why: &'static str) -> Result<Step> {
         if !self.tries.start_over() {
-            return Err(self.wire.download_error(format!("{why} again and again; try again later")));
+            return Err(self.download_error(format!("{why} again and again; try again later")));
         }
         self.open = None;
         self.at = 0;
@@ -256,6 +267,7 @@ impl Stream {
 
     /// A 5xx; `again_or` bounds how often one is met.
     fn busy(&mut self, answer: FileAnswer) -> Error {
+        self.status = answer.head.status;
         self.tries.busy();
         self.wire.wrong(answer, "the snapshot host is busy or broken; try again later".into())
     }
@@ -265,11 +277,13 @@ impl Stream {
         self.open = None;
         match failure {
             Failure::Timeout { .. } => {
-                if self.patience.silence(self.clock.elapsed()).is_none() {
+                // What cannot be continued falls silent at the same place again: once more is enough.
+                self.silences += u32::from(!self.known.is_provable());
+                if self.silences > 1 || self.patience.silence(self.clock.elapsed()).is_none() {
                     return Err(self.stalled());
                 }
             }
-            Failure::Protocol(_) => return Err(self.wire.failed(failure)),
+            Failure::Protocol(_) => return Err(self.wire.failed(failure, self.known_status())),
             Failure::Broken(_) => {}
         }
         let step = self.again(failure)?;
@@ -279,9 +293,31 @@ impl Stream {
         Ok(step)
     }
 
+    /// A request without an answer: it is made again when it broke off and the host had not refused it.
+    fn unanswered(&mut self, Lost { failure, status }: Lost) -> Result<Step> {
+        self.status = status.unwrap_or(self.status);
+        let again = matches!(failure, Failure::Broken(_)) && !is_refusal(status);
+        let late = matches!(failure, Failure::Timeout { .. }) && status.is_none();
+        let error = self.wire.failed(failure, status);
+        match self.why.take() {
+            _ if again => self.again_or(error),
+            // That time ran out says less than what the attempt before came to.
+            Some(why) if late => Err(why),
+            _ => Err(error),
+        }
+    }
+
     fn again(&mut self, failure: Failure) -> Result<Step> {
-        let error = self.wire.failed(failure);
+        let error = self.wire.failed(failure, self.known_status());
         self.again_or(error)
+    }
+
+    pub(crate) fn download_error(&self, problem: impl Into<Cow<'static, str>>) -> Error {
+        self.wire.download_error(problem, self.known_status())
+    }
+
+    fn known_status(&self) -> Option<u16> {
+        Some(self.status).filter(|status| *status > 0)
     }
 
     fn again_or(&mut self, error: Error) -> Result<Step> {
@@ -291,10 +327,15 @@ impl Stream {
         }
         let Some(pause) = self.tries.failed(now.subsec_nanos() % 1001) else { return Err(error) };
         self.pause = pause;
+        self.why = Some(error);
         Ok(Step::Broke)
     }
 
-    fn stalled(&self) -> Error {
-        self.wire.timeout("waiting for more of the snapshot", self.wire.agent.limits().stall)
+    fn stalled(&mut self) -> Error {
+        if let Some(why) = self.why.take() {
+            return why;
+        }
+        let limits = self.wire.agent.limits();
+        self.wire.timeout("waiting for more of the snapshot", limits.stall, self.known_status())
     }
 }

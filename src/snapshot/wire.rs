@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::excerpt::{READ, excerpt};
 use super::range::{Ask, Reply, Verdict, Version, judge, number};
-use crate::api::failure::Failure;
+use crate::api::failure::{Failure, Lost};
 use crate::api::http::{FileAgent, FileAnswer};
 use crate::error::Error;
 use crate::secret::SignedUrl;
@@ -38,7 +38,7 @@ impl Wire {
         ask: Ask,
         known: &Version,
         silence: Duration,
-    ) -> std::result::Result<Opened, Failure> {
+    ) -> std::result::Result<Opened, Lost> {
         let mut headers = Vec::new();
         if let Some(range) = ask.header() {
             headers.push(("range", range));
@@ -74,26 +74,30 @@ impl Wire {
         self.answer_error(answer.head.status, problem, &bytes)
     }
 
+    /// The error about an answer whose bytes are no whole archive; `first` are the first of them.
+    pub(crate) fn unfit(&self, first: &[u8], why: &'static str, status: u16) -> Error {
+        if first.starts_with(b"PK") {
+            return self.download_error(format!("the archive is damaged: {why}; try again"), Some(status));
+        }
+        let problem = if first.is_empty() { "the answer is empty" } else { "what came is no zip archive" };
+        self.answer_error(status, problem.into(), first)
+    }
+
     pub(crate) fn answer_error(&self, status: u16, problem: Cow<'static, str>, first: &[u8]) -> Error {
         let path = self.url.path().to_owned();
         Error::Answer { method: GET, path, status, problem, excerpt: excerpt(first, self.url.query()) }
     }
 
-    pub(crate) fn failed(&self, failure: Failure) -> Error {
-        failure.into_error(GET, self.url.path())
+    /// `status`: that of the answer, when it came.
+    pub(crate) fn failed(&self, failure: Failure, status: Option<u16>) -> Error {
+        failure.into_error(GET, self.url.path(), status)
     }
 
-    pub(crate) fn timeout(&self, phase: &'static str, limit: Duration) -> Error {
-        Error::Timeout {
-            method: GET,
-            path: self.url.path().to_owned(),
-            phase: phase.into(),
-            limit,
-            status: None,
-        }
+    pub(crate) fn timeout(&self, phase: &'static str, limit: Duration, status: Option<u16>) -> Error {
+        Error::Timeout { method: GET, path: self.url.path().to_owned(), phase: phase.into(), limit, status }
     }
 
-    pub(crate) fn download_error(&self, problem: impl Into<Cow<'static, str>>) -> Error {
-        Error::Download { what: self.what.to_string(), problem: problem.into(), source: None }
+    pub(crate) fn download_error(&self, problem: impl Into<Cow<'static, str>>, status: Option<u16>) -> Error {
+        Error::Download { what: self.what.to_string(), status, problem: problem.into(), source: None }
     }
 }

@@ -50,6 +50,23 @@ pub(crate) fn check(source: &impl Source) -> io::Result<Result<(), &'static str>
     walk(source, directory)
 }
 
+/// How many of the last bytes [`check_end`] wants to see, if there are as many.
+pub(crate) const LAST: usize = END as usize + 0xffff;
+
+/// The same as far as the last bytes alone tell: `tail` are those of `size` in all.
+pub(crate) fn check_end(tail: &[u8], size: u64) -> Result<(), &'static str> {
+    let Some(end) = find_end(tail) else {
+        return Err("it does not end like a zip archive");
+    };
+    let end_at = size - (tail.len() - end) as u64;
+    let long = |at| u64::from(u32_at(tail, end + at).unwrap_or(0));
+    let wide = [12, 16].iter().any(|at| long(*at) == u64::from(u32::MAX));
+    if !wide && long(12) + long(16) > end_at {
+        return Err("its directory is said to lie outside of it");
+    }
+    Ok(())
+}
+
 /// The end record whose comment reaches exactly to the end.
 fn find_end(tail: &[u8]) -> Option<usize> {
     let last = tail.len().checked_sub(END as usize)?;

@@ -216,3 +216,51 @@ proptest! {
         prop_assert_eq!(bare.requests.load(Ordering::SeqCst), 1);
     }
 }
+
+/// A refusal whose head cannot be read: its first line was heard, so it is known and not asked for again.
+#[test]
+fn a_refusal_is_kept_and_not_repeated_however_its_head_goes_on() {
+    let rest = [
+        "Content-Length: 99999999999999999999999\r\n\r\n",
+        "Content-Length: 2\r\nContent-Length: 3\r\n\r\n",
+        "Content-Length: -1\r\n\r\n",
+        "Bad Header: 1\r\n\r\n",
+        ": 1\r\n\r\n",
+        "X: a\0b\r\n\r\n",
+        "X: a\r\n folded\r\n\r\n",
+        "X: cut o",
+        "Content-Length: 500\r\n\r\n<html>",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\n<ht",
+    ];
+    let many = format!("{}\r\n", "X: y\r\n".repeat(300));
+    let long = format!("X: {}\r\n\r\n", "y".repeat(100_000));
+    for status in [401u16, 403, 429] {
+        for rest in rest.iter().copied().chain([many.as_str(), long.as_str()]) {
+            for early in ["", "HTTP/1.1 103 Early\r\nLink: a\r\n\r\n"] {
+                let bare = Bare::new(format!("{early}HTTP/1.1 {status} No\r\n{rest}").into_bytes(), false);
+                let client = bare.builder().retries(2).sleep(|_| {}).build().unwrap();
+                let error = client.account().unwrap_err();
+                let label = format!("{status} {:?}: {error:?}", rest.chars().take(30).collect::<String>());
+                assert_eq!(error.status(), Some(status), "{label}");
+                assert!(!error.is_retryable() && !error.is_timeout(), "{label}");
+                assert_eq!(
+                    (error.is_unauthorized(), error.is_rate_limited()),
+                    (status == 401, status == 429),
+                    "{label}"
+                );
+                assert_eq!(bare.requests.load(Ordering::SeqCst), 1, "{label}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_body_that_was_cut_by_the_cap_is_not_taken_apart() {
+    let body = format!("{{\"status\":\"success\",\"response\":[{}", "0,".repeat(20 << 20));
+    let bare = Bare::new(answer("", &body), false);
+    let started = Instant::now();
+    let error = bare.builder().timeout(Duration::from_secs(20)).build().unwrap().account().unwrap_err();
+    assert!(error.status() == Some(200) && error.to_string().contains("longer than"), "{error}");
+    // Millions of values would take many times as long.
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}

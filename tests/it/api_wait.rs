@@ -130,6 +130,7 @@ fn a_restore_ends_with_its_code_or_as_pending_or_as_unavailable() {
     sandbox.rules(|r| r.restore_status = false);
     let error = app.wait_for_restore(Duration::from_secs(20)).unwrap_err();
     assert!(matches!(error, Error::StatusUnavailable { .. }), "{error}");
+    assert_eq!(error.status(), Some(404));
 }
 
 #[test]

@@ -419,3 +419,77 @@ fn nonsense_options_are_refused_before_anything_is_sent() {
     }
     assert!(origin.asked().is_empty() && names(dir.path()).is_empty());
 }
+
+/// Bytes on the wire that are none of the snapshot, without an end, and silence on a host that cannot continue:
+/// neither may be tried as often as a broken connection is.
+#[test]
+fn what_never_ends_ends_in_time_and_keeps_its_status() {
+    let object = archive(5000, 3);
+    type Spoil = fn(Reply) -> Reply;
+    let spoils: [Spoil; 3] = [
+        |reply| Reply { silent: Some((2500, LIMIT * 8)), ..reply },
+        |reply| Reply { silent: Some((2500, LIMIT * 8)), length: Some(None), ..reply },
+        |reply| Reply { silent: Some((reply.body.len(), LIMIT * 8)), length: Some(None), ..reply },
+    ];
+    for spoil in spoils {
+        let body = object.clone();
+        let begun = Instant::now();
+        let (result, _, asked) =
+            run_with(move |asked| spoil(Reply::right(&body, None, asked)), LIMIT, DownloadOptions::new());
+        let error = result.unwrap_err();
+        assert!(error.is_timeout() && error.status() == Some(200), "{error:?}");
+        assert!(begun.elapsed() < LIMIT * 2, "{:?}", begun.elapsed());
+        assert!(asked.len() <= 2, "{}", asked.len());
+    }
+}
+
+#[test]
+fn endless_trailers_end_in_time() {
+    use std::io::{Read, Write};
+    let object = archive(5000, 3);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!(
+        "http://{}/applications/1/app.zip?Signature=hush&versionId=v1",
+        listener.local_addr().unwrap()
+    );
+    let server = std::thread::spawn(move || {
+        // Two attempts at most: the third connection is the test's own, to end this.
+        for socket in listener.incoming().take(3) {
+            let mut socket = socket.unwrap();
+            let mut head = [0; 4096];
+            if socket.read(&mut head).unwrap_or(0) == 0 {
+                return;
+            }
+            let start =
+                format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n", object.len());
+            let mut sent = socket.write_all(&[start.as_bytes(), &object, b"\r\n0\r\n"].concat());
+            while sent.is_ok() {
+                sent = socket.write_all(&b"X-More: and more\r\n".repeat(100));
+            }
+        }
+    });
+    let dir = tempdir().unwrap();
+    let begun = Instant::now();
+    let error = impatient(&url, LIMIT).download(dir.path()).unwrap_err();
+    assert!(error.is_timeout() && error.status() == Some(200), "{error:?}");
+    assert!(begun.elapsed() < LIMIT * 2, "{:?}", begun.elapsed());
+    let address = url.split('/').nth(2).unwrap();
+    drop(std::net::TcpStream::connect(address));
+    drop(server);
+}
+
+#[test]
+fn redirects_have_one_limit_together_and_keep_their_status() {
+    let begun = Instant::now();
+    let (result, ..) = run_with(
+        |asked| {
+            let mut reply = Reply { late: LIMIT / 2, ..Reply::plain(302, "") };
+            reply.headers.push(("Location".into(), asked.line.split(' ').nth(1).unwrap_or("/").into()));
+            reply
+        },
+        LIMIT,
+        DownloadOptions::new(),
+    );
+    assert_eq!(result.unwrap_err().status(), Some(302));
+    assert!(begun.elapsed() < LIMIT * 3 / 2, "{:?}", begun.elapsed());
+}

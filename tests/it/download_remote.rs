@@ -124,10 +124,34 @@ fn without_ranges_a_small_snapshot_is_read_whole_and_a_large_one_refused() {
 }
 
 #[test]
-fn an_empty_object_is_empty() {
-    let origin = Origin::good(Vec::new());
-    let remote = snapshot(&origin).remote().unwrap();
-    assert_eq!((remote.size().unwrap(), remote.read_at(0, &mut [0; 5]).unwrap()), (0, 0));
+fn what_is_no_archive_is_no_snapshot() {
+    let (whole, page) = (archive(200_000, 5), b"<html>log in</html>".to_vec());
+    let cut = whole[..whole.len() - 1].to_vec();
+    for object in [Vec::new(), page, cut, [&whole[..], b"more"].concat(), vec![0; 200_000]] {
+        for length in [true, false] {
+            for ranges in [true, false] {
+                let body = object.clone();
+                let origin = Origin::start(move |asked| {
+                    let asked =
+                        if ranges { asked.clone() } else { Asked { headers: Vec::new(), ..asked.clone() } };
+                    let mut reply = Reply::right(&body, ONE, &asked);
+                    if !length && reply.status == 200 {
+                        reply.length = Some(None);
+                    }
+                    reply
+                });
+                let snapshot = snapshot(&origin);
+                let read = snapshot.reader().and_then(|mut reader| {
+                    let read = std::io::copy(&mut reader, &mut std::io::sink());
+                    read.map_err(|e| e.downcast::<squarecloud_blocking::Error>().unwrap())
+                });
+                let label = format!("{} bytes, length {length}, ranges {ranges}", object.len());
+                assert_eq!(read.unwrap_err().status(), Some(200), "{label}");
+                let status = snapshot.remote().unwrap_err().status();
+                assert!(matches!(status, Some(200 | 206 | 416)), "{label}: {status:?}");
+            }
+        }
+    }
 }
 
 #[cfg(feature = "zip")]

@@ -1,11 +1,11 @@
 //! I/O. The agent of the snapshot host: it knows no key and keeps no cookies.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::Agent;
 
-use super::{Body, Head, agent, clip, common, failure};
-use crate::api::failure::Failure;
+use super::{Body, Head, agent, clip, common, failure, watch};
+use crate::api::failure::{Failure, Lost};
 use crate::api::settings::{Limits, Settings};
 use crate::error::Result;
 use crate::secret::{SignedUrl, is_loopback, split_url};
@@ -50,28 +50,33 @@ impl FileAgent {
     /// `GET url` with `headers`; follows at most [`MAX_REDIRECTS`] redirects, each to the scheme it came
     /// from. Any status is an answer; a body in a coding that was not asked for is a failure.
     ///
-    /// `silence` is how long one read may wait.
+    /// `silence` is how long one read may wait, and all redirects together.
     pub(crate) fn get(
         &self,
         url: &SignedUrl,
         headers: &[(&'static str, String)],
         silence: Duration,
-    ) -> std::result::Result<FileAnswer, Failure> {
+    ) -> std::result::Result<FileAnswer, Lost> {
         let mut url = url.clone();
+        let mut status = None;
+        let (mut left, begun) = (silence, Instant::now());
         for _ in 0..=MAX_REDIRECTS {
-            let answer = self.get_once(&url, headers, silence)?;
+            let known = |lost: Lost| Lost { status: lost.status.or(status), ..lost };
+            let mut answer = self.get_once(&url, headers, left).map_err(known)?;
+            status = Some(answer.head.status);
             if !matches!(answer.head.status, 301 | 302 | 303 | 307 | 308) {
-                return match answer.head.coding() {
-                    None => Ok(answer),
-                    Some(coding) => Err(Failure::Protocol(
-                        format!("the answer came in the coding {:?}, which was not asked for", clip(coding))
-                            .into(),
-                    )),
+                answer.body.be_patient_for(silence.min(self.limits.stall));
+                let Some(coding) = answer.head.coding().map(clip) else {
+                    return Ok(answer);
                 };
+                let problem = format!("the answer came in the coding {coding:?}, which was not asked for");
+                return Err(Lost { failure: Failure::Protocol(problem.into()), status });
             }
-            url = redirect(&url, answer.head.get("location"))?;
+            url = redirect(&url, answer.head.get("location")).map_err(|failure| Lost { failure, status })?;
+            left = silence.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
         }
-        Err(Failure::Protocol(format!("the snapshot host redirected more than {MAX_REDIRECTS} times").into()))
+        let problem = format!("the snapshot host redirected more than {MAX_REDIRECTS} times");
+        Err(Lost { failure: Failure::Protocol(problem.into()), status })
     }
 
     fn get_once(
@@ -79,7 +84,8 @@ impl FileAgent {
         url: &SignedUrl,
         headers: &[(&'static str, String)],
         silence: Duration,
-    ) -> std::result::Result<FileAnswer, Failure> {
+    ) -> std::result::Result<FileAnswer, Lost> {
+        watch::begin();
         let limits = Limits { stall: silence, ..self.limits.clone() };
         let fail = |e| failure(e, &limits);
         let mut builder = ureq::http::Request::builder().method("GET").uri(url.expose());
@@ -87,20 +93,28 @@ impl FileAgent {
             builder = builder.header(*name, value);
         }
         let request = builder.body(()).map_err(|e| fail(e.into()))?;
-        let mut config = self.agent.configure_request(request).timeout_per_read(Some(silence));
+        let mut config = self
+            .agent
+            .configure_request(request)
+            .timeout_per_read(Some(silence))
+            .timeout_recv_response(Some(limits.first_byte.min(silence)));
         if split_url(url.expose()).is_ok_and(|parts| is_loopback(parts.host)) {
             config = config.proxy(None);
         }
-        let sent = self.agent.run(config.build()).map_err(|e| match e {
-            // Silence before the head: ureq applies the limit of one read to it, too.
-            ureq::Error::Timeout(ureq::Timeout::PerRead) => {
-                Failure::Timeout { phase: "waiting for the answer", limit: limits.first_byte.min(silence) }
-            }
-            e => fail(e),
+        let sent = self.agent.run(config.build()).map_err(|e| {
+            let failure = match e {
+                // Silence before the head: ureq applies the limit of one read to it, too.
+                ureq::Error::Timeout(ureq::Timeout::PerRead) => Failure::Timeout {
+                    phase: "waiting for the answer",
+                    limit: limits.first_byte.min(silence),
+                },
+                e => fail(e),
+            };
+            Lost { failure, status: watch::status() }
         });
         let (parts, body) = sent?.into_parts();
         let head = Head { status: parts.status.as_u16(), headers: parts.headers };
-        Ok(FileAnswer { head, body: Body { reader: body.into_reader(), limits } })
+        Ok(FileAnswer { head, body: Body { reader: body.into_reader(), limits, silence: Some(silence) } })
     }
 }
 

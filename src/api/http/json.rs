@@ -7,8 +7,8 @@ use std::time::Duration;
 use ureq::config::ConfigBuilder;
 use ureq::{Agent, SendBody};
 
-use super::{Body, Head, MAX_HEAD_BYTES, agent, common, failure};
-use crate::api::failure::Failure;
+use super::{Body, Head, MAX_HEAD_BYTES, agent, common, failure, watch};
+use crate::api::failure::{Failure, Lost};
 use crate::api::settings::{Limits, MAX_JSON_BYTES, Settings};
 use crate::error::Result;
 use crate::secret::{ApiKey, is_loopback, split_url};
@@ -77,14 +77,11 @@ impl ApiAgent {
     }
 
     /// Sends `request` once. An answer with a broken body is an answer: its status counts.
-    pub(crate) fn send(
-        &self,
-        request: Request<'_, '_>,
-        key: &ApiKey,
-    ) -> std::result::Result<Answer, Failure> {
+    pub(crate) fn send(&self, request: Request<'_, '_>, key: &ApiKey) -> std::result::Result<Answer, Lost> {
         let Request { method, url, payload, limit, total, fresh } = request;
         let mut authorization = ureq::http::HeaderValue::from_str(key.expose())
             .map_err(|_| Failure::Protocol("the API key cannot stand in a header".into()))?;
+        watch::begin();
         authorization.set_sensitive(true);
         let builder =
             ureq::http::Request::builder().method(method).uri(url).header("authorization", authorization);
@@ -121,19 +118,20 @@ impl ApiAgent {
                     .timeout_global(None)
                     .timeout_per_write(stall)
                     .timeout_recv_response(Some(limit))
-                    .timeout_recv_body(Some(self.limits.total))
+                    .timeout_recv_body(stall)
                     .build();
                 self.agent.run(request)
             }
         };
-        let (parts, body) = sent.map_err(fail)?.into_parts();
+        let sent = sent.map_err(|e| Lost { failure: fail(e), status: watch::status() })?;
+        let (parts, body) = sent.into_parts();
         self.answered.store(true, Ordering::Relaxed);
         let head = Head { status: parts.status.as_u16(), headers: parts.headers };
         if let Some(coding) = head.coding() {
             let problem = format!("the answer came in the coding {coding:?}, which was not asked for");
             return Ok(Answer { head, body: Vec::new(), broken: Some(Failure::Protocol(problem.into())) });
         }
-        let mut body = Body { reader: body.into_reader(), limits };
+        let mut body = Body { reader: body.into_reader(), limits, silence: None };
         let (body, broken) = read_capped(&mut body);
         Ok(Answer { head, body, broken })
     }

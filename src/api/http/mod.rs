@@ -7,8 +7,10 @@ mod files;
 mod json;
 mod resolve;
 mod transport;
+mod watch;
 
 use std::io::{self, Read};
+use std::time::Duration;
 
 use ureq::config::{Config, ConfigBuilder};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
@@ -25,6 +27,7 @@ pub(crate) use json::{Answer, ApiAgent, Payload, Request};
 
 use resolve::Remembering;
 use transport::Tcp;
+use watch::Watching;
 
 /// The longest answer head that is read, in bytes. At least the input buffer, or a 1xx head before a large
 /// body would be taken for a head that is too long.
@@ -61,11 +64,24 @@ impl Head {
 pub(crate) struct Body {
     reader: ureq::BodyReader<'static>,
     limits: Limits,
+    /// How long one read may take, where the call as a whole has no limit.
+    silence: Option<Duration>,
+}
+
+impl Body {
+    /// Sets how long one read may take.
+    fn be_patient_for(&mut self, silence: Duration) {
+        (self.silence, self.limits.stall) = (Some(silence), silence);
+    }
 }
 
 impl Read for Body {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.reader.read(buf).map_err(|e| match e.kind() {
+        let read = match self.silence {
+            Some(silence) => watch::within(silence, || self.reader.read(buf)),
+            None => self.reader.read(buf),
+        };
+        read.map_err(|e| match e.kind() {
             io::ErrorKind::Interrupted => e,
             _ => io::Error::other(failure(ureq::Error::from(e), &self.limits)),
         })
@@ -79,7 +95,7 @@ fn agent(config: Config, floor: u64) -> Agent {
     let connector = connector.chain(ureq::unversioned::transport::RustlsConnector::default());
     #[cfg(feature = "native-tls")]
     let connector = connector.chain(ureq::unversioned::transport::NativeTlsConnector::default());
-    Agent::with_parts(config, connector, Remembering::default())
+    Agent::with_parts(config, Watching(connector), Remembering::default())
 }
 
 /// What both agents share. `direct`: no proxy, whatever the environment says.
