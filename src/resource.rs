@@ -1,8 +1,7 @@
 //! What apps and databases have in common.
 
-use serde_json::Value;
-
 use crate::api::decode::Problem;
+use crate::api::json::Value;
 use crate::api::route::Route;
 use crate::api::types::{Kind, Response, RuntimeStatus, SnapshotInfo};
 use crate::client::Client;

@@ -66,7 +66,7 @@ impl Awaited {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::api::json::json;
 
     /// A snapshot made `second` seconds into the day.
     fn made(second: i64) -> SnapshotInfo {

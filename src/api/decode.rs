@@ -1,19 +1,20 @@
 //! PURE. Reading JSON the way the contract asks: unknown fields pass, optional ones may be missing or null,
 //! numbers may come as strings.
 
-use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+
+use super::json::Value;
 
 /// What is wrong with a value: shown to the user, so in words.
 pub(crate) type Problem = String;
 
 /// The first of `names` that is there and not null.
-pub(crate) fn field<'a>(item: &'a Value, names: &[&str]) -> Option<&'a Value> {
+pub(crate) fn field<'v, 'a>(item: &'v Value<'a>, names: &[&str]) -> Option<&'v Value<'a>> {
     names.iter().filter_map(|name| item.get(name)).find(|value| !value.is_null())
 }
 
-pub(crate) fn required<'a>(item: &'a Value, names: &[&str]) -> Result<&'a Value, Problem> {
+pub(crate) fn required<'v, 'a>(item: &'v Value<'a>, names: &[&str]) -> Result<&'v Value<'a>, Problem> {
     match (item.is_object(), names.first()) {
         (false, _) => Err("is no JSON object".into()),
         (true, Some(name)) => field(item, names).ok_or_else(|| format!("has no `{name}`")),
@@ -24,7 +25,7 @@ pub(crate) fn required<'a>(item: &'a Value, names: &[&str]) -> Result<&'a Value,
 /// A string that is not empty.
 pub(crate) fn string(item: &Value, names: &[&str]) -> Result<String, Problem> {
     match required(item, names)? {
-        Value::String(text) if !text.is_empty() => Ok(text.clone()),
+        Value::String(text) if !text.is_empty() => Ok(text.clone().into_owned()),
         _ => Err(format!("has a `{}` that is no string, or an empty one", names.join("` or `"))),
     }
 }
@@ -38,7 +39,8 @@ pub(crate) fn optional_string(item: &Value, names: &[&str]) -> Option<String> {
 pub(crate) fn unsigned(item: &Value, names: &[&str]) -> Result<u64, Problem> {
     let value = required(item, names)?;
     let number = match value {
-        Value::Number(number) => number.as_u64().or_else(|| number.as_f64().and_then(whole)),
+        Value::Unsigned(number) => Some(*number),
+        Value::Float(number) => whole(*number),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };
@@ -113,15 +115,19 @@ pub(crate) fn list<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::api::json::json;
+
+    fn field_n(value: &str) -> Value<'static> {
+        Value::Object(vec![("n".into(), serde_json::from_str(value.to_owned().leak()).unwrap())])
+    }
 
     #[test]
     fn numbers_come_in_several_spellings() {
-        for good in [json!(7), json!(7.0), json!("7"), json!(" 7 ")] {
-            assert_eq!(unsigned(&json!({ "n": good }), &["n"]), Ok(7));
+        for good in ["7", "7.0", "\"7\"", "\" 7 \""] {
+            assert_eq!(unsigned(&field_n(good), &["n"]), Ok(7));
         }
-        for bad in [json!(-1), json!(1.5), json!("x"), json!(null), json!([]), json!(1e300)] {
-            assert!(unsigned(&json!({ "n": bad }), &["n"]).is_err(), "{bad}");
+        for bad in ["-1", "1.5", "\"x\"", "null", "[]", "1e300"] {
+            assert!(unsigned(&field_n(bad), &["n"]).is_err(), "{bad}");
         }
     }
 

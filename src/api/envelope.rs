@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
+use crate::api::json::Value;
 use crate::api::redact::{clean, excerpt};
 use crate::api::types::Response;
 use crate::error::{Error, ErrorCode};
@@ -35,11 +34,10 @@ pub(crate) enum Outcome<T> {
     Pending,
 }
 
-impl Reply<'_> {
+impl<'a> Reply<'a> {
     /// The `response` of a call that must have one.
-    pub(crate) fn data(&self) -> Result<Value, Error> {
-        let mut envelope = self.success()?;
-        match envelope.get_mut("response").map(Value::take) {
+    pub(crate) fn data(&self) -> Result<Value<'a>, Error> {
+        match self.success()?.into_field("response") {
             None | Some(Value::Null) => {
                 Err(self.unexpected("a success without the `response` it should have"))
             }
@@ -59,7 +57,7 @@ impl Reply<'_> {
     }
 
     /// The body of the one route without an envelope.
-    pub(crate) fn bare(&self) -> Result<Value, Error> {
+    pub(crate) fn bare(&self) -> Result<Value<'a>, Error> {
         if self.broken.is_some() {
             return Err(self.error());
         }
@@ -99,7 +97,7 @@ impl Reply<'_> {
         }
     }
 
-    fn json(&self) -> Result<Value, &'static str> {
+    fn json(&self) -> Result<Value<'a>, &'static str> {
         if self.body.iter().all(u8::is_ascii_whitespace) {
             return Err("an empty body");
         }
@@ -111,7 +109,7 @@ impl Reply<'_> {
     }
 
     /// The envelope of a 200 that says `success`; everything else is an error.
-    fn success(&self) -> Result<Value, Error> {
+    fn success(&self) -> Result<Value<'a>, Error> {
         // Not even looked at: taking megabytes of it apart would take longer than any limit allows.
         if self.broken.is_some() {
             return Err(self.error());

@@ -5,6 +5,7 @@ pub(crate) mod decode;
 pub(crate) mod envelope;
 pub(crate) mod failure;
 pub(crate) mod http;
+pub(crate) mod json;
 pub(crate) mod multipart;
 pub(crate) mod pace;
 pub(crate) mod redact;

@@ -13,6 +13,7 @@ use crate::api::decode::Unreadable;
 use crate::api::envelope::Reply;
 use crate::api::failure::Failure;
 use crate::api::http::{Answer, ApiAgent, FileAgent, Payload, Request};
+use crate::api::json::Value;
 use crate::api::pace::Pacer;
 use crate::api::retry::{RetryPolicy, http_date, retry_after};
 use crate::api::route::Route;
@@ -229,7 +230,7 @@ impl Client {
         route: &Route<'_>,
     ) -> Result<(Listing, Option<OffsetDateTime>)> {
         let (listing, date) = self.get_dated(route, |reply| match reply.data()? {
-            serde_json::Value::Array(items) => Ok(Listing::read(kind, &items)),
+            Value::Array(items) => Ok(Listing::read(kind, &items)),
             _ => Err(reply.unexpected("a `response` that is no list")),
         })?;
         self.tell_unreadable(&listing.unreadable);

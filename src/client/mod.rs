@@ -15,6 +15,7 @@ pub use builder::ClientBuilder;
 
 use crate::api::decode::Problem;
 use crate::api::envelope::{Outcome, Reply};
+use crate::api::json::Value;
 use crate::api::route::{Route, encode};
 use crate::api::types::{
     Account, Kind, Listing, Response, RestoreStatus, ServiceStatus, SnapshotInfo, Statuses,
@@ -301,7 +302,7 @@ impl Client {
     pub(crate) fn read<T>(
         &self,
         route: &Route<'_>,
-        read: impl Fn(&serde_json::Value) -> Result<T, Problem>,
+        read: impl Fn(&Value) -> Result<T, Problem>,
     ) -> Result<T> {
         self.get(route, |reply| read(&reply.data()?).map_err(|problem| explained(&reply, &problem)))
     }

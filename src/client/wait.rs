@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Client;
 use crate::api::awaited::Awaited;
 use crate::api::envelope::{Outcome, Reply};
+use crate::api::json::Value;
 use crate::api::redact::clean;
 use crate::api::route::Route;
 use crate::api::types::{Kind, RestoreState, RestoreStatus, SnapshotInfo};
@@ -123,8 +124,7 @@ impl Client {
 fn created(reply: &Reply<'_>) -> Result<(SignedUrl, String)> {
     let mistake = |what: &str| reply.unexpected(format!("a `response` {what}"));
     let response = reply.data()?;
-    let text =
-        |name: &str| response.get(name).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty());
+    let text = |name: &str| response.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let url = text("url").ok_or_else(|| mistake("without the `url` of the snapshot"))?;
     let url = SignedUrl::parse(url).map_err(|_| mistake("whose `url` is no link that may be fetched"))?;
     let key =

@@ -13,6 +13,9 @@ use crate::api::settings::{Limits, MAX_JSON_BYTES, Settings};
 use crate::error::Result;
 use crate::secret::{ApiKey, is_loopback, split_url};
 
+/// The most room that is made for an answer before it comes, in bytes.
+const ROOM: usize = 64 * 1024;
+
 /// What a JSON call sends.
 pub(crate) enum Payload<'a> {
     Nothing,
@@ -132,7 +135,8 @@ impl ApiAgent {
             return Ok(Answer { head, body: Vec::new(), broken: Some(Failure::Protocol(problem.into())) });
         }
         let mut body = Body { reader: body.into_reader(), limits, silence: None };
-        let (body, broken) = read_capped(&mut body);
+        let announced = head.get("content-length").and_then(|length| length.parse().ok());
+        let (body, broken) = read_capped(&mut body, announced);
         Ok(Answer { head, body, broken })
     }
 }
@@ -147,8 +151,9 @@ fn once<S: ureq::AsSendBody>(
 }
 
 /// Reads to the end or to [`MAX_JSON_BYTES`], whichever comes first; counts decoded bytes.
-fn read_capped(body: &mut Body) -> (Vec<u8>, Option<Failure>) {
-    let mut bytes = Vec::new();
+fn read_capped(body: &mut Body, announced: Option<usize>) -> (Vec<u8>, Option<Failure>) {
+    // Room for what was announced, and for a read that meets the end; a lie reserves little.
+    let mut bytes = Vec::with_capacity(announced.unwrap_or_default().min(ROOM) + 64);
     match body.take(MAX_JSON_BYTES as u64 + 1).read_to_end(&mut bytes) {
         Ok(n) if n > MAX_JSON_BYTES => {
             bytes.truncate(MAX_JSON_BYTES);

@@ -1,10 +1,10 @@
 //! PURE. Whose key it is, and what that account owns.
 
-use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::snapshot::{QUOTA_WINDOW, SnapshotInfo};
 use crate::api::decode::{self, Problem, Unreadable};
+use crate::api::json::Value;
 
 /// The account a key belongs to, with the apps and databases the key may see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Account {
 }
 
 /// A list that may be missing or null, but is nothing else.
-fn array<'a>(item: &'a Value, name: &str) -> Result<&'a [Value], Problem> {
+fn array<'v, 'a>(item: &'v Value<'a>, name: &str) -> Result<&'v [Value<'a>], Problem> {
     match decode::field(item, &[name]) {
         None => Ok(&[]),
         Some(Value::Array(items)) => Ok(items),
@@ -279,7 +279,7 @@ pub struct Language {
 
 fn language(item: &Value, name: &str) -> Language {
     match decode::field(item, &[name]) {
-        Some(Value::String(name)) => Language { name: name.clone(), version: None },
+        Some(Value::String(name)) => Language { name: name.clone().into_owned(), version: None },
         Some(value) => Language { name: word(value, "name"), version: text(value, "version") },
         None => Language::default(),
     }
@@ -289,7 +289,7 @@ fn language(item: &Value, name: &str) -> Language {
 mod tests {
     use super::*;
     use crate::Kind;
-    use serde_json::json;
+    use crate::api::json::json;
 
     fn account() -> Account {
         Account::read(&json!({ "user": { "id": "84", "name": "Demo", "locale": null,

@@ -1,9 +1,9 @@
 //! PURE. The answer of an action, and how a restore stands.
 
-use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::api::decode::{self, Problem};
+use crate::api::json::Value;
 use crate::error::ErrorCode;
 
 /// The service's answer to an action: done.
@@ -97,7 +97,7 @@ impl RestoreStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::api::json::json;
 
     #[test]
     fn states_known_and_unknown_decode() {

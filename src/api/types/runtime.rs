@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::api::decode::{self, Problem, Unreadable};
+use crate::api::json::Value;
 
 /// A reading of the service: formatted text (`118.6MB`), or a bare number when raw data was asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,9 +20,8 @@ pub enum Reading {
 impl Reading {
     fn read(value: &Value) -> Option<Self> {
         match value {
-            Value::String(text) => Some(Self::Text(text.clone())),
-            Value::Number(number) => number.as_f64().map(Self::Number),
-            _ => None,
+            Value::String(text) => Some(Self::Text(text.clone().into_owned())),
+            number => number.as_f64().map(Self::Number),
         }
     }
 }
@@ -180,7 +179,7 @@ impl ServiceStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::api::json::json;
 
     #[test]
     fn text_and_numbers_are_both_readings() {
@@ -194,7 +193,7 @@ mod tests {
         assert_eq!((raw.cpu, raw.uptime), (Some(Reading::Number(0.42)), None));
         assert!(RuntimeStatus::read(&json!({ "running": "yes" })).is_err());
         for envelope in [json!({ "status": "Success" }), json!({ "status": "ok", "response": {} })] {
-            assert!(ServiceStatus::read(&envelope).is_err(), "{envelope}");
+            assert!(ServiceStatus::read(&envelope).is_err(), "{envelope:?}");
         }
         assert_eq!(
             ServiceStatus::read(&json!({ "status": "tomorrow", "new": 1 })).unwrap().status,

@@ -4,10 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
-use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 
 use crate::api::decode::{self, Problem, Unreadable};
+use crate::api::json::Value;
 use crate::api::route::query_value;
 use crate::error::Error;
 use crate::secret::SignedUrl;
@@ -257,7 +257,7 @@ impl IntoIterator for Listing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::api::json::json;
 
     const NEW: &str = r#"{"name":"c0ffee_javascript_manual","size":12900705,"modified":"2026-11-20T18:04:11.512Z",
         "key":"AWSAccessKeyId=EX&Expires=1797925061&Signature=iWPed%2F%3D&versionId=k3Z%2Bp+0",
