@@ -6,12 +6,14 @@ use std::time::Duration;
 
 /// How finely the sliding window is cut.
 const SLICES: u32 = 8;
+/// How many new bytes make up for silences; of a small snapshot a 64th does.
+const WORTH: u64 = 64 * 1024;
 
 /// Judges silence and speed over a whole transfer: a new connection starts nothing anew.
 ///
-/// Silence is measured from the last byte. The transport has one limit for each read, the head's included, so a
-/// connection is given up when it was silent for `stall` or for the wait for a head, whichever is longer; then one
-/// more is tried for half of `stall`. Speed is measured over the last `stall`, at the beginning over at least
+/// Silence is measured from the last byte, and silences that bytes of no account interrupt are added up. The
+/// transport has one limit for each read, the head's included, so a connection is given up when it was silent for
+/// `stall` or for the wait for a head, whichever is longer; then one more is tried for half of `stall`. Speed is measured over the last `stall`, at the beginning over at least
 /// half of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Patience {
@@ -20,6 +22,10 @@ pub(crate) struct Patience {
     longest: Duration,
     /// How long all of them together may be.
     allowed: Duration,
+    /// How long they were since there was progress, the present silence left out.
+    spent: Duration,
+    /// New bytes since the last long silence.
+    gained: u64,
     min_speed: u64,
     /// The last byte, or the beginning.
     last: Duration,
@@ -45,6 +51,8 @@ impl Patience {
             stall,
             longest,
             allowed: longest + stall / 2,
+            spent: Duration::ZERO,
+            gained: 0,
             min_speed,
             last: now,
             since: now,
@@ -63,6 +71,10 @@ impl Patience {
         }
         if count > 0 {
             self.last = now;
+            if silent > self.stall / 2 {
+                self.spent += silent;
+                self.gained = 0;
+            }
         }
         self.advance(now);
         let at = (self.slice % u128::from(SLICES)) as usize;
@@ -74,7 +86,7 @@ impl Patience {
 
     /// How long the next connection may be silent; `None` when the silence has been long enough.
     pub(crate) fn silence(&self, now: Duration) -> Option<Duration> {
-        let left = self.allowed.saturating_sub(now.saturating_sub(self.last));
+        let left = self.allowed.saturating_sub(self.spent).saturating_sub(now.saturating_sub(self.last));
         (left > self.stall / 16).then(|| left.min(self.longest))
     }
 
@@ -84,6 +96,22 @@ impl Patience {
         self.allowed = self.allowed.saturating_sub(waited.saturating_sub(self.stall)).max(self.stall);
         self.last = now;
         self.restart(now);
+    }
+
+    /// `new` bytes came that had not come before, of `total`. Enough of them make up for earlier silences.
+    pub(crate) fn progress(&mut self, new: u64, total: Option<u64>) {
+        self.gained = self.gained.saturating_add(new);
+        if self.gained >= total.map_or(WORTH, |total| (total / 64).clamp(1, WORTH)) {
+            self.spent = Duration::ZERO;
+        }
+    }
+
+    /// For a transfer beside the one that waited so far, whose clock begins now.
+    pub(crate) fn beside(&self) -> Self {
+        let mut other = self.clone();
+        other.last = Duration::ZERO;
+        other.restart(Duration::ZERO);
+        other
     }
 
     fn restart(&mut self, now: Duration) {
@@ -123,7 +151,7 @@ impl Patience {
 pub(crate) struct Tries {
     limit: u32,
     failed: u32,
-    /// Bytes since the counter was last at zero.
+    /// New bytes since the counter was last at zero.
     progress: u64,
     /// How many bytes are progress enough to begin anew.
     enough: u64,
@@ -137,7 +165,7 @@ const BUSY: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// The progress that is always enough, in bytes.
-const ENOUGH: u64 = 64 * 1024;
+const ENOUGH: u64 = 4 * 1024;
 
 impl Tries {
     /// At most `limit` attempts in a row without progress.
@@ -150,6 +178,7 @@ impl Tries {
         self.enough = (total / 64).clamp(1, ENOUGH);
     }
 
+    /// `count` bytes came that had not come before.
     pub(crate) fn bytes(&mut self, count: u64) {
         self.progress = self.progress.saturating_add(count);
         if self.progress >= self.enough {
@@ -161,7 +190,9 @@ impl Tries {
     /// `noise` in 0..=1000 spreads the pauses of many clients.
     pub(crate) fn failed(&mut self, noise: u32) -> Option<Duration> {
         let after_progress = self.progress >= self.enough;
-        self.progress = 0;
+        if after_progress {
+            self.progress = 0;
+        }
         self.failed += 1;
         if self.failed >= self.limit {
             return None;
@@ -225,7 +256,22 @@ mod tests {
         assert_eq!(patience.silence(ms(5900)), None);
         assert_eq!(patience.silence(ms(6000)), None);
         assert_eq!(patience.bytes(100_000, ms(4000)), Ok(()));
-        assert_eq!(patience.silence(ms(4001)), Some(STALL));
+        patience.progress(100_000, None);
+        assert_eq!(patience.silence(ms(4001)), Some(ms(4000)));
+    }
+
+    #[test]
+    fn silences_add_up_until_there_is_progress() {
+        let mut patience = Patience::new(STALL, STALL, 0, ms(0));
+        assert_eq!(patience.bytes(1, ms(4000)), Ok(()));
+        assert_eq!(patience.silence(ms(4000)), Some(ms(2000)));
+        assert_eq!(patience.silence(ms(6000)), None);
+        let mut other = patience.beside();
+        assert_eq!(other.silence(ms(0)), Some(ms(2000)), "one beside it inherits what is left");
+        other.progress(9, Some(640));
+        assert_eq!(other.silence(ms(0)), Some(ms(2000)));
+        other.progress(1, Some(640));
+        assert_eq!(other.silence(ms(0)), Some(STALL));
     }
 
     #[test]
@@ -262,6 +308,12 @@ mod tests {
         for _ in 0..100 {
             tries.bytes(ENOUGH);
             assert_eq!(tries.failed(0), Some(Duration::ZERO));
+        }
+        // Less than enough, but again and again.
+        let mut tries = Tries::new(5);
+        for _ in 0..100 {
+            tries.bytes(ENOUGH / 4);
+            assert!(tries.failed(0).is_some());
         }
         tries.total(640);
         for _ in 0..64 {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::excerpt::{READ, excerpt};
 use super::range::{Ask, Reply, Verdict, Version, judge, number};
@@ -13,6 +13,8 @@ use crate::error::Error;
 use crate::secret::SignedUrl;
 
 const GET: &str = "GET";
+/// How long the first bytes of an answer that is an error are collected: they explain it, nothing more.
+const EXCERPT_WAIT: Duration = Duration::from_millis(250);
 
 /// Where a snapshot's bytes are.
 #[derive(Clone)]
@@ -67,11 +69,16 @@ impl Wire {
         Ok(Opened { verdict, answer })
     }
 
-    /// The error of an answer that is none; reads its first bytes.
+    /// The error of an answer that is none; reads its first bytes, as far as they come without much waiting.
     pub(crate) fn wrong(&self, mut answer: FileAnswer, problem: Cow<'static, str>) -> Error {
-        let mut bytes = Vec::new();
-        let _ = (&mut answer.body).take(READ as u64).read_to_end(&mut bytes);
-        self.answer_error(answer.head.status, problem, &bytes)
+        let (begun, mut bytes, mut count) = (Instant::now(), vec![0; READ], 0);
+        while begun.elapsed() < EXCERPT_WAIT {
+            match answer.body.read(bytes.get_mut(count..).unwrap_or_default()) {
+                Ok(more) if more > 0 => count += more,
+                _ => break,
+            }
+        }
+        self.answer_error(answer.head.status, problem, bytes.get(..count).unwrap_or_default())
     }
 
     pub(crate) fn answer_error(&self, status: u16, problem: Cow<'static, str>, first: &[u8]) -> Error {

@@ -419,3 +419,94 @@ fn nonsense_options_are_refused_before_anything_is_sent() {
     }
     assert!(origin.asked().is_empty() && names(dir.path()).is_empty());
 }
+
+#[test]
+fn silences_that_bring_next_to_nothing_add_up() {
+    let object = archive(100_000, 3);
+    // With a tag it goes on from where it was, without one it begins again: neither may take for ever.
+    for (etag, spoken) in [(ONE, 1000), (None, 50_000)] {
+        for connections in [1, 4] {
+            let body = object.clone();
+            let begun = Instant::now();
+            let (result, ..) = run_with(
+                move |asked| Reply { silent: Some((spoken, LIMIT * 4)), ..Reply::right(&body, etag, asked) },
+                LIMIT,
+                DownloadOptions::new().connections(connections),
+            );
+            assert!(result.unwrap_err().is_timeout());
+            assert!(begun.elapsed() < LIMIT * 2, "{etag:?}, {connections}: {:?}", begun.elapsed());
+        }
+    }
+}
+
+#[test]
+fn an_error_that_drips_is_not_read_to_its_end() {
+    for status in [403, 503] {
+        for connections in [1, 4] {
+            let begun = Instant::now();
+            let (result, ..) = run_with(
+                move |_| Reply { pace: Some((1, LIMIT / 20)), ..Reply::plain(status, &"no ".repeat(1000)) },
+                LIMIT,
+                DownloadOptions::new().connections(connections),
+            );
+            let error = result.unwrap_err();
+            assert!(error.status() == Some(status) || error.is_timeout(), "{error:?}");
+            assert!(begun.elapsed() < LIMIT * 4, "{status}: {:?}", begun.elapsed());
+        }
+    }
+}
+
+#[test]
+fn late_refusals_and_redirects_share_one_limit() {
+    type Decide = fn(&Asked) -> Reply;
+    let cases: [Decide; 2] = [
+        |_| Reply { late: LIMIT * 3 / 4, ..Reply::plain(503, "SlowDown") },
+        |_| Reply {
+            late: LIMIT * 3 / 4,
+            headers: vec![("Location".into(), "/applications/1/app.zip?again".into())],
+            ..Reply::plain(302, "")
+        },
+    ];
+    for decide in cases {
+        for connections in [1, 4] {
+            let begun = Instant::now();
+            let options = DownloadOptions::new().connections(connections);
+            let (result, ..) = run_with(decide, LIMIT, options);
+            assert!(result.is_err());
+            assert!(begun.elapsed() < LIMIT * 2, "{connections}: {:?}", begun.elapsed());
+        }
+    }
+}
+
+#[test]
+fn a_late_first_answer_leaves_less_time_side_by_side_too() {
+    let object = archive(2_000_000, 3);
+    let begun = Instant::now();
+    let (result, ..) = run_with(
+        move |asked| {
+            let late = if asked.number == 0 { LIMIT * 3 / 4 } else { Duration::ZERO };
+            Reply { late, silent: Some((500, LIMIT * 4)), ..Reply::right(&object, ONE, asked) }
+        },
+        LIMIT,
+        DownloadOptions::new().connections(4),
+    );
+    assert!(result.unwrap_err().is_timeout());
+    assert!(begun.elapsed() < LIMIT * 2, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_host_that_breaks_off_early_and_often_is_outlasted() {
+    let object = archive(2_000_000, 3);
+    for (connections, cut) in [(1, 20_000), (4, 20_000), (1, 2000)] {
+        let body = object.clone();
+        let (result, ..) = run_with(
+            move |asked| {
+                let right = Reply::right(&body, ONE, asked);
+                Reply { cut: Some(cut).filter(|cut| *cut < right.body.len()), ..right }
+            },
+            Duration::from_secs(20),
+            DownloadOptions::new().connections(connections),
+        );
+        assert!(result.unwrap() == object, "{connections} connections, {cut} bytes each");
+    }
+}

@@ -1,6 +1,6 @@
 //! I/O. The agent of the snapshot host: it knows no key and keeps no cookies.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::Agent;
 
@@ -58,8 +58,9 @@ impl FileAgent {
         silence: Duration,
     ) -> std::result::Result<FileAnswer, Failure> {
         let mut url = url.clone();
+        let (begun, mut left) = (Instant::now(), silence);
         for _ in 0..=MAX_REDIRECTS {
-            let answer = self.get_once(&url, headers, silence)?;
+            let answer = self.get_once(&url, headers, left)?;
             if !matches!(answer.head.status, 301 | 302 | 303 | 307 | 308) {
                 return match answer.head.coding() {
                     None => Ok(answer),
@@ -70,6 +71,11 @@ impl FileAgent {
                 };
             }
             url = redirect(&url, answer.head.get("location"))?;
+            // A redirect is no new beginning: all heads together may take as long as one.
+            left = silence.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return Err(Failure::Timeout { phase: "waiting for the answer", limit: silence });
+            }
         }
         Err(Failure::Protocol(format!("the snapshot host redirected more than {MAX_REDIRECTS} times").into()))
     }
