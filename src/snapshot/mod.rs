@@ -29,6 +29,7 @@ pub(crate) mod remote;
 mod single;
 pub(crate) mod source;
 mod stream;
+mod tries;
 mod verify;
 mod wire;
 mod zipcheck;

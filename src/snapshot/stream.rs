@@ -3,8 +3,9 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use super::patience::{Patience, Tries};
+use super::patience::Patience;
 use super::range::{Ask, Verdict, Version};
+use super::tries::Tries;
 use super::wire::{Opened, Wire};
 use crate::api::failure::Failure;
 use crate::api::http::{Body, FileAnswer};
