@@ -25,6 +25,7 @@ mod download_faults;
 mod download_files;
 mod download_origin;
 mod download_parallel;
+mod download_places;
 mod download_remote;
 #[cfg(feature = "zip")]
 mod raw_zip;
