@@ -33,7 +33,7 @@ pub(crate) struct Stream {
     pub(crate) known: Version,
     /// The next byte's offset.
     pub(crate) at: u64,
-    /// The highest `at` there was: only bytes beyond it are progress.
+    /// The highest `at` there was: only bytes beyond it make up for silences.
     high: u64,
     /// Where to stop, when that is not the object's end.
     end: Option<u64>,
@@ -196,7 +196,7 @@ impl Stream {
         if self.patience.bytes(count64, now).is_err() && open.left != Some(0) {
             return Err(self.too_slow());
         }
-        self.tries.bytes(new);
+        self.tries.bytes(count64);
         self.patience.progress(new, self.known.total);
         Ok(Step::Bytes(count))
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(crate) struct Tries {
     limit: u32,
     failed: u32,
-    /// New bytes since the counter was last at zero.
+    /// Bytes since the counter was last at zero.
     progress: u64,
     /// How many bytes are progress enough to begin anew.
     enough: u64,
@@ -34,7 +34,7 @@ impl Tries {
         self.enough = (total / 64).clamp(1, ENOUGH);
     }
 
-    /// `count` bytes came that had not come before.
+    /// `count` bytes came.
     pub(crate) fn bytes(&mut self, count: u64) {
         self.progress = self.progress.saturating_add(count);
         if self.progress >= self.enough {
