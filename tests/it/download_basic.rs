@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use squarecloud_blocking::{DownloadOptions, Error, Overwrite, Snapshot};
 use tempfile::tempdir;
 
-use crate::download_origin::{Origin, Reply, archive, assert_no_secret, chain, names};
+use super::Origin;
+use crate::download_origin::{Reply, archive, assert_no_secret, chain, names};
 
 #[test]
 fn a_download_is_the_snapshot_and_nothing_else_is_left() {

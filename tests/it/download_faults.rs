@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use squarecloud_blocking::{Client, DownloadOptions, Error, Result, Snapshot};
 use tempfile::{TempDir, tempdir};
 
-use crate::download_origin::{Asked, Origin, Reply, archive, assert_no_secret, chain, names, quick_dir};
+use super::Origin;
+use crate::download_origin::{Asked, Reply, archive, assert_no_secret, chain, names, quick_dir};
 
 const ONE: Option<&str> = Some("\"one\"");
 /// Long enough for a busy machine, short enough to wait for.
@@ -159,7 +160,8 @@ fn an_object_that_keeps_changing_ends_in_an_error() {
         let etag = format!("\"{}\"", asked.number);
         Reply { cut: Some(2500), ..Reply::right(&object, Some(&etag), asked) }
     });
-    assert!(matches!(result.unwrap_err(), Error::Download { .. }));
+    let error = result.unwrap_err();
+    assert!(matches!(error, Error::Download { .. }), "{error:?}");
     assert!(asked.len() < 10, "{}", asked.len());
 }
 

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use squarecloud_blocking::{Client, DownloadOptions, Error, Overwrite, Snapshot};
 use tempfile::tempdir;
 
-use crate::download_origin::{Origin, Reply, archive, names};
+use super::Origin;
+use crate::download_origin::{Reply, archive, names};
 
 const ONE: Option<&str> = Some("\"one\"");
 const PART: &str = ".x.zip.part";
@@ -192,4 +193,61 @@ fn keeping_what_a_listing_names_transfers_nothing() {
     let again = snapshot.download_with(dir.path(), keep()).unwrap();
     assert_eq!((again.path, again.resumed_from), (first.path, first.bytes));
     assert!(sandbox.requests().iter().all(|r| r.port != Port::Snapshots), "not one byte was asked for");
+}
+
+/// A file system of two MiB, gone when dropped.
+#[cfg(target_os = "linux")]
+struct Small(tempfile::TempDir);
+
+#[cfg(target_os = "linux")]
+impl Small {
+    fn mount() -> Self {
+        let dir = tempdir().unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
+            .arg(dir.path())
+            .status();
+        assert!(mounted.is_ok_and(|status| status.success()), "mounting needs root");
+        Self(dir)
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "mounts a file system, which only root may; .ci/run runs it"]
+fn a_full_file_system_leaves_no_file_and_goes_on_when_there_is_room() {
+    let object = archive(1_500_000, 9);
+    let origin = Origin::good(object.clone());
+    let snapshot = Snapshot::from_url(&origin.url()).unwrap();
+    for connections in [1, 4] {
+        // Room for the half, for next to nothing, for nothing.
+        for room in [800_000, 5000, 0] {
+            let small = Small::mount();
+            let dir = small.0.path();
+            let ballast = dir.join("ballast");
+            let _ = fs::write(&ballast, vec![0; 2 << 20]);
+            if room > 0 {
+                fs::OpenOptions::new().write(true).open(&ballast).unwrap().set_len((2 << 20) - room).unwrap();
+            }
+            let path = dir.join("x.zip");
+            let options = || DownloadOptions::new().connections(connections);
+            let error = snapshot.download_with(&path, options()).unwrap_err();
+            let full = matches!(&error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull);
+            assert!(full, "{room}: {error:?}");
+            let left = names(dir);
+            assert!(left == ["ballast"] || left == [PART, META, "ballast"], "{room}: {left:?}");
+            fs::remove_file(ballast).unwrap();
+            let done = snapshot.download_with(&path, options()).unwrap();
+            assert!(fs::read(&path).unwrap() == object);
+            assert_eq!(done.resumed_from > 0, room == 800_000, "{room}: from {}", done.resumed_from);
+            assert_eq!(names(dir), ["x.zip"]);
+        }
+    }
 }
