@@ -20,6 +20,7 @@ mod archive_extract;
 #[cfg(feature = "zip")]
 mod archive_hostile;
 mod conformance;
+mod download_nginx;
 mod download_origin;
 #[cfg(feature = "zip")]
 mod raw_zip;
