@@ -60,7 +60,12 @@ impl Wire {
             (Some(wanted), Some(sent)) => **wanted != **sent,
             _ => false,
         };
+        let page = known.etag.is_some()
+            && reply.version.etag.is_none()
+            && head.get("content-type").is_some_and(|kind| kind.trim_start().starts_with("text/html"));
         let verdict = match judge(ask, known, reply) {
+            // What came before is not thrown away for a maintenance page or a portal's login.
+            Verdict::Whole(_) if page => Verdict::Wrong("a web page came in the snapshot's place".into()),
             Verdict::Whole(_) | Verdict::Part { .. } if other => {
                 Verdict::Wrong("another version was sent than was asked for; list the snapshots again".into())
             }
