@@ -143,7 +143,7 @@ fn cancelling_keeps_the_part_file_and_the_next_call_goes_on() {
     let mut seen = 0;
     let options = DownloadOptions::new().progress(|p| {
         seen = p.bytes;
-        if p.bytes > 100_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if p.bytes >= 700_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let error = snapshot.download_with(dir.path(), options).unwrap_err();
     assert!(error.is_cancelled(), "{error:?}");
