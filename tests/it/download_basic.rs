@@ -155,7 +155,8 @@ fn cancelling_keeps_the_part_file_and_the_next_call_goes_on() {
     assert_eq!(fs::read(done.path).unwrap(), object);
     assert_eq!(names(dir.path()), ["app.v1.zip"]);
     let asked = origin.asked();
-    assert_eq!((seen, asked.len()), (700_000, 3));
+    // The stop may come before or after the connection is made again.
+    assert!(seen == 700_000 && (2..=3).contains(&asked.len()), "{seen}, {} requests", asked.len());
     for asked in &asked[1..] {
         assert_eq!(asked.header("range"), Some("bytes=700000-"));
         assert_eq!(asked.header("if-match"), Some("\"one\""));
