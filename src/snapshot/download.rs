@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::lock::tidy;
 use super::meter::Meter;
 use super::name::link_version;
 use super::options::DownloadOptions;
@@ -90,7 +91,8 @@ fn target(snapshot: &Snapshot, path: &Path) -> Result<Target> {
         return Err(Error::invalid("the target path", "is empty; name a directory or a .zip file"));
     }
     let zip = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("zip"));
-    if !zip || path.is_dir() {
+    let ends_in_separator = path.to_string_lossy().ends_with(std::path::is_separator);
+    if !zip || ends_in_separator || path.is_dir() {
         create_dir(path).map_err(|e| Error::io("creating the directory", path, e))?;
         let name = snapshot.file_name().to_owned();
         return Ok(Target { dir: path.to_owned(), path: path.join(&name), name });
@@ -121,8 +123,14 @@ fn existing(
     }
     match options.overwrite {
         Overwrite::Replace => Ok(None),
-        Overwrite::Keep if keep::is_same(snapshot, wire, &target.path)? => Ok(Some(there.len())),
-        _ => Err(Error::Exists { path: target.path.clone() }),
+        Overwrite::Keep if keep::is_same(snapshot, wire, &target.path)? => {
+            tidy(&target.dir, &target.name, true);
+            Ok(Some(there.len()))
+        }
+        _ => {
+            tidy(&target.dir, &target.name, false);
+            Err(Error::Exists { path: target.path.clone() })
+        }
     }
 }
 
@@ -174,6 +182,11 @@ fn finish(
         // What the disk did not take may be gone from memory, too.
         part.discard();
         return Err(error);
+    }
+    if !part.is_in_place() {
+        // Removed, or in another process's hands: what the path leads to now is not what was checked.
+        part.discard();
+        return Err(Error::io("creating", &target.path, io::ErrorKind::NotFound.into()));
     }
     let replace = options.overwrite == Overwrite::Replace;
     match publish(part.path(), &target.path, replace) {

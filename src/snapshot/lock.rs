@@ -4,9 +4,9 @@
 //! never a file that has a second name: it has been published.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::name::is_unique_part;
+use super::name::{is_unique_part, part_name};
 use crate::error::{Error, Result};
 
 /// What came of locking a path.
@@ -20,10 +20,14 @@ pub(crate) enum Locked {
 
 /// Opens and locks the file at `path`, made when missing.
 pub(crate) fn lock(path: &Path) -> Result<Locked> {
-    remove_link(path);
-    let failed = |e| Error::io("creating", path, e);
-    let file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+    make_room(path);
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    let file = match opened {
+        Ok(file) => file,
+        // A directory, or a file of somebody else: another name will do.
+        Err(_) if fs::symlink_metadata(path).is_ok() => return Ok(Locked::Taken),
+        Err(e) => return Err(Error::io("creating", path, e)),
+    };
     match file.try_lock() {
         Ok(()) => {}
         // Also where the file system has no locks: a file of our own is always safe.
@@ -53,11 +57,40 @@ pub(crate) fn names(_: &File, path: &Path) -> Option<u64> {
     path.exists().then_some(1)
 }
 
-/// A symbolic link in a part file's place is nobody's work: following it would write somewhere else.
-pub(crate) fn remove_link(path: &Path) {
-    if fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_symlink()) {
-        let _ = fs::remove_file(path);
+/// What is no plain file in a part file's place is nobody's work: following a link would write somewhere else,
+/// and a pipe would be waited for.
+pub(crate) fn make_room(path: &Path) {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_dir() => drop(fs::remove_dir(path)),
+        Ok(there) if !there.is_file() => drop(fs::remove_file(path)),
+        _ => {}
     }
+}
+
+/// Removes what killed downloads left beside a finished file: part files of their own, a part file that is the
+/// finished file under its second name, a record without its part file. `done`: any part file nobody writes.
+pub(crate) fn tidy(dir: &Path, name: &str, done: bool) {
+    sweep(dir, name);
+    let part = dir.join(part_name(name));
+    match fs::symlink_metadata(&part) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => drop(fs::remove_file(meta_path(&part))),
+        Ok(there) if there.is_file() => {
+            let Ok(file) = File::open(&part) else { return };
+            let ours = file.try_lock().is_ok();
+            if ours && names(&file, &part).is_some_and(|count| done || count > 1) {
+                let _ = fs::remove_file(&part);
+                let _ = fs::remove_file(meta_path(&part));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Where the record of a part file is.
+pub(crate) fn meta_path(part: &Path) -> PathBuf {
+    let mut path = part.as_os_str().to_owned();
+    path.push(".meta");
+    path.into()
 }
 
 /// Removes unique part files whose process is gone.
@@ -69,6 +102,9 @@ pub(crate) fn sweep(dir: &Path, name: &str) {
             continue;
         }
         let path = entry.path();
+        if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
         let Ok(file) = File::open(&path) else { continue };
         if file.try_lock().is_ok() {
             let _ = fs::remove_file(path);

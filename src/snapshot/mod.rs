@@ -30,6 +30,7 @@ pub(crate) mod remote;
 mod single;
 pub(crate) mod source;
 mod stream;
+mod tries;
 mod verify;
 mod wire;
 mod zipcheck;

@@ -61,7 +61,7 @@ impl<'a> DownloadOptions<'a> {
     }
 
     /// How many attempts in a row may get nowhere before the download fails: 5 by default, at least 1.
-    /// Progress (64 KiB, or a 64th of a smaller snapshot) begins the count anew.
+    /// Progress (4 KiB, or a 64th of a small snapshot) begins the count anew.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self

@@ -9,6 +9,7 @@ use super::download::resume_at;
 use super::meter::Meter;
 use super::options::DownloadOptions;
 use super::part::{Part, Writer};
+use super::patience::Patience;
 use super::range::{Ask, Verdict, Version};
 use super::record::Piece;
 use super::single::{self, SYNC_EVERY, Syncing};
@@ -65,40 +66,39 @@ enum Begin {
 
 /// Finds out whether ranges work, and cuts the part file.
 fn prepare(wire: &Wire, part: &mut Part, options: &DownloadOptions<'_>) -> Result<Begin> {
-    let stream = |known, at| Stream::new(wire.clone(), known, at, None, options.attempts);
     if part.done() > 0 {
         let (known, there) = (part.object().clone(), part.done());
         let Some(total) = known.total else {
-            return Ok(Begin::Single(Box::new(stream(known, resume_at(part)))));
+            let stream = Stream::new(wire.clone(), known, resume_at(part), None, options.attempts);
+            return Ok(Begin::Single(Box::new(stream)));
         };
         part.begin(&known, piece_len(total, options.connections), there.min(total.saturating_sub(1)))?;
         return Ok(Begin::Cut(None));
     }
-    // The same stream goes on: what the wait for the answer took counts.
-    let mut first = stream(Version::default(), 0);
-    let Opened { verdict, answer } = first.ask_first(Ask::Span(0, PROBE))?;
+    let mut stream = Box::new(Stream::new(wire.clone(), Version::default(), 0, None, options.attempts));
+    let Opened { verdict, answer } = stream.ask_first(Ask::Span(0, PROBE))?;
     match verdict {
         // Ranges are ignored: this very answer is used.
         Verdict::Whole(version) => {
             let left = version.total;
-            first.adopt(answer, version, left);
-            Ok(Begin::Single(Box::new(first)))
+            stream.adopt(answer, version, left);
         }
         Verdict::Part { end, version, .. }
             if version.is_provable() && version.total.is_some_and(|t| t > PROBE) =>
         {
             part.begin(&version, piece_len(version.total.unwrap_or(0), options.connections), 0)?;
-            first.begin_span(0, end);
-            first.adopt(answer, version, Some(end));
-            Ok(Begin::Cut(Some(Box::new(first))))
+            stream.begin_span(0, end);
+            stream.adopt(answer, version, Some(end));
+            return Ok(Begin::Cut(Some(stream)));
         }
         Verdict::Part { end, version, .. } if version.total == Some(end) => {
-            first.adopt(answer, version, Some(end));
-            Ok(Begin::Single(Box::new(first)))
+            stream.adopt(answer, version, Some(end));
         }
-        Verdict::Wrong(problem) => Err(wire.wrong(answer, problem)),
-        _ => Ok(Begin::Single(Box::new(stream(Version::default(), 0)))),
+        Verdict::Wrong(problem) => return Err(wire.wrong(answer, problem)),
+        // The next step asks for everything.
+        _ => {}
     }
+    Ok(Begin::Single(stream))
 }
 
 fn piece_len(total: u64, connections: usize) -> u64 {
@@ -119,6 +119,8 @@ struct Shared<'a> {
     changed: AtomicBool,
     attempts: AtomicU32,
     tries: u32,
+    /// What the first answer left of it.
+    patience: Option<Patience>,
 }
 
 /// `None`: the object changed or ranges are not served any more.
@@ -150,6 +152,7 @@ fn side_by_side(
         changed: AtomicBool::new(false),
         attempts: AtomicU32::new(0),
         tries: options.attempts,
+        patience: first.as_ref().map(|first| first.patience()),
         waiting: Mutex::new(waiting),
     };
     // The answer that came already is the beginning of piece 0.
@@ -239,7 +242,11 @@ fn work(shared: &Shared<'_>, first: Option<Box<Stream>>) -> Result<()> {
         let end = piece.start + piece.len.unwrap_or(0);
         let at = (piece.start + piece.done).min(end.saturating_sub(1));
         let stream = stream.get_or_insert_with(|| {
-            Box::new(Stream::new(shared.wire.clone(), shared.known.clone(), at, Some(end), shared.tries))
+            let stream = Stream::new(shared.wire.clone(), shared.known.clone(), at, Some(end), shared.tries);
+            Box::new(match &shared.patience {
+                Some(patience) => stream.beside(patience.clone()),
+                None => stream,
+            })
         });
         if adopted.is_none() {
             stream.go_on(at, end);

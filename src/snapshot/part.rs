@@ -15,7 +15,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::lock::{Locked, lock, names, remove_link, sweep};
+use super::lock::{Locked, lock, make_room, meta_path, names, sweep};
 use super::name::{part_name, unique_part_name};
 use super::range::Version;
 use super::record::{self, Owner, Piece, Record};
@@ -61,23 +61,21 @@ impl Part {
 
     fn with_record(file: File, path: PathBuf, owner: Owner) -> Result<Self> {
         let meta_path = meta_path(&path);
-        remove_link(&meta_path);
-        let meta = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&meta_path)
-            .map_err(|e| Error::io("creating", &meta_path, e))?;
-        let mut part = Self {
-            file,
-            path,
-            meta: Some((meta, meta_path)),
-            owner,
-            record: Record::default(),
-            pieces: Vec::new(),
-            lines: 0,
+        make_room(&meta_path);
+        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&meta_path);
+        let mut opened = open();
+        if opened.as_ref().is_ok_and(|meta| names(meta, &meta_path) != Some(1)) {
+            // Another file's second name: what is written here must not show there.
+            opened = fs::remove_file(&meta_path).and_then(|()| open());
+        }
+        let meta = match opened {
+            Ok(meta) => Some((meta, meta_path)),
+            // Something else is in the record's place: the download does without one.
+            Err(_) if fs::symlink_metadata(&meta_path).is_ok() => None,
+            Err(e) => return Err(Error::io("creating", &meta_path, e)),
         };
+        let mut part =
+            Self { file, path, meta, owner, record: Record::default(), pieces: Vec::new(), lines: 0 };
         if part.load().is_none() {
             part.clear()?;
         }
@@ -188,15 +186,24 @@ impl Part {
         Ok(Syncer { file: clone(&self.file)?, meta, lines: self.lines })
     }
 
+    /// Whether the path still leads to the file that was written.
+    pub(crate) fn is_in_place(&self) -> bool {
+        names(&self.file, &self.path).is_some()
+    }
+
     /// Removes the part file and its record.
     pub(crate) fn discard(self) {
-        let _ = fs::remove_file(&self.path);
+        if self.is_in_place() {
+            let _ = fs::remove_file(&self.path);
+        }
         self.forget();
     }
 
-    /// Removes the record: the part file itself has been published.
+    /// Removes the record: the part file itself is gone. A new one belongs to another process, its record too.
     pub(crate) fn forget(self) {
-        if let Some((_, path)) = &self.meta {
+        if fs::symlink_metadata(&self.path).is_err()
+            && let Some((_, path)) = &self.meta
+        {
             let _ = fs::remove_file(path);
         }
     }
@@ -252,12 +259,6 @@ impl Syncer {
 
 fn note(meta: &File, lines: u64, piece: usize, column: u64, done: u64) -> io::Result<()> {
     write_all_at(meta, format!("{done:016x}").as_bytes(), lines + record::line_at(piece) + column)
-}
-
-fn meta_path(part: &Path) -> PathBuf {
-    let mut path = part.as_os_str().to_owned();
-    path.push(".meta");
-    path.into()
 }
 
 /// Which run of the machine this is. `None` where the system does not say.

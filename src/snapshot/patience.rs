@@ -1,4 +1,4 @@
-//! PURE. When a slow or silent transfer is given up, and how often a broken one is tried again.
+//! PURE. When a slow or silent transfer is given up.
 //!
 //! Times are durations since the transfer began; whoever calls has the clock.
 
@@ -6,13 +6,15 @@ use std::time::Duration;
 
 /// How finely the sliding window is cut.
 const SLICES: u32 = 8;
+/// How many new bytes make up for silences; of a small snapshot a 64th does.
+const WORTH: u64 = 64 * 1024;
 
 /// Judges silence and speed over a whole transfer: a new connection starts nothing anew.
 ///
-/// Silence is measured from the last byte. A connection is given up when it was silent for `stall`, or for the
-/// limit of the wait for a head before that came; one more is tried as long as the sum of both and half of `stall`
-/// allows. Speed is measured over the last `stall`, at the beginning over at least
-/// half of it.
+/// Silence is measured from the last byte, and silences that bytes of no account interrupt are added up. A
+/// connection is given up when it was silent for `stall`, or for the limit of the wait for a head before that came;
+/// one more is tried as long as the sum of both and half of `stall` allows. Speed is measured over the last
+/// `stall`, at the beginning over at least half of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Patience {
     stall: Duration,
@@ -20,6 +22,10 @@ pub(crate) struct Patience {
     longest: Duration,
     /// How long all of them together may be.
     allowed: Duration,
+    /// How long they were since there was progress, the present silence left out.
+    spent: Duration,
+    /// New bytes since the last long silence.
+    gained: u64,
     min_speed: u64,
     /// The last byte, or the beginning.
     last: Duration,
@@ -45,6 +51,8 @@ impl Patience {
             stall,
             longest,
             allowed: longest + stall / 2,
+            spent: Duration::ZERO,
+            gained: 0,
             min_speed,
             last: now,
             since: now,
@@ -63,6 +71,10 @@ impl Patience {
         }
         if count > 0 {
             self.last = now;
+            if silent > self.stall / 2 {
+                self.spent += silent;
+                self.gained = 0;
+            }
         }
         self.advance(now);
         let at = (self.slice % u128::from(SLICES)) as usize;
@@ -74,7 +86,7 @@ impl Patience {
 
     /// How long the next connection may be silent; `None` when the silence has been long enough.
     pub(crate) fn silence(&self, now: Duration) -> Option<Duration> {
-        let left = self.allowed.saturating_sub(now.saturating_sub(self.last));
+        let left = self.allowed.saturating_sub(self.spent).saturating_sub(now.saturating_sub(self.last));
         (left > self.stall / 16).then(|| left.min(self.longest))
     }
 
@@ -85,6 +97,22 @@ impl Patience {
         self.allowed = self.allowed.min(rest).max(self.stall);
         self.last = now;
         self.restart(now);
+    }
+
+    /// `new` bytes came that had not come before, of `total`. Enough of them make up for earlier silences.
+    pub(crate) fn progress(&mut self, new: u64, total: Option<u64>) {
+        self.gained = self.gained.saturating_add(new);
+        if self.gained >= total.map_or(WORTH, |total| (total / 64).clamp(1, WORTH)) {
+            self.spent = Duration::ZERO;
+        }
+    }
+
+    /// For a transfer beside the one that waited so far, whose clock begins now.
+    pub(crate) fn beside(&self) -> Self {
+        let mut other = self.clone();
+        other.last = Duration::ZERO;
+        other.restart(Duration::ZERO);
+        other
     }
 
     fn restart(&mut self, now: Duration) {
@@ -116,74 +144,6 @@ impl Patience {
             return Ok(());
         }
         if span >= self.stall / 2 && sum < due(span - self.stall / SLICES) { Err(TooSlow) } else { Ok(()) }
-    }
-}
-
-/// Counts attempts that got nowhere.
-#[derive(Clone, Debug)]
-pub(crate) struct Tries {
-    limit: u32,
-    failed: u32,
-    /// Bytes since the counter was last at zero.
-    progress: u64,
-    /// How many bytes are progress enough to begin anew.
-    enough: u64,
-    starts: u32,
-}
-
-/// How often a transfer may begin from its first byte again.
-const MAX_STARTS: u32 = 3;
-/// How many attempts in a row a busy host gets.
-const BUSY: u32 = 3;
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
-/// The progress that is always enough, in bytes.
-const ENOUGH: u64 = 64 * 1024;
-
-impl Tries {
-    /// At most `limit` attempts in a row without progress.
-    pub(crate) fn new(limit: u32) -> Self {
-        Self { limit: limit.max(1), failed: 0, progress: 0, enough: ENOUGH, starts: 0 }
-    }
-
-    /// The object's length: for a small one less is progress, so that attempts stay bounded and useful.
-    pub(crate) fn total(&mut self, total: u64) {
-        self.enough = (total / 64).clamp(1, ENOUGH);
-    }
-
-    pub(crate) fn bytes(&mut self, count: u64) {
-        self.progress = self.progress.saturating_add(count);
-        if self.progress >= self.enough {
-            self.failed = 0;
-        }
-    }
-
-    /// An attempt failed. How long to wait before the next one, `None` when there have been enough.
-    /// `noise` in 0..=1000 spreads the pauses of many clients.
-    pub(crate) fn failed(&mut self, noise: u32) -> Option<Duration> {
-        let after_progress = self.progress >= self.enough;
-        self.progress = 0;
-        self.failed += 1;
-        if self.failed >= self.limit {
-            return None;
-        }
-        if after_progress {
-            return Some(Duration::ZERO);
-        }
-        let doubled = FIRST_PAUSE.saturating_mul(1 << (self.failed - 1).min(16)).min(LONGEST_PAUSE);
-        Some(doubled / 2 + doubled * noise.min(1000) / 2000)
-    }
-
-    /// The host said that it is busy: it is asked less often than a broken connection is made again.
-    pub(crate) fn busy(&mut self) {
-        self.limit = self.limit.min(BUSY);
-    }
-
-    /// The transfer begins from its first byte again, if it may.
-    pub(crate) fn start_over(&mut self) -> bool {
-        self.progress = 0;
-        self.starts += 1;
-        self.starts <= MAX_STARTS
     }
 }
 
@@ -226,7 +186,22 @@ mod tests {
         assert_eq!(patience.silence(ms(5900)), None);
         assert_eq!(patience.silence(ms(6000)), None);
         assert_eq!(patience.bytes(100_000, ms(4000)), Ok(()));
-        assert_eq!(patience.silence(ms(4001)), Some(STALL));
+        patience.progress(100_000, None);
+        assert_eq!(patience.silence(ms(4001)), Some(ms(4000)));
+    }
+
+    #[test]
+    fn silences_add_up_until_there_is_progress() {
+        let mut patience = Patience::new(STALL, STALL, 0, ms(0));
+        assert_eq!(patience.bytes(1, ms(4000)), Ok(()));
+        assert_eq!(patience.silence(ms(4000)), Some(ms(2000)));
+        assert_eq!(patience.silence(ms(6000)), None);
+        let mut other = patience.beside();
+        assert_eq!(other.silence(ms(0)), Some(ms(2000)), "one beside it inherits what is left");
+        other.progress(9, Some(640));
+        assert_eq!(other.silence(ms(0)), Some(ms(2000)));
+        other.progress(1, Some(640));
+        assert_eq!(other.silence(ms(0)), Some(STALL));
     }
 
     #[test]
@@ -255,23 +230,6 @@ mod tests {
         assert_eq!(patience.bytes(1, ms(10_500)), Err(TooSlow));
     }
 
-    #[test]
-    fn attempts_are_bounded_and_renewed_by_progress() {
-        let mut tries = Tries::new(5);
-        assert_eq!((1..10).take_while(|_| tries.failed(500).is_some()).count(), 4);
-        let mut tries = Tries::new(5);
-        for _ in 0..100 {
-            tries.bytes(ENOUGH);
-            assert_eq!(tries.failed(0), Some(Duration::ZERO));
-        }
-        tries.total(640);
-        for _ in 0..64 {
-            tries.bytes(10);
-            assert!(tries.failed(0).is_some());
-        }
-        assert!(tries.start_over() && tries.start_over() && tries.start_over() && !tries.start_over());
-    }
-
     proptest! {
         /// However a server spends its time, fewer bytes than the floor over two windows end the transfer.
         #[test]
@@ -293,17 +251,6 @@ mod tests {
                 now += gap;
                 prop_assert_eq!(patience.bytes(gap * 3, ms(now)), Ok(()));
             }
-        }
-
-        #[test]
-        fn pauses_stay_in_their_bounds(limit in 1u32..40, noise in 0u32..2000) {
-            let mut tries = Tries::new(limit);
-            let mut count = 1;
-            while let Some(pause) = tries.failed(noise) {
-                prop_assert!(pause <= LONGEST_PAUSE);
-                count += 1;
-            }
-            prop_assert_eq!(count, limit);
         }
     }
 }

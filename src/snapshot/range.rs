@@ -143,7 +143,7 @@ pub(crate) enum Verdict {
 /// Judges the answer to `ask`, of which `known` was learnt before.
 pub(crate) fn judge(ask: Ask, known: &Version, reply: Reply<'_>) -> Verdict {
     match (ask, reply.status) {
-        (_, 200) => Verdict::Whole(Version { total: reply.content_length, ..reply.version }),
+        (_, 200) => judge_whole(ask, known, reply),
         (Ask::All, 206) => Verdict::Wrong("a part was sent although the whole was asked for".into()),
         (_, 206) => judge_part(ask, known, reply),
         (Ask::All, 416 | 412) => Verdict::Wrong("the request carried no condition that could fail".into()),
@@ -159,6 +159,23 @@ pub(crate) fn judge(ask: Ask, known: &Version, reply: Reply<'_>) -> Verdict {
         (_, 429) => Verdict::Wrong("too many downloads; wait before the next one".into()),
         _ => Verdict::Wrong("expected 200".into()),
     }
+}
+
+/// A part under the status of the whole is not taken for the whole.
+fn judge_whole(ask: Ask, known: &Version, reply: Reply<'_>) -> Verdict {
+    let version = Version { total: reply.content_length, ..reply.version };
+    let said = reply.content_range.and_then(content_range);
+    if said.is_some_and(|(start, end, total)| (start, end) != (0, total)) {
+        return match ask {
+            Ask::All => Verdict::Wrong("a part was sent although the whole was asked for".into()),
+            _ => Verdict::StartOver("the answer is a part and says that it is the whole"),
+        };
+    }
+    let shorter = matches!((known.total, version.total), (Some(a), Some(b)) if a != b);
+    if shorter && known.etag.is_some() && known.etag == version.etag {
+        return Verdict::StartOver("the same snapshot came with another length");
+    }
+    Verdict::Whole(version)
 }
 
 fn judge_part(ask: Ask, known: &Version, reply: Reply<'_>) -> Verdict {

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use super::patience::{Patience, Tries};
+use super::patience::Patience;
 use super::range::{Ask, Verdict, Version};
+use super::tries::Tries;
 use super::wire::{Opened, Wire};
 use crate::api::failure::{Failure, Lost};
 use crate::api::http::{Body, FileAnswer};
@@ -33,6 +34,8 @@ pub(crate) struct Stream {
     pub(crate) known: Version,
     /// The next byte's offset.
     pub(crate) at: u64,
+    /// The highest `at` there was: only bytes beyond it make up for silences.
+    high: u64,
     /// Where to stop, when that is not the object's end.
     end: Option<u64>,
     open: Option<Open>,
@@ -72,6 +75,7 @@ impl Stream {
             wire,
             known,
             at,
+            high: at,
             end,
             open: None,
             attempt: 0,
@@ -87,6 +91,18 @@ impl Stream {
         }
     }
 
+    /// With the patience that is left of another transfer, see [`patience`](Self::patience).
+    pub(crate) fn beside(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self.begun = true;
+        self
+    }
+
+    /// What a transfer beside this one may still wait.
+    pub(crate) fn patience(&self) -> Patience {
+        self.patience.beside()
+    }
+
     /// The object's length, when an answer said it.
     pub(crate) fn total(&self) -> Option<u64> {
         self.known.total
@@ -95,6 +111,7 @@ impl Stream {
     /// Goes on to another span of the same object, over the same connection if it can.
     pub(crate) fn go_on(&mut self, at: u64, end: u64) {
         self.at = at;
+        self.high = at;
         self.end = Some(end);
         self.open = None;
     }
@@ -106,23 +123,26 @@ impl Stream {
 
     /// Sets the span of an answer that is about to be adopted.
     pub(crate) fn begin_span(&mut self, at: u64, end: u64) {
-        (self.at, self.end) = (at, Some(end));
+        (self.at, self.high, self.end) = (at, at, Some(end));
     }
 
     /// A first request of any kind, tried again while the host is busy or the connection fails.
     pub(crate) fn ask_first(&mut self, ask: Ask) -> Result<Opened> {
         loop {
             std::thread::sleep(std::mem::take(&mut self.pause));
-            self.attempt += 1;
             let Some(silence) = self.patience.silence(self.clock.elapsed()) else {
                 return Err(self.stalled());
             };
+            self.attempt += 1;
             match self.wire.ask(ask, &Version::default(), silence) {
                 Ok(Opened { verdict: Verdict::Busy, answer }) => {
                     let error = self.busy(answer);
                     self.again_or(error)?;
                 }
-                Ok(opened) => return Ok(opened),
+                Ok(opened) => {
+                    self.begin();
+                    return Ok(opened);
+                }
                 Err(lost) => {
                     self.unanswered(lost)?;
                 }
@@ -175,11 +195,14 @@ impl Stream {
             *left = rest;
         }
         self.at = self.at.saturating_add(count64);
-        self.tries.bytes(count64);
+        let new = self.at.saturating_sub(self.high);
+        self.high = self.high.max(self.at);
         let now = self.clock.elapsed();
         if self.patience.bytes(count64, now).is_err() && open.left != Some(0) {
             return Err(self.too_slow());
         }
+        self.tries.bytes(count64);
+        self.patience.progress(new, self.known.total);
         Ok(Step::Bytes(count))
     }
 
@@ -245,13 +268,18 @@ impl Stream {
         if let Some(total) = version.total {
             self.tries.total(total);
         }
-        if !std::mem::replace(&mut self.begun, true) {
-            self.patience.begin(self.clock.elapsed());
-        }
+        self.begin();
         self.why = None;
         self.known = version;
         self.open = Some(Open { body: answer.body, left });
         self.fresh = true;
+    }
+
+    /// The first head came.
+    fn begin(&mut self) {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.patience.begin(self.clock.elapsed());
+        }
     }
 
     fn start_over(&mut self, why: &'static str) -> Result<Step> {

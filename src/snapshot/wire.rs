@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::excerpt::{READ, excerpt};
 use super::range::{Ask, Reply, Verdict, Version, judge, number};
@@ -13,6 +13,8 @@ use crate::error::Error;
 use crate::secret::SignedUrl;
 
 const GET: &str = "GET";
+/// How long the first bytes of an answer that is an error are collected: they explain it, nothing more.
+const EXCERPT_WAIT: Duration = Duration::from_millis(250);
 
 /// Where a snapshot's bytes are.
 #[derive(Clone)]
@@ -58,7 +60,12 @@ impl Wire {
             (Some(wanted), Some(sent)) => **wanted != **sent,
             _ => false,
         };
+        let page = known.etag.is_some()
+            && reply.version.etag.is_none()
+            && head.get("content-type").is_some_and(|kind| kind.trim_start().starts_with("text/html"));
         let verdict = match judge(ask, known, reply) {
+            // What came before is not thrown away for a maintenance page or a portal's login.
+            Verdict::Whole(_) if page => Verdict::Wrong("a web page came in the snapshot's place".into()),
             Verdict::Whole(_) | Verdict::Part { .. } if other => {
                 Verdict::Wrong("another version was sent than was asked for; list the snapshots again".into())
             }
@@ -67,11 +74,16 @@ impl Wire {
         Ok(Opened { verdict, answer })
     }
 
-    /// The error of an answer that is none; reads its first bytes.
+    /// The error of an answer that is none; reads its first bytes, as far as they come without much waiting.
     pub(crate) fn wrong(&self, mut answer: FileAnswer, problem: Cow<'static, str>) -> Error {
-        let mut bytes = Vec::new();
-        let _ = (&mut answer.body).take(READ as u64).read_to_end(&mut bytes);
-        self.answer_error(answer.head.status, problem, &bytes)
+        let (begun, mut bytes, mut count) = (Instant::now(), vec![0; READ], 0);
+        while begun.elapsed() < EXCERPT_WAIT {
+            match answer.body.read(bytes.get_mut(count..).unwrap_or_default()) {
+                Ok(more) if more > 0 => count += more,
+                _ => break,
+            }
+        }
+        self.answer_error(answer.head.status, problem, bytes.get(..count).unwrap_or_default())
     }
 
     /// The error about an answer whose bytes are no whole archive; `first` are the first of them.

@@ -47,6 +47,10 @@ pub(crate) fn check(source: &impl Source) -> io::Result<Result<(), &'static str>
     if directory.offset.checked_add(directory.size).is_none_or(|stop| stop > limit) {
         return Ok(Err("its directory is said to lie outside of it"));
     }
+    if directory.entries == 0 && directory.offset + directory.size != limit {
+        // The end of an archive without entries that is stored in this one, and this one is cut there.
+        return Ok(Err("it has no directory"));
+    }
     walk(source, directory)
 }
 
@@ -251,6 +255,19 @@ mod tests {
         let at = whole.len() - 1000;
         zeros[at..at + 900].fill(0);
         assert!(check(&zeros).unwrap().is_err());
+    }
+
+    #[test]
+    fn an_empty_archive_inside_is_not_the_end_of_the_outer_one() {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        zip.start_file("empty.zip", stored).unwrap();
+        zip.write_all(&archive(0, "", false)).unwrap();
+        zip.start_file("more", stored).unwrap();
+        let whole = zip.finish().unwrap().into_inner();
+        let inner = whole.windows(4).position(|w| w == b"PK\x05\x06").unwrap() + END as usize;
+        assert!(check(&whole[..inner].to_vec()).unwrap().is_err());
+        assert_eq!(check(&whole).unwrap(), Ok(()));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use squarecloud_blocking::{DownloadOptions, Error, Overwrite, Snapshot};
 use tempfile::tempdir;
 
-use crate::download_origin::{Origin, Reply, archive, assert_no_secret, chain, names};
+use super::Origin;
+use crate::download_origin::{Reply, archive, assert_no_secret, chain, names};
 
 #[test]
 fn a_download_is_the_snapshot_and_nothing_else_is_left() {
@@ -142,7 +143,7 @@ fn cancelling_keeps_the_part_file_and_the_next_call_goes_on() {
     let mut seen = 0;
     let options = DownloadOptions::new().progress(|p| {
         seen = p.bytes;
-        if p.bytes > 100_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if p.bytes >= 700_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let error = snapshot.download_with(dir.path(), options).unwrap_err();
     assert!(error.is_cancelled(), "{error:?}");
@@ -154,7 +155,8 @@ fn cancelling_keeps_the_part_file_and_the_next_call_goes_on() {
     assert_eq!(fs::read(done.path).unwrap(), object);
     assert_eq!(names(dir.path()), ["app.v1.zip"]);
     let asked = origin.asked();
-    assert_eq!((seen, asked.len()), (700_000, 3));
+    // The stop may come before or after the connection is made again.
+    assert!(seen == 700_000 && (2..=3).contains(&asked.len()), "{seen}, {} requests", asked.len());
     for asked in &asked[1..] {
         assert_eq!(asked.header("range"), Some("bytes=700000-"));
         assert_eq!(asked.header("if-match"), Some("\"one\""));

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use squarecloud_blocking::{Client, DownloadOptions, Error, Result, Snapshot};
 use tempfile::{TempDir, tempdir};
 
-use crate::download_origin::{Asked, Origin, Reply, archive, assert_no_secret, chain, names, quick_dir};
+use super::Origin;
+use crate::download_origin::{Asked, Reply, archive, assert_no_secret, chain, names, quick_dir};
 
 const ONE: Option<&str> = Some("\"one\"");
 /// Long enough for a busy machine, short enough to wait for.
@@ -159,7 +160,8 @@ fn an_object_that_keeps_changing_ends_in_an_error() {
         let etag = format!("\"{}\"", asked.number);
         Reply { cut: Some(2500), ..Reply::right(&object, Some(&etag), asked) }
     });
-    assert!(matches!(result.unwrap_err(), Error::Download { .. }));
+    let error = result.unwrap_err();
+    assert!(matches!(error, Error::Download { .. }), "{error:?}");
     assert!(asked.len() < 10, "{}", asked.len());
 }
 
@@ -186,6 +188,52 @@ fn a_wrong_content_range_is_never_used() {
             reply
         });
         assert_eq!(result.unwrap(), object, "{wrong}");
+    }
+}
+
+#[test]
+fn a_part_under_the_status_of_the_whole_is_never_taken_for_it() {
+    let object = archive(5000, 3);
+    for said in [true, false] {
+        let body = object.clone();
+        let (result, ..) = run(move |asked| {
+            let mut reply = Reply::right(&body, ONE, asked);
+            reply.cut = (asked.number == 0).then_some(2500);
+            if reply.status == 206 {
+                reply.status = 200;
+                reply.headers.retain(|(name, _)| said || name != "Content-Range");
+            }
+            reply
+        });
+        assert_eq!(result.unwrap(), object, "Content-Range: {said}");
+    }
+    let (result, ..) = run(move |asked| {
+        let mut reply = Reply::right(&object, ONE, asked);
+        reply.headers.push(("Content-Range".into(), "bytes 0-2499/5000".into()));
+        reply.body.truncate(2500);
+        reply
+    });
+    assert!(matches!(result.unwrap_err(), Error::Answer { status: 200, .. }));
+}
+
+#[test]
+fn a_page_in_the_place_of_the_rest_does_not_cost_what_came_before() {
+    for connections in [1, 4] {
+        let object = archive(2_000_000, 3);
+        let (result, dir, _) = run_with(
+            move |asked| match asked.number {
+                0 => Reply { cut: Some(700_000), ..Reply::right(&object, ONE, asked) },
+                _ => Reply {
+                    headers: vec![("Content-Type".into(), "text/html; charset=utf-8".into())],
+                    ..Reply::plain(200, "<html>please log in</html>")
+                },
+            },
+            Duration::from_secs(20),
+            DownloadOptions::new().connections(connections),
+        );
+        let error = result.unwrap_err();
+        assert!(matches!(&error, Error::Answer { excerpt, .. } if excerpt.contains("log in")), "{error:?}");
+        assert_eq!(names(dir.path()), [".app.v1.zip.part", ".app.v1.zip.part.meta"]);
     }
 }
 
@@ -444,6 +492,24 @@ fn what_never_ends_ends_in_time_and_keeps_its_status() {
 }
 
 #[test]
+fn silences_that_bring_next_to_nothing_add_up() {
+    let object = archive(100_000, 3);
+    // With a tag it goes on from where it was, without one it begins again: neither may take for ever.
+    for (etag, spoken) in [(ONE, 1000), (None, 50_000)] {
+        for connections in [1, 4] {
+            let body = object.clone();
+            let (result, _, asked) = run_with(
+                move |asked| Reply { silent: Some((spoken, LIMIT * 4)), ..Reply::right(&body, etag, asked) },
+                LIMIT,
+                DownloadOptions::new().connections(connections),
+            );
+            assert!(result.unwrap_err().is_timeout());
+            assert!(asked.len() <= 2, "{etag:?}, {connections}: {} times in vain", asked.len());
+        }
+    }
+}
+
+#[test]
 fn endless_trailers_end_in_time() {
     use std::io::{Read, Write};
     let object = archive(5000, 3);
@@ -492,4 +558,75 @@ fn redirects_have_one_limit_together_and_keep_their_status() {
     );
     assert_eq!(result.unwrap_err().status(), Some(302));
     assert!(begun.elapsed() < LIMIT * 3 / 2, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn an_error_that_drips_is_not_read_to_its_end() {
+    for status in [403, 503] {
+        for connections in [1, 4] {
+            let begun = Instant::now();
+            let (result, ..) = run_with(
+                move |_| Reply { pace: Some((1, LIMIT / 20)), ..Reply::plain(status, &"no ".repeat(1000)) },
+                LIMIT,
+                DownloadOptions::new().connections(connections),
+            );
+            let error = result.unwrap_err();
+            assert!(error.status() == Some(status) || error.is_timeout(), "{error:?}");
+            assert!(begun.elapsed() < LIMIT * 20, "{status}: {:?}", begun.elapsed());
+        }
+    }
+}
+
+#[test]
+fn late_refusals_and_redirects_share_one_limit() {
+    type Decide = fn(&Asked) -> Reply;
+    let cases: [Decide; 2] = [
+        |_| Reply { late: LIMIT * 3 / 4, ..Reply::plain(503, "SlowDown") },
+        |_| Reply {
+            late: LIMIT * 3 / 4,
+            headers: vec![("Location".into(), "/applications/1/app.zip?again".into())],
+            ..Reply::plain(302, "")
+        },
+    ];
+    for decide in cases {
+        for connections in [1, 4] {
+            let options = DownloadOptions::new().connections(connections);
+            let (result, _, asked) = run_with(decide, LIMIT, options);
+            assert!(result.is_err());
+            assert!(asked.len() <= 2, "{connections}: waited {} times", asked.len());
+        }
+    }
+}
+
+#[test]
+fn a_late_first_answer_leaves_less_time_side_by_side_too() {
+    let object = archive(2_000_000, 3);
+    let (result, _, asked) = run_with(
+        move |asked| {
+            let late = if asked.number == 0 { LIMIT * 3 / 4 } else { Duration::ZERO };
+            Reply { late, silent: Some((500, LIMIT * 4)), ..Reply::right(&object, ONE, asked) }
+        },
+        LIMIT,
+        DownloadOptions::new().connections(4),
+    );
+    assert!(result.unwrap_err().is_timeout());
+    // One for each of the two pieces: no time is left for another.
+    assert!(asked.len() <= 2, "{}", asked.len());
+}
+
+#[test]
+fn a_host_that_breaks_off_early_and_often_is_outlasted() {
+    let object = archive(2_000_000, 3);
+    for (connections, cut) in [(1, 20_000), (4, 20_000)] {
+        let body = object.clone();
+        let (result, ..) = run_with(
+            move |asked| {
+                let right = Reply::right(&body, ONE, asked);
+                Reply { cut: Some(cut).filter(|cut| *cut < right.body.len()), ..right }
+            },
+            Duration::from_secs(20),
+            DownloadOptions::new().connections(connections),
+        );
+        assert!(result.unwrap() == object, "{connections} connections, {cut} bytes each");
+    }
 }

@@ -82,7 +82,7 @@ impl Reply {
         Self { status, body: body.as_bytes().to_vec(), ..Self::default() }
     }
 
-    fn send(&self, stream: &mut TcpStream) -> std::io::Result<()> {
+    fn send(&self, stream: &mut TcpStream, bytewise: bool) -> std::io::Result<()> {
         std::thread::sleep(self.late);
         let mut head = format!("HTTP/1.1 {} Whatever\r\n", self.status);
         match self.length {
@@ -97,30 +97,45 @@ impl Reply {
         stream.write_all(head.as_bytes())?;
         let (stop, silence) = self.silent.unwrap_or((usize::MAX, Duration::ZERO));
         let stop = stop.min(self.cut.unwrap_or(usize::MAX)).min(self.body.len());
-        match self.pace {
-            None => stream.write_all(&self.body[..stop])?,
-            Some((size, pause)) => {
-                for piece in self.body[..stop].chunks(size) {
-                    stream.write_all(piece)?;
-                    std::thread::sleep(pause);
-                }
+        let (size, pause) = self.pace.unwrap_or((usize::MAX, Duration::ZERO));
+        let body = &self.body[..stop];
+        for (number, piece) in body.chunks(size).enumerate() {
+            if bytewise {
+                trickle(stream, piece, number.saturating_mul(size), stop)?;
+            } else {
+                stream.write_all(piece)?;
             }
+            std::thread::sleep(pause);
         }
         std::thread::sleep(silence);
         Ok(())
     }
 }
 
+/// One byte at a time; of a long body so at its beginning and its end, or megabytes would take minutes.
+fn trickle(stream: &mut TcpStream, piece: &[u8], at: usize, stop: usize) -> std::io::Result<()> {
+    let edge = if stop <= 16 * 1024 { stop } else { 1024 };
+    let mut sent = 0;
+    while sent < piece.len() {
+        let from = at + sent;
+        let middle = if from < edge { 0 } else { (stop - edge).saturating_sub(from) };
+        let count = middle.clamp(1, piece.len() - sent);
+        stream.write_all(&piece[sent..sent + count])?;
+        sent += count;
+    }
+    Ok(())
+}
+
 type Decide = dyn Fn(&Asked) -> Reply + Send + Sync;
 
-/// The running host; stops when dropped.
-pub struct Origin {
+/// The running host; stops when dropped. With `BYTEWISE` it sends one byte at a time.
+pub struct Origin<const BYTEWISE: bool> {
     port: u16,
     asked: Arc<Mutex<Vec<Asked>>>,
     stop: Arc<AtomicBool>,
 }
 
-impl Origin {
+impl<const BYTEWISE: bool> Origin<BYTEWISE> {
     pub fn start(decide: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -134,7 +149,7 @@ impl Origin {
                     return;
                 }
                 let (log, decide) = (log.clone(), decide.clone());
-                std::thread::spawn(move || serve(stream, &log, &*decide));
+                std::thread::spawn(move || serve(stream, &log, &*decide, BYTEWISE));
             }
         });
         Self { port, asked, stop }
@@ -173,14 +188,14 @@ impl Origin {
     }
 }
 
-impl Drop for Origin {
+impl<const BYTEWISE: bool> Drop for Origin<BYTEWISE> {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 }
 
-fn serve(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, decide: &Decide) {
+fn serve(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, decide: &Decide, bytewise: bool) {
     let mut lines = BufReader::new(stream.try_clone().unwrap());
     let _ = stream.set_nodelay(true);
     loop {
@@ -207,7 +222,7 @@ fn serve(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, decide: &Decide) {
         }
         let reply = decide(&asked);
         let whole = reply.cut.is_none() && reply.silent.is_none() && reply.length.is_none();
-        if reply.send(&mut stream).is_err() || !whole {
+        if reply.send(&mut stream, bytewise).is_err() || !whole {
             let _ = stream.shutdown(Shutdown::Both);
             return;
         }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use squarecloud_blocking::{DownloadOptions, Snapshot};
 use tempfile::tempdir;
 
-use crate::download_origin::{Asked, Origin, Reply, archive, names};
+use super::Origin;
+use crate::download_origin::{Asked, Reply, archive, names};
 
 const ONE: Option<&str> = Some("\"one\"");
 

@@ -4,7 +4,8 @@ use std::io::Read;
 
 use squarecloud_blocking::{Snapshot, Source};
 
-use crate::download_origin::{Asked, Origin, Reply, archive, assert_no_secret};
+use super::Origin;
+use crate::download_origin::{Asked, Reply, archive, assert_no_secret};
 
 const ONE: Option<&str> = Some("\"one\"");
 

@@ -22,12 +22,8 @@ mod archive_hostile;
 #[cfg(feature = "zip")]
 mod archive_inspect;
 mod conformance;
-mod download_basic;
-mod download_faults;
-mod download_files;
+mod download_nginx;
 mod download_origin;
-mod download_parallel;
-mod download_remote;
 mod download_tls;
 #[cfg(feature = "zip")]
 mod raw_zip;
@@ -37,3 +33,32 @@ mod sandbox_raw;
 mod sandbox_uploads;
 mod sandbox_world;
 mod support;
+
+/// The downloads. Every test takes `Origin` from here.
+#[path = "."]
+mod download {
+    pub const BYTEWISE: bool = false;
+    pub type Origin = crate::download_origin::Origin<BYTEWISE>;
+
+    mod download_basic;
+    mod download_faults;
+    mod download_files;
+    mod download_parallel;
+    mod download_places;
+    mod download_remote;
+}
+
+/// The same tests again, with an origin that sends one byte at a time.
+#[path = "."]
+#[allow(clippy::duplicate_mod, reason = "the second run is the point")]
+mod bytewise {
+    pub const BYTEWISE: bool = true;
+    pub type Origin = crate::download_origin::Origin<BYTEWISE>;
+
+    mod download_basic;
+    mod download_faults;
+    mod download_files;
+    mod download_parallel;
+    mod download_places;
+    mod download_remote;
+}

@@ -40,7 +40,7 @@ impl FileAgent {
             .max_idle_connections(32)
             .max_response_header_size(FILE_BUFFER)
             .build();
-        Ok(Self { agent: agent(config, settings.limits.min_speed), limits: settings.limits.clone() })
+        Ok(Self { agent: agent(config), limits: settings.limits.clone() })
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -73,7 +73,12 @@ impl FileAgent {
                 return Err(Lost { failure: Failure::Protocol(problem.into()), status });
             }
             url = redirect(&url, answer.head.get("location")).map_err(|failure| Lost { failure, status })?;
-            left = silence.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
+            // A redirect is no new beginning: all heads together may take as long as one.
+            left = silence.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                let failure = Failure::Timeout { phase: "waiting for the answer", limit: silence };
+                return Err(Lost { failure, status });
+            }
         }
         let problem = format!("the snapshot host redirected more than {MAX_REDIRECTS} times");
         Err(Lost { failure: Failure::Protocol(problem.into()), status })

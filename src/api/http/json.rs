@@ -67,11 +67,7 @@ impl ApiAgent {
             .input_buffer_size(MAX_HEAD_BYTES)
             .output_buffer_size(16 * 1024)
             .build();
-        Ok(Self {
-            agent: agent(config, 0),
-            limits: settings.limits.clone(),
-            answered: AtomicBool::new(false),
-        })
+        Ok(Self { agent: agent(config), limits: settings.limits.clone(), answered: AtomicBool::new(false) })
     }
 
     /// Whether a call may go over a connection the service has closed in the meantime.

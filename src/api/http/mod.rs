@@ -88,9 +88,8 @@ impl Read for Body {
     }
 }
 
-/// `floor`: the least bytes per second of a transfer, or 0.
-fn agent(config: Config, floor: u64) -> Agent {
-    let connector = ().chain(ConnectProxyConnector::default()).chain(Tcp::new(floor));
+fn agent(config: Config) -> Agent {
+    let connector = ().chain(ConnectProxyConnector::default()).chain(Tcp);
     #[cfg(feature = "rustls")]
     let connector = connector.chain(ureq::unversioned::transport::RustlsConnector::default());
     #[cfg(feature = "native-tls")]

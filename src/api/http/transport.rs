@@ -1,8 +1,7 @@
-//! I/O. A TCP connection as ureq sees it, with fewer system calls around each answer and an eye on slow ones.
+//! I/O. A TCP connection as ureq sees it, with fewer system calls around each answer.
 //!
 //! ureq's own sets both time limits anew for every call and asks twice whether an idle connection is still open:
-//! eight system calls around a small answer, where these are three. It also counts time for each read alone, so
-//! that bytes dripping into one TLS record never run out of it.
+//! eight system calls around a small answer, where these are three.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -18,22 +17,8 @@ use ureq::{Error, Timeout};
 const LEAST: Duration = Duration::from_millis(10);
 
 /// Opens TCP connections, where nothing before it in the chain has.
-pub(super) struct Tcp {
-    /// Bytes per second below which a transfer counts as silent, measured over the limit of one read.
-    floor: u64,
-}
-
-impl Tcp {
-    pub(super) fn new(floor: u64) -> Self {
-        Self { floor }
-    }
-}
-
-impl fmt::Debug for Tcp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tcp")
-    }
-}
+#[derive(Debug)]
+pub(super) struct Tcp;
 
 impl<In: Transport> Connector<In> for Tcp {
     type Out = Either<In, Connection>;
@@ -56,7 +41,6 @@ impl<In: Transport> Connector<In> for Tcp {
             read_limit: None,
             write_limit: None,
             answered: false,
-            pace: Pace { floor: self.floor, waited: Duration::ZERO, bytes: 0 },
         })))
     }
 }
@@ -96,7 +80,6 @@ pub(super) struct Connection {
     write_limit: Option<Duration>,
     /// Something was read since the last look whether the connection is open.
     answered: bool,
-    pace: Pace,
 }
 
 impl Transport for Connection {
@@ -109,8 +92,7 @@ impl Transport for Connection {
         let mut rest = self.buffers.output().get(..amount).unwrap_or_default();
         while !rest.is_empty() {
             let set = |limit| self.stream.set_write_timeout(limit);
-            let count =
-                within(timeout, &mut self.write_limit, set, || (&self.stream).write(rest)).map(|(n, _)| n)?;
+            let count = within(timeout, &mut self.write_limit, set, || (&self.stream).write(rest))?;
             if count == 0 {
                 return Err(io::Error::from(io::ErrorKind::WriteZero).into());
             }
@@ -123,12 +105,9 @@ impl Transport for Connection {
         let timeout = timeout.for_read();
         let room = self.buffers.input_append_buf();
         let set = |limit| self.stream.set_read_timeout(limit);
-        let (count, waited) = within(timeout, &mut self.read_limit, set, || (&self.stream).read(room))?;
+        let count = within(timeout, &mut self.read_limit, set, || (&self.stream).read(room))?;
         self.buffers.input_appended(count);
         self.answered = true;
-        if timeout.per_read.is_some_and(|limit| self.pace.too_slow(count, waited, *limit)) {
-            return Err(Error::Timeout(Timeout::PerRead));
-        }
         Ok(count > 0)
     }
 
@@ -158,7 +137,7 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Runs one system call within `timeout`; gives its count and how long it took.
+/// Runs one system call within `timeout`; gives its count.
 ///
 /// The socket's limit is left alone while it lies within the limit of this call: when it strikes too early, the
 /// call is made again for the rest of the time.
@@ -167,7 +146,7 @@ fn within(
     set: &mut Option<Duration>,
     set_limit: impl Fn(Option<Duration>) -> io::Result<()>,
     mut call: impl FnMut() -> io::Result<usize>,
-) -> Result<(usize, Duration), Error> {
+) -> Result<usize, Error> {
     let start = Instant::now();
     // "Not happening" is a time no clock reaches.
     let limit = (!timeout.after.is_not_happening()).then_some(*timeout.after);
@@ -198,35 +177,12 @@ fn within(
         }
         adjust(left)?;
         match call() {
-            Ok(count) => return Ok((count, start.elapsed())),
+            Ok(count) => return Ok(count),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e)
                 if limit.is_some()
                     && matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
             Err(e) => return Err(e.into()),
         }
-    }
-}
-
-/// Tells a drip from a transfer.
-#[derive(Debug)]
-struct Pace {
-    floor: u64,
-    waited: Duration,
-    bytes: u64,
-}
-
-impl Pace {
-    /// Whether the reads of the last `limit` of waiting gave less than the floor. Only time spent waiting counts:
-    /// a reader may pause as long as it likes.
-    fn too_slow(&mut self, count: usize, waited: Duration, limit: Duration) -> bool {
-        self.waited += waited;
-        self.bytes += count as u64;
-        if self.waited < limit {
-            return false;
-        }
-        let slow = (self.bytes as f64) < self.floor as f64 * self.waited.as_secs_f64();
-        (self.waited, self.bytes) = (Duration::ZERO, 0);
-        slow
     }
 }
