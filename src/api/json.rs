@@ -174,7 +174,7 @@ pub(crate) use json;
 impl From<serde_json::Value> for Value<'static> {
     fn from(value: serde_json::Value) -> Self {
         let text: &'static str = value.to_string().leak();
-        serde_json::from_str(text).expect("JSON reads what it wrote")
+        serde_json::from_str(text).unwrap_or(Value::Null)
     }
 }
 

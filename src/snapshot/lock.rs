@@ -44,6 +44,12 @@ pub(crate) fn lock(path: &Path) -> Result<Locked> {
     })
 }
 
+/// Lets go of a lock at once. Closing alone would not do while a child process is being started: until it runs its
+/// own program it holds everything that was open, locks included.
+pub(crate) fn release(file: &File) {
+    let _ = file.unlock();
+}
+
 /// How many names the file has; `None` when `path` does not lead to it any more.
 #[cfg(unix)]
 pub(crate) fn names(file: &File, path: &Path) -> Option<u64> {
@@ -81,6 +87,7 @@ pub(crate) fn tidy(dir: &Path, name: &str, done: bool) {
                 let _ = fs::remove_file(&part);
                 let _ = fs::remove_file(meta_path(&part));
             }
+            release(&file);
         }
         _ => {}
     }

@@ -15,7 +15,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::lock::{Locked, lock, make_room, meta_path, names, sweep};
+use super::lock::{Locked, lock, make_room, meta_path, names, release, sweep};
 use super::name::{part_name, unique_part_name};
 use super::range::Version;
 use super::record::{self, Owner, Piece, Record};
@@ -213,6 +213,12 @@ impl Part {
         if self.meta.is_none() || !self.record.object.is_provable() || self.done() == 0 {
             self.discard();
         }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        release(&self.file);
     }
 }
 

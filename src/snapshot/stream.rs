@@ -1,6 +1,7 @@
 //! I/O. The one engine that gets bytes of a snapshot: asks, judges, reads, and goes on after a break.
 
-use std::borrow::Cow;
+mod recovery;
+
 use std::io::Read;
 use std::time::{Duration, Instant};
 
@@ -8,9 +9,9 @@ use super::patience::Patience;
 use super::range::{Ask, Verdict, Version};
 use super::tries::Tries;
 use super::wire::{Opened, Wire};
-use crate::api::failure::{Failure, Lost};
+use crate::api::failure::Failure;
 use crate::api::http::{Body, FileAnswer};
-use crate::error::{Error, Result, is_refusal};
+use crate::error::{Error, Result};
 
 /// What one step of a [`Stream`] gave.
 #[derive(Debug, PartialEq, Eq)]
@@ -206,15 +207,6 @@ impl Stream {
         Ok(Step::Bytes(count))
     }
 
-    fn too_slow(&self) -> Error {
-        let limits = self.wire.agent.limits();
-        self.wire.timeout(
-            "a transfer slower than the lowest speed allowed",
-            limits.stall,
-            self.known_status(),
-        )
-    }
-
     fn connect(&mut self) -> Result<Step> {
         std::thread::sleep(std::mem::take(&mut self.pause));
         let Some(silence) = self.patience.silence(self.clock.elapsed()) else {
@@ -291,79 +283,5 @@ impl Stream {
         self.end = None;
         self.known = Version::default();
         Ok(Step::StartOver)
-    }
-
-    /// A 5xx; `again_or` bounds how often one is met.
-    fn busy(&mut self, answer: FileAnswer) -> Error {
-        self.status = answer.head.status;
-        self.tries.busy();
-        self.wire.wrong(answer, "the snapshot host is busy or broken; try again later".into())
-    }
-
-    /// The running answer ended too early.
-    fn lost(&mut self, failure: Failure) -> Result<Step> {
-        self.open = None;
-        match failure {
-            Failure::Timeout { .. } => {
-                // What cannot be continued falls silent at the same place again: once more is enough.
-                self.silences += u32::from(!self.known.is_provable());
-                if self.silences > 1 || self.patience.silence(self.clock.elapsed()).is_none() {
-                    return Err(self.stalled());
-                }
-            }
-            Failure::Protocol(_) => return Err(self.wire.failed(failure, self.known_status())),
-            Failure::Broken(_) => {}
-        }
-        let step = self.again(failure)?;
-        if self.at > 0 && !self.known.is_provable() {
-            return self.start_over("the connection broke off");
-        }
-        Ok(step)
-    }
-
-    /// A request without an answer: it is made again when it broke off and the host had not refused it.
-    fn unanswered(&mut self, Lost { failure, status }: Lost) -> Result<Step> {
-        self.status = status.unwrap_or(self.status);
-        let again = matches!(failure, Failure::Broken(_)) && !is_refusal(status);
-        let late = matches!(failure, Failure::Timeout { .. }) && status.is_none();
-        let error = self.wire.failed(failure, status);
-        match self.why.take() {
-            _ if again => self.again_or(error),
-            // That time ran out says less than what the attempt before came to.
-            Some(why) if late => Err(why),
-            _ => Err(error),
-        }
-    }
-
-    fn again(&mut self, failure: Failure) -> Result<Step> {
-        let error = self.wire.failed(failure, self.known_status());
-        self.again_or(error)
-    }
-
-    pub(crate) fn download_error(&self, problem: impl Into<Cow<'static, str>>) -> Error {
-        self.wire.download_error(problem, self.known_status())
-    }
-
-    fn known_status(&self) -> Option<u16> {
-        Some(self.status).filter(|status| *status > 0)
-    }
-
-    fn again_or(&mut self, error: Error) -> Result<Step> {
-        let now = self.clock.elapsed();
-        if self.begun && self.patience.bytes(0, now).is_err() {
-            return Err(self.too_slow());
-        }
-        let Some(pause) = self.tries.failed(now.subsec_nanos() % 1001) else { return Err(error) };
-        self.pause = pause;
-        self.why = Some(error);
-        Ok(Step::Broke)
-    }
-
-    fn stalled(&mut self) -> Error {
-        if let Some(why) = self.why.take() {
-            return why;
-        }
-        let limits = self.wire.agent.limits();
-        self.wire.timeout("waiting for more of the snapshot", limits.stall, self.known_status())
     }
 }

@@ -504,7 +504,8 @@ fn silences_that_bring_next_to_nothing_add_up() {
                 DownloadOptions::new().connections(connections),
             );
             assert!(result.unwrap_err().is_timeout());
-            assert!(asked.len() <= 2, "{etag:?}, {connections}: {} times in vain", asked.len());
+            // Silent for the stall limit twice, and for the rest of what is allowed in all.
+            assert!(asked.len() <= 3, "{etag:?}, {connections}: {} times in vain", asked.len());
         }
     }
 }
@@ -610,8 +611,8 @@ fn a_late_first_answer_leaves_less_time_side_by_side_too() {
         DownloadOptions::new().connections(4),
     );
     assert!(result.unwrap_err().is_timeout());
-    // One for each of the two pieces: no time is left for another.
-    assert!(asked.len() <= 2, "{}", asked.len());
+    // Two for each of the two pieces: one stall and a half are left after the wait.
+    assert!(asked.len() <= 4, "{}", asked.len());
 }
 
 #[test]

@@ -341,3 +341,36 @@ fn a_write_that_fails_half_way_leaves_no_file_and_can_be_continued() {
     assert!(fs::read(&path).unwrap() == object);
     assert_eq!(names(dir.path()), ["x.zip"]);
 }
+
+/// A child process holds every open file from its fork until it runs its own program: a lock that only closing
+/// lets go of would outlive the download.
+#[cfg(unix)]
+#[test]
+fn children_that_are_started_meanwhile_hold_no_part_file_back() {
+    let object = archive(2_000_000, 9);
+    let origin = Origin::breaking(object.clone(), 700_000);
+    let snapshot = Snapshot::from_url(&origin.url()).unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    Command::new("true").status().unwrap();
+                }
+            });
+        }
+        for _ in 0..10 {
+            let dir = tempdir().unwrap();
+            let path = dir.path().join("x.zip");
+            let written = begin(&snapshot, &path);
+            let done = snapshot.download(&path);
+            let left = names(dir.path());
+            let resumed = done.as_ref().map_or(0, |done| done.resumed_from);
+            if resumed + BUFFER < written || left != ["x.zip"] {
+                stop.store(true, std::sync::atomic::Ordering::Relaxed);
+                panic!("{written} bytes were there, {resumed} were kept: {left:?}");
+            }
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}

@@ -8,10 +8,10 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use ureq::Error;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
 };
-use ureq::{Error, Timeout};
 
 /// The least time an address gets before the next one is tried.
 const LEAST: Duration = Duration::from_millis(10);
