@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// How much is written at once, in bytes. TLS gives at most 16 KiB a read.
 pub(crate) const BUFFER: usize = 512 * 1024;
 /// After how many bytes the disk is told to start writing, so that the last sync is a short one.
-pub(crate) const SYNC_EVERY: u64 = 32 * 1024 * 1024;
+pub(crate) const SYNC_EVERY: u64 = 8 * 1024 * 1024;
 
 /// Reads `stream` to its end into `part`; gives the number of bytes.
 pub(crate) fn run(part: &mut Part, stream: &mut Stream, meter: &mut Meter<'_>) -> Result<u64> {
