@@ -41,6 +41,12 @@ fn one(what: &str, zip: &Path, ca: Option<&Path>, base: &Path, rounds: usize) {
     let mut all: Vec<Contestant<'_>> = vec![
         contestant("squarecloud-blocking", || quiet(&[ours.clone(), url.clone(), fresh(), "1".into(), ca_text.clone()])),
         contestant("curl", || quiet(&curl(fresh()))),
+        // What ours gives: a file that is on the disk when the command ends.
+        contestant("curl, then sync", || {
+            let target = fresh();
+            let script = curl(target.clone()).iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+            quiet(&["sh".into(), "-c".into(), format!("{script} && sync '{target}'"), target]);
+        }),
         contestant("reqwest::blocking", || quiet(&[rival.clone(), url.clone(), fresh(), ca_text.clone()])),
     ];
     let sdk = "import sys; from squarecloud import SquareCloud; SquareCloud('k').download_snapshot(sys.argv[1], sys.argv[2])";
