@@ -153,19 +153,15 @@ pub(super) fn take<'a>(name: &'a str, host: u8, platform: Platform) -> Judged<Ta
 
 /// Leaves `.` and empty components out. Borrows in the common case of nothing to leave out.
 fn tidy(name: Cow<'_, str>) -> Cow<'_, str> {
-    let tidy = |s: &str| s.split('/').all(|part| !part.is_empty() && part != ".");
-    match name {
-        Cow::Borrowed(s) => {
-            let s = s.strip_suffix('/').unwrap_or(s);
-            if tidy(s) { s.into() } else { joined(s).into() }
+    let stays = |part: &&str| !part.is_empty() && *part != ".";
+    if let Cow::Borrowed(s) = name {
+        let s = s.strip_suffix('/').unwrap_or(s);
+        if s.split('/').all(|part| stays(&part)) {
+            return s.into();
         }
-        Cow::Owned(s) => joined(&s).into(),
     }
-}
-
-fn joined(s: &str) -> String {
-    let parts: Vec<&str> = s.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-    parts.join("/")
+    let parts: Vec<&str> = name.split('/').filter(stays).collect();
+    parts.join("/").into()
 }
 
 /// Whether a path begins with a drive: a letter and the only colon of its first component. With more colons it
