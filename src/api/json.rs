@@ -140,8 +140,12 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Vec::with_capacity(8);
+        let mut fields = Vec::new();
         while let Some(Name(name)) = access.next_key()? {
+            if fields.is_empty() {
+                // Not for an empty object: millions of them fit into one answer.
+                fields.reserve(8);
+            }
             fields.push((name, access.next_value()?));
         }
         let number = match fields.as_slice() {
@@ -231,6 +235,12 @@ mod tests {
             assert!(read(&wrapped(none)).is_object(), "{none}");
         }
         assert!(read(&wrapped("7").replace('}', r#","a":1}"#)).is_object());
+    }
+
+    #[test]
+    fn an_empty_object_takes_no_memory() {
+        let Value::Object(fields) = read("{}") else { panic!() };
+        assert_eq!(fields.capacity(), 0);
     }
 
     #[test]
