@@ -45,7 +45,8 @@ pub(super) fn dos_host(host: u8) -> bool {
     matches!(host, 0 | 6 | 10 | 11 | 14)
 }
 
-/// The name as text, and what is wrong with the bytes, if anything is. A wrong name is still shown.
+/// The name as text, and what is wrong with the bytes, if anything is. A wrong name is still shown. Borrowed and
+/// right is only what the header's own bytes say.
 pub(super) fn decode<'a>(c: &Central<'a>) -> (Cow<'a, str>, Option<&'static str>) {
     let Ok(path) = unicode_path(c.extra, c.name) else {
         return (String::from_utf8_lossy(c.name), Some("it has two Unicode paths that differ"));
@@ -62,7 +63,7 @@ pub(super) fn decode<'a>(c: &Central<'a>) -> (Cow<'a, str>, Option<&'static str>
     }
     if let Some(path) = path {
         return match std::str::from_utf8(path) {
-            Ok(name) => (name.into(), None),
+            Ok(name) => (name.to_owned().into(), None),
             Err(_) => (String::from_utf8_lossy(path), Some("its Unicode path is not UTF-8")),
         };
     }
