@@ -83,6 +83,17 @@ impl<'de: 'a, 'a> Deserialize<'de> for Value<'a> {
     }
 }
 
+/// What `serde_json` calls the only field of a number once any package of the program has turned on its feature
+/// `arbitrary_precision`: numbers come as objects then, with their text inside.
+const WRAPPED: &str = "$serde_json::private::Number";
+
+fn number(text: &str) -> Option<Value<'static>> {
+    let unsigned = || text.parse().map(Value::Unsigned);
+    let signed = || text.parse().map(Value::Signed);
+    let float = || text.parse().ok().filter(|number: &f64| number.is_finite()).map(Value::Float);
+    unsigned().or_else(|_| signed()).ok().or_else(float)
+}
+
 struct Reader;
 
 impl<'de> Visitor<'de> for Reader {
@@ -129,11 +140,19 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Vec::with_capacity(8);
+        let mut fields = Vec::new();
         while let Some(Name(name)) = access.next_key()? {
+            if fields.is_empty() {
+                // Not for an empty object: millions of them fit into one answer.
+                fields.reserve(8);
+            }
             fields.push((name, access.next_value()?));
         }
-        Ok(Value::Object(fields))
+        let number = match fields.as_slice() {
+            [(name, Value::String(text))] if name == WRAPPED => number(text),
+            _ => None,
+        };
+        Ok(number.unwrap_or(Value::Object(fields)))
     }
 }
 
@@ -203,6 +222,25 @@ mod tests {
         assert_eq!((read("-7").as_i64(), read("-7").as_f64()), (Some(-7), Some(-7.0)));
         assert_eq!((read("7.5").as_i64(), read("7.5").as_f64()), (None, Some(7.5)));
         assert_eq!(read("18446744073709551615").as_i64(), None);
+    }
+
+    #[test]
+    fn numbers_stay_numbers_where_another_package_wants_them_as_text() {
+        // What serde_json gives for a number with its feature `arbitrary_precision`, which holds for a whole program.
+        let wrapped = |number: &str| format!(r#"{{"$serde_json::private::Number":"{number}"}}"#);
+        for number in ["0", "18446744073709551615", "-7", "7.5", "1e3", "-0.0"] {
+            assert_eq!(read(&wrapped(number)), read(number), "{number}");
+        }
+        for none in ["x", "inf", "NaN", "1e999"] {
+            assert!(read(&wrapped(none)).is_object(), "{none}");
+        }
+        assert!(read(&wrapped("7").replace('}', r#","a":1}"#)).is_object());
+    }
+
+    #[test]
+    fn an_empty_object_takes_no_memory() {
+        let Value::Object(fields) = read("{}") else { panic!() };
+        assert_eq!(fields.capacity(), 0);
     }
 
     #[test]

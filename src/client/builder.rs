@@ -36,10 +36,9 @@ pub(super) type OnUnreadable = Arc<dyn Fn(&Unreadable) + Send + Sync>;
 /// | [`min_speed`](Self::min_speed) | 1024 bytes/s | the floor of a transfer, measured over the stall limit |
 /// | [`snapshot_wait`](Self::snapshot_wait) | 5 min | waiting for a snapshot the service is still making |
 ///
-/// Transfers have no total limit. Fixed are: 32 MiB and 128 levels of JSON, 64 KiB of an answer's head (1 MiB on
-/// the snapshot host), and 3 redirects of the snapshot host, which share one first-byte limit; the API gets none.
-/// What runs out is an [`Error::Timeout`], and
-/// [`is_timeout`](Error::is_timeout) tells it apart.
+/// Transfers have no total limit. What runs out is an [`Error::Timeout`], and [`is_timeout`](Error::is_timeout)
+/// tells it apart. Fixed are: 32 MiB and 128 levels of JSON, 64 KiB of an answer's head (1 MiB on the snapshot host),
+/// and 3 redirects of the snapshot host, which share one first-byte limit; none of the API is followed.
 ///
 /// ```
 /// use std::time::Duration;

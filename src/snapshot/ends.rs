@@ -4,6 +4,8 @@ use super::excerpt::READ;
 use super::zipcheck::{LAST, check_end};
 
 const MAGIC: &[u8] = b"PK";
+/// How a snapshot may begin: like an archive, or like the program or the script before one that unpacks itself.
+const BEGINNINGS: [&[u8]; 4] = [MAGIC, b"MZ", b"\x7fE", b"#!"];
 
 /// The first and the last bytes of what went by.
 #[derive(Debug, Default)]
@@ -45,10 +47,11 @@ impl Ends {
 
     /// Whether what came so far can be the beginning.
     pub(crate) fn begin(&self) -> Result<(), &'static str> {
-        let there = MAGIC.len().min(self.first.len());
-        match self.first.get(..there) == MAGIC.get(..there) {
-            true => Ok(()),
-            false => Err("it does not begin like a zip archive"),
+        let there = self.first.get(..MAGIC.len()).unwrap_or(&self.first);
+        if BEGINNINGS.iter().any(|beginning| beginning.starts_with(there)) {
+            Ok(())
+        } else {
+            Err("it does not begin like a zip archive")
         }
     }
 

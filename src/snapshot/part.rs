@@ -6,9 +6,7 @@
 //! and counts as long as the machine stays up, also after `kill -9`; after a restart of the machine only
 //! the second one counts. A record that is missing, damaged or another download's means starting over.
 //!
-//! The part file is locked by who writes it. Rules that keep two processes apart: only the holder of the
-//! lock writes or unlinks, only while the path still leads to the locked file, and never a file that has a
-//! second name (it has been published).
+//! The part file is locked by who writes it; the rules that keep two processes apart are in [`lock`](super::lock).
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read};

@@ -26,8 +26,8 @@ const WINDOWS: usize = 4;
 /// A snapshot's bytes from the first to the last, as they come.
 ///
 /// A broken connection is continued where it broke off, on the same object only. What does not begin like a zip
-/// file is an error at once, and what does not end like one is an error at its end; nothing else is checked.
-/// Dropping it ends the transfer. Memory: about 1 MiB; pass buffers of 64 KiB and more.
+/// file (behind a program or a script, too) is an error at once, and what does not end like one is an error at its
+/// end; nothing else is checked. Dropping it ends the transfer. Memory: about 1 MiB; pass buffers of 64 KiB and more.
 ///
 /// Its errors carry an [`Error`](crate::Error) inside: [`io::Error::get_ref`] gives it.
 pub struct RemoteReader {

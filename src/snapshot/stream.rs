@@ -111,9 +111,7 @@ impl Stream {
 
     /// Goes on to another span of the same object, over the same connection if it can.
     pub(crate) fn go_on(&mut self, at: u64, end: u64) {
-        self.at = at;
-        self.high = at;
-        self.end = Some(end);
+        self.begin_span(at, end);
         self.open = None;
     }
 

@@ -165,3 +165,31 @@ fn an_archive_is_listed_and_read_where_it_is() {
     assert_eq!(archive.read("file-3").unwrap().len(), 65536);
     assert!(origin.asked().len() <= 3, "{}", origin.asked().len());
 }
+
+#[test]
+fn a_prefix_and_the_longest_comment_are_no_fault() {
+    let with_comment = |length: u16| {
+        let mut object = archive(100_000, 5);
+        let end = object.len() - 2;
+        object[end..].copy_from_slice(&length.to_le_bytes());
+        object.resize(object.len() + usize::from(length), b'c');
+        object
+    };
+    let behind = |prefix: &[u8], object: &[u8]| [prefix, object].concat();
+    for object in [
+        with_comment(65_535),
+        behind(b"#!/bin/sh\nexit 0\n", &archive(1000, 5)),
+        behind(b"#!/bin/sh\nexit 0\n", &with_comment(65_535)),
+        behind(b"MZ\x90\0\x03", &archive(300_000, 5)),
+        behind(b"\x7fELF\x02", &archive(1000, 5)),
+    ] {
+        let origin = Origin::good(object.clone());
+        let mut bytes = Vec::new();
+        snapshot(&origin).reader().unwrap().read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes, object);
+        let remote = snapshot(&origin).remote().unwrap();
+        assert_eq!(remote.size().unwrap(), object.len() as u64);
+        #[cfg(feature = "zip")]
+        assert!(!squarecloud_blocking::Archive::new(remote).unwrap().is_empty());
+    }
+}

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use super::ends::{self, Place};
 use super::fault::{Fault, Judged};
-use super::format::{CENTRAL_LEN, Central, LOCAL, LOCAL_LEN, ZIP64, fields, u32_at, u64_at};
+use super::format::{CENTRAL_LEN, Central, LOCAL, LOCAL_LEN, UNICODE_PATH, ZIP64, fields, u32_at, u64_at};
 use super::name;
 use super::window::read_exact;
 use crate::error::{Error, Refusal, Result};
@@ -79,17 +79,18 @@ impl Directory {
         let mut decoded = HashMap::new();
         let mut at = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-            let Some(central) = Central::parse(rest) else {
+            let Some(mut central) = Central::parse(rest) else {
                 return Err(Fault::corrupt(
                     "its directory has something that is no entry; get the file again",
                 ));
             };
+            // Few entries have one of the two fields that count here: the others' fields are gone through once.
+            if !fields(central.extra).any(|(id, _)| id == ZIP64 || id == UNICODE_PATH) {
+                central.extra = &[];
+            }
             let record = record(&central, at, place)?;
-            if let (Cow::Owned(name), problem) = name::decode(&central) {
-                decoded.insert(records.len() as u32, (name.into(), problem));
-            } else if name::unicode_path(central.extra, central.name) != Ok(None)
-                && let (Cow::Borrowed(name), problem) = name::decode(&central)
-            {
+            let (name, problem) = name::decode(&central);
+            if problem.is_some() || matches!(name, Cow::Owned(_)) {
                 decoded.insert(records.len() as u32, (name.into(), problem));
             }
             records.push(record);

@@ -45,7 +45,8 @@ pub(super) fn dos_host(host: u8) -> bool {
     matches!(host, 0 | 6 | 10 | 11 | 14)
 }
 
-/// The name as text, and what is wrong with the bytes, if anything is. A wrong name is still shown.
+/// The name as text, and what is wrong with the bytes, if anything is. A wrong name is still shown. Borrowed and
+/// right is only what the header's own bytes say.
 pub(super) fn decode<'a>(c: &Central<'a>) -> (Cow<'a, str>, Option<&'static str>) {
     let Ok(path) = unicode_path(c.extra, c.name) else {
         return (String::from_utf8_lossy(c.name), Some("it has two Unicode paths that differ"));
@@ -62,7 +63,7 @@ pub(super) fn decode<'a>(c: &Central<'a>) -> (Cow<'a, str>, Option<&'static str>
     }
     if let Some(path) = path {
         return match std::str::from_utf8(path) {
-            Ok(name) => (name.into(), None),
+            Ok(name) => (name.to_owned().into(), None),
             Err(_) => (String::from_utf8_lossy(path), Some("its Unicode path is not UTF-8")),
         };
     }
@@ -153,19 +154,15 @@ pub(super) fn take<'a>(name: &'a str, host: u8, platform: Platform) -> Judged<Ta
 
 /// Leaves `.` and empty components out. Borrows in the common case of nothing to leave out.
 fn tidy(name: Cow<'_, str>) -> Cow<'_, str> {
-    let tidy = |s: &str| s.split('/').all(|part| !part.is_empty() && part != ".");
-    match name {
-        Cow::Borrowed(s) => {
-            let s = s.strip_suffix('/').unwrap_or(s);
-            if tidy(s) { s.into() } else { joined(s).into() }
+    let stays = |part: &&str| !part.is_empty() && *part != ".";
+    if let Cow::Borrowed(s) = name {
+        let s = s.strip_suffix('/').unwrap_or(s);
+        if s.split('/').all(|part| stays(&part)) {
+            return s.into();
         }
-        Cow::Owned(s) => joined(&s).into(),
     }
-}
-
-fn joined(s: &str) -> String {
-    let parts: Vec<&str> = s.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-    parts.join("/")
+    let parts: Vec<&str> = name.split('/').filter(stays).collect();
+    parts.join("/").into()
 }
 
 /// Whether a path begins with a drive: a letter and the only colon of its first component. With more colons it
