@@ -40,14 +40,16 @@ impl<'a> DownloadOptions<'a> {
     /// Reports progress, and stops the download when the answer is [`ControlFlow::Break`].
     ///
     /// Called in the thread of the call, at most about 200 times a second while bytes come and once at the
-    /// end. A stopped download keeps its part file and goes on from there the next time.
+    /// end. A stopped download keeps its part file and goes on from there the next time. While the host is
+    /// silent it is not called by a download over one connection: a wish to stop is heard when bytes come again, or
+    /// after [`ClientBuilder::stall_timeout`](crate::ClientBuilder::stall_timeout) at the latest.
     pub fn progress(mut self, observer: impl FnMut(Progress) -> ControlFlow<()> + 'a) -> Self {
         self.observer = Some(Box::new(observer));
         self
     }
 
-    /// Checks the CRC of every entry before the file gets its name. Costs reading and inflating the file once.
-    /// Needs the feature `zip`. The archive's structure is checked always.
+    /// Checks the CRC of every entry before the file gets its name. Costs reading and inflating the file once,
+    /// after the last byte came. Needs the feature `zip`. The archive's structure is checked always.
     pub fn verify(mut self, verify: bool) -> Self {
         self.verify = verify;
         self
