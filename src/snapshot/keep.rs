@@ -6,6 +6,7 @@ use std::path::Path;
 use super::range::{Ask, Verdict, Version};
 use super::source::Source;
 use super::stream::{Step, Stream};
+use super::tries::ATTEMPTS;
 use super::wire::{Opened, Wire};
 use super::zipcheck;
 use super::{Snapshot, name};
@@ -14,8 +15,6 @@ use crate::error::{Error, Result};
 /// How much of the end is compared when only the bytes can tell. It holds the archive's end record and the
 /// last entries of its directory, names and CRCs.
 const TAIL: u64 = 64 * 1024;
-/// How many attempts in a row may get nowhere.
-const ATTEMPTS: u32 = 5;
 
 /// Whether the file at `path` is `snapshot`: the same length, and a name that carries its version or the same
 /// bytes at the end. No request when length and version are known.

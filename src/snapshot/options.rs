@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use super::overwrite::Overwrite;
+use super::tries::ATTEMPTS;
 use crate::error::{Error, Result};
 use crate::progress::{Observer, Progress};
 
@@ -23,7 +24,13 @@ const MAX_CONNECTIONS: usize = 32;
 impl<'a> DownloadOptions<'a> {
     /// Refuses to touch an existing file, one connection, five attempts, no check of the entries' CRCs.
     pub fn new() -> Self {
-        Self { overwrite: Overwrite::Refuse, observer: None, verify: false, connections: 1, attempts: 5 }
+        Self {
+            overwrite: Overwrite::Refuse,
+            observer: None,
+            verify: false,
+            connections: 1,
+            attempts: ATTEMPTS,
+        }
     }
 
     /// What to do when the target exists; [`Overwrite::Refuse`] by default.

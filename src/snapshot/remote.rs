@@ -8,12 +8,11 @@ use super::ends::Ends;
 use super::range::{Ask, Verdict, Version};
 use super::source::Source;
 use super::stream::{Step, Stream};
+use super::tries::ATTEMPTS;
 use super::wire::{Opened, Wire};
 use super::zipcheck::LAST;
 use crate::error::Result;
 
-/// How many attempts in a row may get nowhere.
-const ATTEMPTS: u32 = 5;
 /// What the first request of a [`Remote`] asks for: the end record and most directories lie in it.
 const TAIL: u64 = 64 * 1024;
 /// The largest snapshot that is taken into memory where ranges do not work.

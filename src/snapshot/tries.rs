@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// How many attempts in a row may get nowhere when nobody says.
+pub(crate) const ATTEMPTS: u32 = 5;
+
 /// Counts attempts that got nowhere.
 #[derive(Clone, Debug)]
 pub(crate) struct Tries {
