@@ -2,6 +2,8 @@
 //! an error and no file.
 
 use std::fs;
+use std::ops::ControlFlow;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use squarecloud_blocking::{Client, DownloadOptions, Error, Result, Snapshot};
@@ -220,16 +222,28 @@ fn a_part_under_the_status_of_the_whole_is_never_taken_for_it() {
 fn a_page_in_the_place_of_the_rest_does_not_cost_what_came_before() {
     for connections in [1, 4] {
         let object = archive(2_000_000, 3);
+        // The page comes once something is stored, or there would be nothing that it could cost.
+        let (stored, seen) = mpsc::channel();
+        let seen = Mutex::new(seen);
         let (result, dir, _) = run_with(
             move |asked| match asked.number {
                 0 => Reply { cut: Some(700_000), ..Reply::right(&object, ONE, asked) },
-                _ => Reply {
-                    headers: vec![("Content-Type".into(), "text/html; charset=utf-8".into())],
-                    ..Reply::plain(200, "<html>please log in</html>")
-                },
+                _ => {
+                    let _ = seen.lock().unwrap().recv_timeout(Duration::from_secs(10));
+                    Reply {
+                        headers: vec![("Content-Type".into(), "text/html; charset=utf-8".into())],
+                        ..Reply::plain(200, "<html>please log in</html>")
+                    }
+                }
             },
             Duration::from_secs(20),
-            DownloadOptions::new().connections(connections),
+            DownloadOptions::new().connections(connections).progress(move |progress| {
+                // One for every connection that waits.
+                for _ in 0..8 * usize::from(progress.bytes > 0) {
+                    let _ = stored.send(());
+                }
+                ControlFlow::Continue(())
+            }),
         );
         let error = result.unwrap_err();
         assert!(matches!(&error, Error::Answer { excerpt, .. } if excerpt.contains("log in")), "{error:?}");
