@@ -229,7 +229,10 @@ fn a_page_in_the_place_of_the_rest_does_not_cost_what_came_before() {
             move |asked| match asked.number {
                 0 => Reply { cut: Some(700_000), ..Reply::right(&object, ONE, asked) },
                 _ => {
-                    let _ = seen.lock().unwrap().recv_timeout(Duration::from_secs(10));
+                    // A single connection asks for the rest after the first response only.
+                    if connections > 1 {
+                        let _ = seen.lock().unwrap().recv_timeout(Duration::from_secs(10));
+                    }
                     Reply {
                         headers: vec![("Content-Type".into(), "text/html; charset=utf-8".into())],
                         ..Reply::plain(200, "<html>please log in</html>")
