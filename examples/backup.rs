@@ -65,7 +65,7 @@ fn fetch(snapshot: &Snapshot, directory: &Path) -> squarecloud_blocking::Result<
         bar.set_position(progress.bytes);
         ControlFlow::Continue(())
     });
-    let download = snapshot.download_with(directory, options);
+    let download = snapshot.download_with(directory, &options);
     bar.finish_and_clear();
     download
 }

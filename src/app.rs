@@ -2,15 +2,16 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::route::Route;
-use crate::api::types::{AppInfo, Kind, Listing, Response, RestoreStatus, RuntimeStatus, SnapshotInfo};
 use crate::client::Client;
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::resource::Resource;
 use crate::snapshot::Snapshot;
+use crate::types::{AppInfo, Kind, Listing, Response, RestoreStatus, RuntimeStatus, SnapshotInfo};
 
 /// An app: its id and a clone of the client. Cheap to clone, and can be stored and sent to a thread.
 ///
@@ -69,9 +70,9 @@ impl App {
         &self,
         file: impl AsRef<Path>,
         directory: Option<&str>,
-        progress: impl FnMut(Progress) -> ControlFlow<()>,
+        progress: impl Fn(Progress) -> ControlFlow<()> + Send + Sync,
     ) -> Result<Response> {
-        self.resource.client.commit(self.id(), file.as_ref(), directory, Box::new(progress))
+        self.resource.client.commit(self.id(), file.as_ref(), directory, Arc::new(progress))
     }
 }
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::api::route::Route;
-use crate::api::types::{DatabaseInfo, Kind, Listing, Response, RestoreStatus, RuntimeStatus, SnapshotInfo};
 use crate::client::Client;
 use crate::error::Result;
 use crate::resource::Resource;
 use crate::snapshot::Snapshot;
+use crate::types::{DatabaseInfo, Kind, Listing, Response, RestoreStatus, RuntimeStatus, SnapshotInfo};
 
 /// A database: its id and a clone of the client. Cheap to clone, and can be stored and sent to a thread.
 ///

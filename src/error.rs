@@ -60,7 +60,7 @@ pub enum Error {
     /// The answer is not one the protocol allows here: no JSON, the wrong status, a missing field.
     #[error("{method} {path}: HTTP {status}, {problem}{}", Excerpt(excerpt))]
     #[non_exhaustive]
-    Answer {
+    UnexpectedResponse {
         /// The request's method.
         method: &'static str,
         /// The request's path, without query.
@@ -235,7 +235,7 @@ impl Error {
     /// The answer's HTTP status, when there was an answer.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::Api { status, .. } | Self::Answer { status, .. } => Some(*status),
+            Self::Api { status, .. } | Self::UnexpectedResponse { status, .. } => Some(*status),
             Self::Network { status, .. }
             | Self::Timeout { status, .. }
             | Self::Download { status, .. }
@@ -265,7 +265,7 @@ impl Error {
                 *method == "GET" && !is_refusal(*status)
             }
             // An edge's page, in the place of the service's answer.
-            Self::Answer { method, status, .. } => *method == "GET" && *status >= 500,
+            Self::UnexpectedResponse { method, status, .. } => *method == "GET" && *status >= 500,
             _ => false,
         }
     }
@@ -274,7 +274,7 @@ impl Error {
     pub fn is_rate_limited(&self) -> bool {
         match self {
             Self::Api { status, code, .. } => *status == 429 || code.is_limit(),
-            Self::Answer { status, .. } => *status == 429,
+            Self::UnexpectedResponse { status, .. } => *status == 429,
             Self::Network { status, .. } | Self::Timeout { status, .. } => *status == Some(429),
             _ => false,
         }
@@ -288,7 +288,7 @@ impl Error {
                 *code != ErrorCode::ROUTE_NOT_FOUND
             }
             Self::Api { status, code, .. } => *status == 404 && *code == ErrorCode::UNKNOWN,
-            Self::Answer { status, .. } => *status == 404,
+            Self::UnexpectedResponse { status, .. } => *status == 404,
             Self::Network { status, .. } | Self::Timeout { status, .. } => *status == Some(404),
             _ => false,
         }
@@ -300,7 +300,7 @@ impl Error {
         match self {
             Self::Api { status: 401, .. } => true,
             Self::Api { code, .. } => *code == ErrorCode::ACCESS_DENIED || *code == ErrorCode::MISSING_SCOPE,
-            Self::Answer { status, .. } => *status == 401,
+            Self::UnexpectedResponse { status, .. } => *status == 401,
             Self::Network { status, .. } | Self::Timeout { status, .. } => *status == Some(401),
             _ => false,
         }

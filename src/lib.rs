@@ -19,20 +19,16 @@ mod progress;
 mod resource;
 mod secret;
 mod snapshot;
+mod types;
 
 pub use api::decode::Unreadable;
 pub use api::pace::Pace;
-pub use api::types::{
-    Account, AppInfo, AppSummary, DatabaseInfo, DatabaseSummary, Kind, Language, Listing, Memory, Origin,
-    Plan, Reading, Response, RestoreState, RestoreStatus, RunningStatus, RuntimeStatus, ServiceStatus,
-    SnapshotInfo, Statuses, Traffic, UploadedApp, User,
-};
 pub use app::App;
 pub use client::{Client, ClientBuilder};
 pub use database::Database;
 pub use error::{Error, ErrorCode, Limit, Rate, Refusal, Result};
 pub use progress::Progress;
-pub use secret::SignedUrl;
+pub use secret::{SignedKey, SignedUrl};
 pub use snapshot::Snapshot;
 #[cfg(feature = "zip")]
 pub use snapshot::archive::{
@@ -44,3 +40,8 @@ pub use snapshot::options::DownloadOptions;
 pub use snapshot::overwrite::Overwrite;
 pub use snapshot::remote::{Remote, RemoteReader};
 pub use snapshot::source::{Cursor, Source};
+pub use types::{
+    Account, AppInfo, AppSummary, DatabaseInfo, DatabaseSummary, Kind, Language, Listing, Memory, Origin,
+    Plan, Reading, Response, RestoreState, RestoreStatus, RunningStatus, RuntimeStatus, ServiceStatus,
+    SnapshotInfo, Statuses, Traffic, UploadedApp, User,
+};

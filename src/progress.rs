@@ -1,6 +1,7 @@
 //! How a long call reports how far it is, and how its caller stops it.
 
 use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How far a transfer or an extraction has come.
@@ -26,30 +27,41 @@ pub struct Progress {
     pub total_entries: u64,
 }
 
-/// The observer of one call, borrowed: what the options of a call carry.
-pub(crate) type Observer<'a> = Box<dyn FnMut(Progress) -> ControlFlow<()> + 'a>;
+/// The callback of one call, as options carry it.
+pub(crate) type Callback<'a> = Arc<dyn Fn(Progress) -> ControlFlow<()> + Send + Sync + 'a>;
 
 /// The shortest time between two reports.
-const BETWEEN: Duration = Duration::from_millis(10);
+const INTERVAL: Duration = Duration::from_millis(5);
 
-/// An observer that is not called more often than a bar can be redrawn.
+/// Calls a callback no more often than a bar can be redrawn, and never from two threads at once.
 pub(crate) struct Throttle<'a> {
-    observer: Observer<'a>,
-    last: Option<Instant>,
+    callback: Option<Callback<'a>>,
+    reported: Mutex<Option<Instant>>,
 }
 
 impl<'a> Throttle<'a> {
-    pub(crate) fn new(observer: Observer<'a>) -> Self {
-        Self { observer, last: None }
+    pub(crate) fn new(callback: Option<Callback<'a>>) -> Self {
+        Self { callback, reported: Mutex::new(None) }
     }
 
-    /// Reports unless the last report is too fresh; a `final` one is always made.
-    pub(crate) fn report(&mut self, progress: Progress, last_one: bool) -> ControlFlow<()> {
-        let now = Instant::now();
-        if !last_one && self.last.is_some_and(|last| now.duration_since(last) < BETWEEN) {
+    /// Reports unless the last report is too fresh or another thread is reporting.
+    pub(crate) fn report(&self, progress: impl FnOnce() -> Progress) -> ControlFlow<()> {
+        let Some(callback) = &self.callback else { return ControlFlow::Continue(()) };
+        let Ok(mut reported) = self.reported.try_lock() else { return ControlFlow::Continue(()) };
+        if reported.is_some_and(|at| at.elapsed() < INTERVAL) {
             return ControlFlow::Continue(());
         }
-        self.last = Some(now);
-        (self.observer)(progress)
+        let flow = callback(progress());
+        *reported = Some(Instant::now());
+        flow
+    }
+
+    /// Reports in any case: the first and the last report of a call.
+    pub(crate) fn report_now(&self, progress: Progress) -> ControlFlow<()> {
+        let Some(callback) = &self.callback else { return ControlFlow::Continue(()) };
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let flow = callback(progress);
+        *reported = Some(Instant::now());
+        flow
     }
 }

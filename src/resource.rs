@@ -3,9 +3,9 @@
 use crate::api::decode::Problem;
 use crate::api::json::Value;
 use crate::api::route::Route;
-use crate::api::types::{Kind, Response, RuntimeStatus, SnapshotInfo};
 use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::types::{Kind, Response, RuntimeStatus, SnapshotInfo};
 
 /// An id, its kind, and the client to ask with.
 #[derive(Clone, Debug)]

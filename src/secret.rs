@@ -98,6 +98,11 @@ impl SignedUrl {
         &self.url[self.path..self.query]
     }
 
+    /// The signed query.
+    pub(crate) fn key(&self) -> SignedKey {
+        SignedKey::new(self.query())
+    }
+
     /// The signed query without its `?`, or an empty string.
     pub(crate) fn query(&self) -> &str {
         self.url.get(self.query + 1..).unwrap_or("")
@@ -114,6 +119,39 @@ impl fmt::Display for SignedUrl {
 impl fmt::Debug for SignedUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SignedUrl({self})")
+    }
+}
+
+/// The signed query of a link, without its `?`: as secret as the link.
+///
+/// `Debug` and `Display` show nothing of it. [`expose`](Self::expose) gives it.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct SignedKey(String);
+
+impl SignedKey {
+    pub(crate) fn new(query: &str) -> Self {
+        Self(query.strip_prefix('?').unwrap_or(query).to_owned())
+    }
+
+    /// The signed query, without `?`; empty when the service gave none. Treat it like a password.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for SignedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
+    }
+}
+
+impl fmt::Debug for SignedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SignedKey(..)")
     }
 }
 

@@ -6,7 +6,7 @@
 
 use time::{Duration, OffsetDateTime};
 
-use crate::api::types::SnapshotInfo;
+use crate::types::SnapshotInfo;
 
 /// How far the clocks of the API and of the store may lie apart before the first is not believed.
 const SKEW: Duration = Duration::seconds(5);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::api::json::Value;
 use crate::api::redact::{clean, excerpt};
-use crate::api::types::Response;
 use crate::error::{Error, ErrorCode};
+use crate::types::Response;
 
 /// How many characters of the service's code and message an error keeps.
 const CODE_CHARS: usize = 80;
@@ -88,7 +88,7 @@ impl<'a> Reply<'a> {
 
     /// An error about an answer whose envelope was good and whose content is not.
     pub(crate) fn unexpected(&self, problem: impl Into<String>) -> Error {
-        Error::Answer {
+        Error::UnexpectedResponse {
             method: self.method,
             path: self.path.to_owned(),
             status: self.status,

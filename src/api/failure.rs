@@ -26,7 +26,7 @@ impl Failure {
             }
             (Self::Broken(source), status) => Error::Network { method, path, status, source },
             (Self::Protocol(problem), Some(status)) => {
-                Error::Answer { method, path, status, problem, excerpt: String::new() }
+                Error::UnexpectedResponse { method, path, status, problem, excerpt: String::new() }
             }
             (Self::Protocol(problem), None) => {
                 Error::Network { method, path, status, source: problem.into_owned().into() }

@@ -12,4 +12,3 @@ pub(crate) mod redact;
 pub(crate) mod retry;
 pub(crate) mod route;
 pub(crate) mod settings;
-pub mod types;

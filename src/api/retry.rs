@@ -52,7 +52,9 @@ fn may_repeat(error: &Error, broken: bool) -> bool {
     match error {
         Error::Network { method, status, .. } => *method == "GET" && !is_refusal(*status),
         // A body that broke off is a network error whose status was seen.
-        Error::Answer { method, status, .. } => *method == "GET" && broken && !is_refusal(Some(*status)),
+        Error::UnexpectedResponse { method, status, .. } => {
+            *method == "GET" && broken && !is_refusal(Some(*status))
+        }
         Error::Api { method, status: 503, code, .. } => {
             *code == ErrorCode::UPLOAD_BUSY
                 || *code == ErrorCode::ANALYTICS_BUSY

@@ -1,7 +1,7 @@
 //! PURE. The service's routes: method, path and query.
 
-use crate::api::types::Kind;
 use crate::error::{Error, Result};
+use crate::types::Kind;
 
 /// One route of the service (contract, sections 3, 4 and 6 to 8).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,9 +18,9 @@ use crate::api::pace::Pacer;
 use crate::api::retry::{RetryPolicy, http_date, retry_after};
 use crate::api::route::Route;
 use crate::api::settings::Limits;
-use crate::api::types::{Kind, Listing};
 use crate::error::{Error, Result};
 use crate::secret::{ApiKey, split_url};
+use crate::types::{Kind, Listing};
 
 /// What all clones of a client share.
 pub(crate) struct Inner {

@@ -17,14 +17,12 @@ use crate::api::decode::Problem;
 use crate::api::envelope::{Outcome, Reply};
 use crate::api::json::Value;
 use crate::api::route::{Route, encode};
-use crate::api::types::{
-    Account, Kind, Listing, Response, RestoreStatus, ServiceStatus, SnapshotInfo, Statuses,
-};
 use crate::app::App;
 use crate::database::Database;
 use crate::error::{Error, ErrorCode, Result};
 use crate::secret::SignedUrl;
-use crate::snapshot::{Facts, Snapshot};
+use crate::snapshot::Snapshot;
+use crate::types::{Account, Kind, Listing, Response, RestoreStatus, ServiceStatus, SnapshotInfo, Statuses};
 
 /// A connection to Square Cloud: the one thing to make first.
 ///
@@ -96,7 +94,7 @@ impl Client {
     /// Whose key this is, with their apps and databases. One request; scope `account:read`.
     ///
     /// # Errors
-    /// [`Error::Api`], [`Error::Answer`], [`Error::Network`], [`Error::Timeout`].
+    /// [`Error::Api`], [`Error::UnexpectedResponse`], [`Error::Network`], [`Error::Timeout`].
     pub fn account(&self) -> Result<Account> {
         let account = self.read(&Route::Account, Account::read)?;
         self.tell_unreadable(&account.unreadable);
@@ -106,7 +104,7 @@ impl Client {
     /// How the service itself is doing. One request, which any key may make.
     ///
     /// # Errors
-    /// [`Error::Answer`], [`Error::Network`], [`Error::Timeout`].
+    /// [`Error::UnexpectedResponse`], [`Error::Network`], [`Error::Timeout`].
     pub fn service_status(&self) -> Result<ServiceStatus> {
         self.get(&Route::ServiceStatus, |reply| {
             ServiceStatus::read(&reply.bare()?)
@@ -232,9 +230,8 @@ impl Client {
             Some(url) => url.clone(),
             None => self.build_url(info)?,
         };
-        let key = if info.key().is_empty() { url.query().to_owned() } else { info.key().to_owned() };
-        let facts = Facts { size: Some(info.size), version: info.version_id.clone() };
-        Ok(Snapshot::new(self.inner.files.clone(), url, key, facts))
+        let key = if info.key().is_empty() { url.key() } else { info.key().clone() };
+        Ok(Snapshot::new(self.inner.files.clone(), url, key, Some(info.clone())))
     }
 
     /// A signed link becomes its bytes, with this client's time limits and proxy. Sends nothing, and the key
@@ -244,8 +241,8 @@ impl Client {
     /// [`Error::Invalid`] when the link is none that may be fetched.
     pub fn open_url(&self, url: &str) -> Result<Snapshot> {
         let url = SignedUrl::parse(url)?;
-        let key = url.query().to_owned();
-        Ok(Snapshot::new(self.inner.files.clone(), url, key, Facts::default()))
+        let key = url.key();
+        Ok(Snapshot::new(self.inner.files.clone(), url, key, None))
     }
 
     /// The link of a listing's older form (contract, section 3).
@@ -268,7 +265,7 @@ impl Client {
             info.kind.scope(),
             encode(&owner),
             encode(&info.id),
-            info.key()
+            info.key().expose()
         ))
     }
 

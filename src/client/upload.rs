@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::Client;
 use super::time::random;
@@ -11,9 +12,9 @@ use crate::api::envelope::Reply;
 use crate::api::http::Payload;
 use crate::api::multipart::{Form, MAX_UPLOAD_BYTES};
 use crate::api::route::Route;
-use crate::api::types::{Response, UploadedApp};
 use crate::error::{Error, Result};
-use crate::progress::{Observer, Progress, Throttle};
+use crate::progress::{Callback, Progress, Throttle};
+use crate::types::{Response, UploadedApp};
 
 impl Client {
     /// A **new** app from a local zip: the way to rehearse a restore without touching the app the backup is of.
@@ -36,12 +37,12 @@ impl Client {
     pub fn upload_with(
         &self,
         zip: impl AsRef<Path>,
-        progress: impl FnMut(Progress) -> ControlFlow<()>,
+        progress: impl Fn(Progress) -> ControlFlow<()> + Send + Sync,
     ) -> Result<UploadedApp> {
         let zip = zip.as_ref();
         let file = open(zip)?;
         check_app(&file)?;
-        self.send(&Route::Upload, zip, &file, Box::new(progress), |reply| {
+        self.send(&Route::Upload, zip, &file, Arc::new(progress), |reply| {
             UploadedApp::read(&reply.data()?).map_err(|problem| super::explained(&reply, &problem))
         })
     }
@@ -51,7 +52,7 @@ impl Client {
         id: &str,
         file: &Path,
         path: Option<&str>,
-        progress: Observer<'_>,
+        progress: Callback<'_>,
     ) -> Result<Response> {
         let route = Route::Commit { id, path };
         route.path()?;
@@ -63,18 +64,18 @@ impl Client {
         route: &Route<'_>,
         path: &Path,
         file: &File,
-        observer: Observer<'_>,
+        progress: Callback<'_>,
         read: impl Fn(Reply<'_>) -> Result<T>,
     ) -> Result<T> {
         let size = file.metadata().map_err(|e| Error::io("reading", path, e))?.len();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let form = Form::new(&format!("{:016x}{:016x}", random(), random()), &name);
-        let mut throttle = Throttle::new(observer);
+        let throttle = Throttle::new(Some(progress));
         let mut attempt = 0;
         let send = |send: &mut dyn FnMut(Payload<'_>) -> Result<T>| {
             attempt += 1;
             let state = Progress { total: Some(size), attempt, ..Progress::default() };
-            let mut watched = Watched { file, at: 0, state, throttle: &mut throttle, stopped: None };
+            let mut watched = Watched { file, at: 0, state, throttle: &throttle, stopped: None };
             let mut reader = form.reader(&mut watched, size);
             let payload = Payload::Stream {
                 content_type: &form.content_type,
@@ -124,7 +125,7 @@ struct Watched<'a, 'o> {
     file: &'a File,
     at: u64,
     state: Progress,
-    throttle: &'a mut Throttle<'o>,
+    throttle: &'a Throttle<'o>,
     stopped: Option<Stopped>,
 }
 
@@ -148,7 +149,10 @@ impl Read for Watched<'_, '_> {
         };
         self.at += n as u64;
         self.state.bytes = self.at;
-        if self.throttle.report(self.state, Some(self.at) == self.state.total).is_break() {
+        let last = Some(self.at) == self.state.total;
+        let flow =
+            if last { self.throttle.report_now(self.state) } else { self.throttle.report(|| self.state) };
+        if flow.is_break() {
             self.stopped = Some(Stopped::Cancelled);
             return Err(io::Error::other("cancelled"));
         }

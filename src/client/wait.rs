@@ -8,10 +8,10 @@ use crate::api::envelope::{Outcome, Reply};
 use crate::api::json::Value;
 use crate::api::redact::clean;
 use crate::api::route::Route;
-use crate::api::types::{Kind, RestoreState, RestoreStatus, SnapshotInfo};
 use crate::error::{Error, ErrorCode, Result, is_refusal};
-use crate::secret::SignedUrl;
-use crate::snapshot::{Facts, Snapshot};
+use crate::secret::{SignedKey, SignedUrl};
+use crate::snapshot::Snapshot;
+use crate::types::{Kind, RestoreState, RestoreStatus, SnapshotInfo};
 
 /// How the client waits.
 pub(super) struct Waiting {
@@ -34,9 +34,7 @@ impl Client {
         let (outcome, date) = self
             .post_dated(&route, None, |reply| reply.or_pending(&ErrorCode::SNAPSHOT_PROCESSING, created))?;
         match outcome {
-            Outcome::Done((url, key)) => {
-                Ok(Snapshot::new(self.inner.files.clone(), url, key, Facts::default()))
-            }
+            Outcome::Done((url, key)) => Ok(Snapshot::new(self.inner.files.clone(), url, key, None)),
             Outcome::Pending => {
                 let held = self.inner.time.now().saturating_sub(sent);
                 let info = self.await_snapshot(kind, id, Awaited::new(date, held))?;
@@ -121,14 +119,13 @@ impl Client {
 }
 
 /// What a creation answers when it is done.
-fn created(reply: &Reply<'_>) -> Result<(SignedUrl, String)> {
+fn created(reply: &Reply<'_>) -> Result<(SignedUrl, SignedKey)> {
     let mistake = |what: &str| reply.unexpected(format!("a `response` {what}"));
     let response = reply.data()?;
     let text = |name: &str| response.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let url = text("url").ok_or_else(|| mistake("without the `url` of the snapshot"))?;
     let url = SignedUrl::parse(url).map_err(|_| mistake("whose `url` is no link that may be fetched"))?;
-    let key =
-        text("key").map_or_else(|| url.query().to_owned(), |key| key.trim_start_matches('?').to_owned());
+    let key = text("key").map_or_else(|| url.key(), SignedKey::new);
     Ok((url, key))
 }
 
@@ -138,7 +135,7 @@ fn is_passing(error: &Error) -> bool {
         Error::Network { status, .. } | Error::Timeout { status, .. } => {
             !is_refusal(*status) || error.is_rate_limited()
         }
-        Error::Answer { status, .. } => *status >= 500,
+        Error::UnexpectedResponse { status, .. } => *status >= 500,
         Error::Api { status, .. } => *status >= 500 || error.is_rate_limited(),
         _ => false,
     }

@@ -48,16 +48,12 @@ struct Target {
     path: PathBuf,
 }
 
-pub(crate) fn download(
-    snapshot: &Snapshot,
-    path: &Path,
-    mut options: DownloadOptions<'_>,
-) -> Result<Download> {
+pub(crate) fn download(snapshot: &Snapshot, path: &Path, options: &DownloadOptions<'_>) -> Result<Download> {
     options.check()?;
     let target = target(snapshot, path)?;
     let wire = snapshot.wire();
-    let mut meter = Meter::new(options.observer.take(), &target.path);
-    if let Some(kept) = existing(snapshot, &wire, &target, &options)? {
+    let mut meter = Meter::new(options.callback.clone(), &target.path);
+    if let Some(kept) = existing(snapshot, &wire, &target, options)? {
         meter.progress.resumed_from = kept;
         meter.progress.bytes = kept;
         meter.progress.total = Some(kept);
@@ -67,18 +63,18 @@ pub(crate) fn download(
     let url = snapshot.url();
     let owner = Owner { path: url.path().to_owned(), version: link_version(url.query()) };
     let mut part = Part::open(&target.dir, &target.name, owner)?;
-    let (bytes, status) = match fetch(&wire, &mut part, &mut meter, &options) {
+    let (bytes, status) = match fetch(&wire, &mut part, &mut meter, options) {
         Ok(done) => done,
         Err(error) => {
             part.leave();
             return Err(error);
         }
     };
-    if let Err(error) = check(&wire, &part, status, &options) {
+    if let Err(error) = check(&wire, &part, status, options) {
         part.discard();
         return Err(error);
     }
-    let bytes = finish(snapshot, &wire, part, &target, bytes, &options)?;
+    let bytes = finish(snapshot, &wire, part, &target, bytes, options)?;
     meter.progress.bytes = bytes;
     meter.progress.total = Some(bytes);
     // The file is there: a last wish to cancel comes too late.

@@ -35,8 +35,8 @@ pub(crate) fn is_same(snapshot: &Snapshot, wire: &Wire, path: &Path) -> Result<b
     }
     let url = snapshot.url();
     let named = path.file_name().is_some_and(|n| n == snapshot.file_name())
-        && name::has_mark(url.query(), snapshot.facts().version.as_deref());
-    if let Some(size) = snapshot.facts().size.filter(|_| named) {
+        && name::has_mark(url.query(), snapshot.listed_version());
+    if let Some(size) = snapshot.info().map(|info| info.size).filter(|_| named) {
         return Ok(size == length);
     }
     let mut stream = Stream::new(wire.clone(), Version::default(), 0, None, ATTEMPTS);

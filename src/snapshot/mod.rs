@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::api::http::FileAgent;
 use crate::api::settings::Settings;
 use crate::error::Result;
-use crate::secret::SignedUrl;
+use crate::secret::{SignedKey, SignedUrl};
+use crate::types::SnapshotInfo;
 
 #[cfg(feature = "zip")]
 pub(crate) mod archive;
@@ -40,15 +41,6 @@ use options::DownloadOptions;
 use remote::{Remote, RemoteReader};
 use wire::Wire;
 
-/// What a listing said about a snapshot.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Facts {
-    /// Its length, in bytes.
-    pub(crate) size: Option<u64>,
-    /// Its version.
-    pub(crate) version: Option<String>,
-}
-
 /// A snapshot that can be fetched: its signed link, and a transport that knows no API key.
 ///
 /// Cheap to clone and free of the client it came from.
@@ -56,9 +48,9 @@ pub(crate) struct Facts {
 pub struct Snapshot {
     agent: FileAgent,
     url: Arc<SignedUrl>,
-    key: Arc<str>,
+    key: SignedKey,
     name: Arc<str>,
-    facts: Arc<Facts>,
+    info: Option<Arc<SnapshotInfo>>,
 }
 
 impl Snapshot {
@@ -76,13 +68,14 @@ impl Snapshot {
     /// ```
     pub fn from_url(url: &str) -> Result<Self> {
         let url = SignedUrl::parse(url)?;
-        let key = url.query().to_owned();
-        Ok(Self::new(FileAgent::new(&Settings::default())?, url, key, Facts::default()))
+        let key = url.key();
+        Ok(Self::new(FileAgent::new(&Settings::default())?, url, key, None))
     }
 
-    pub(crate) fn new(agent: FileAgent, url: SignedUrl, key: String, facts: Facts) -> Self {
-        let name = name::file_name(url.path(), url.query(), facts.version.as_deref());
-        Self { agent, url: url.into(), key: key.into(), name: name.into(), facts: facts.into() }
+    pub(crate) fn new(agent: FileAgent, url: SignedUrl, key: SignedKey, info: Option<SnapshotInfo>) -> Self {
+        let version = info.as_ref().and_then(|info| info.version_id.as_deref());
+        let name = name::file_name(url.path(), url.query(), version);
+        Self { agent, url: url.into(), key, name: name.into(), info: info.map(Arc::new) }
     }
 
     /// The signed download link.
@@ -91,7 +84,7 @@ impl Snapshot {
     }
 
     /// The signed query as the service gave it: a secret, like the link.
-    pub fn key(&self) -> &str {
+    pub fn key(&self) -> &SignedKey {
         &self.key
     }
 
@@ -111,27 +104,27 @@ impl Snapshot {
     /// # Errors
     /// See [`download_with`](Self::download_with).
     pub fn download(&self, path: impl AsRef<Path>) -> Result<Download> {
-        self.download_with(path, DownloadOptions::new())
+        self.download_with(path, &DownloadOptions::new())
     }
 
     /// [`download`](Self::download) with options.
     ///
     /// # Errors
     /// [`Error::Exists`](crate::Error::Exists) when the target is there and may not be replaced,
-    /// [`Error::Io`](crate::Error::Io) from the file system, [`Error::Answer`](crate::Error::Answer) when the link
+    /// [`Error::Io`](crate::Error::Io) from the file system, [`Error::UnexpectedResponse`](crate::Error::UnexpectedResponse) when the link
     /// has expired or what comes is no zip archive, [`Error::Network`](crate::Error::Network) and
     /// [`Error::Timeout`](crate::Error::Timeout) when the connection fails for good or is too slow,
     /// [`Error::Download`](crate::Error::Download) when the archive is damaged or keeps changing,
     /// [`Error::Cancelled`](crate::Error::Cancelled) when the callback said so, and
     /// [`Error::Invalid`](crate::Error::Invalid) for options that cannot be met.
-    pub fn download_with(&self, path: impl AsRef<Path>, options: DownloadOptions<'_>) -> Result<Download> {
+    pub fn download_with(&self, path: impl AsRef<Path>, options: &DownloadOptions<'_>) -> Result<Download> {
         download::download(self, path.as_ref(), options)
     }
 
     /// The bytes in order, without a file: one request, continued by itself when the connection breaks.
     ///
     /// # Errors
-    /// [`Error::Answer`](crate::Error::Answer) when the link has expired,
+    /// [`Error::UnexpectedResponse`](crate::Error::UnexpectedResponse) when the link has expired,
     /// [`Error::Network`](crate::Error::Network) and [`Error::Timeout`](crate::Error::Timeout) when no answer
     /// comes. What goes wrong later is in the reader's [`std::io::Error`].
     pub fn reader(&self) -> Result<RemoteReader> {
@@ -159,12 +152,18 @@ impl Snapshot {
         archive::Archive::new(self.remote()?)
     }
 
-    pub(crate) fn facts(&self) -> &Facts {
-        &self.facts
+    /// What the listing said of it, when it came from one.
+    pub fn info(&self) -> Option<&SnapshotInfo> {
+        self.info.as_deref()
+    }
+
+    fn listed_version(&self) -> Option<&str> {
+        self.info.as_ref()?.version_id.as_deref()
     }
 
     pub(crate) fn wire(&self) -> Wire {
-        let version = name::link_version(self.url.query()).or_else(|| self.facts.version.clone());
+        let version =
+            name::link_version(self.url.query()).or_else(|| self.listed_version().map(str::to_owned));
         let version = version.filter(|v| !v.is_empty()).map(Arc::from);
         Wire { agent: self.agent.clone(), url: self.url.clone(), what: self.name.clone(), version }
     }

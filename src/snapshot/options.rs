@@ -2,17 +2,20 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::overwrite::Overwrite;
 use super::tries::ATTEMPTS;
 use crate::error::{Error, Result};
-use crate::progress::{Observer, Progress};
+use crate::progress::{Callback, Progress};
 
 /// How a download is done. [`new`](Self::new) gives the defaults.
+#[derive(Clone)]
+#[must_use]
 #[non_exhaustive]
 pub struct DownloadOptions<'a> {
     pub(crate) overwrite: Overwrite,
-    pub(crate) observer: Option<Observer<'a>>,
+    pub(crate) callback: Option<Callback<'a>>,
     pub(crate) verify: bool,
     pub(crate) connections: usize,
     pub(crate) attempts: u32,
@@ -26,7 +29,7 @@ impl<'a> DownloadOptions<'a> {
     pub fn new() -> Self {
         Self {
             overwrite: Overwrite::Refuse,
-            observer: None,
+            callback: None,
             verify: false,
             connections: 1,
             attempts: ATTEMPTS,
@@ -50,8 +53,8 @@ impl<'a> DownloadOptions<'a> {
     /// end. A stopped download keeps its part file and goes on from there the next time. While the host is
     /// silent it is not called by a download over one connection: a wish to stop is heard when bytes come again, or
     /// after [`ClientBuilder::stall_timeout`](crate::ClientBuilder::stall_timeout) at the latest.
-    pub fn progress(mut self, observer: impl FnMut(Progress) -> ControlFlow<()> + 'a) -> Self {
-        self.observer = Some(Box::new(observer));
+    pub fn progress(mut self, callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'a) -> Self {
+        self.callback = Some(Arc::new(callback));
         self
     }
 
@@ -103,7 +106,7 @@ impl fmt::Debug for DownloadOptions<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DownloadOptions")
             .field("overwrite", &self.overwrite)
-            .field("progress", &self.observer.is_some())
+            .field("progress", &self.callback.is_some())
             .field("verify", &self.verify)
             .field("connections", &self.connections)
             .field("attempts", &self.attempts)

@@ -97,7 +97,13 @@ impl Wire {
 
     pub(crate) fn answer_error(&self, status: u16, problem: Cow<'static, str>, first: &[u8]) -> Error {
         let path = self.url.path().to_owned();
-        Error::Answer { method: GET, path, status, problem, excerpt: excerpt(first, self.url.query()) }
+        Error::UnexpectedResponse {
+            method: GET,
+            path,
+            status,
+            problem,
+            excerpt: excerpt(first, self.url.query()),
+        }
     }
 
     /// `status`: that of the answer, when it came.

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use squarecloud_blocking::{Error, Progress};
@@ -40,10 +42,10 @@ fn an_upload_is_one_streamed_part_of_known_length() {
     let (sandbox, directory) = (Sandbox::builder().small().no_limits().start(), tempfile::tempdir().unwrap());
     let zip = app_zip(directory.path());
     let bytes = std::fs::read(&zip).unwrap();
-    let mut seen: Vec<Progress> = Vec::new();
+    let seen: Mutex<Vec<Progress>> = Mutex::default();
     let uploaded = client(&sandbox)
         .upload_with(&zip, |progress| {
-            seen.push(progress);
+            seen.lock().unwrap().push(progress);
             ControlFlow::Continue(())
         })
         .unwrap();
@@ -57,6 +59,7 @@ fn an_upload_is_one_streamed_part_of_known_length() {
     assert_eq!(part.data, bytes);
     let head = String::from_utf8_lossy(&request.body[..200]).into_owned();
     assert!(head.contains("filename=\"my %22app%22 ü.zip\"\r\n"), "{head}");
+    let seen = seen.into_inner().unwrap();
     let last = seen.last().unwrap();
     assert_eq!((last.bytes, last.total, last.attempt), (bytes.len() as u64, Some(bytes.len() as u64), 1));
     assert!(seen.is_sorted_by_key(|progress| progress.bytes));
@@ -122,15 +125,15 @@ fn the_callback_cancels_and_nothing_is_made() {
     let (sandbox, directory) = (Sandbox::builder().small().no_limits().start(), tempfile::tempdir().unwrap());
     let (app, big) = (client(&sandbox).app(sandbox.app_id()), sparse(directory.path(), 8 * MIB));
     let before = sandbox.files(app.id()).len();
-    let mut last = 0;
+    let last = AtomicU64::new(0);
     let error = app
         .commit_with(&big, None, |progress| {
-            last = progress.bytes;
+            last.store(progress.bytes, Ordering::Relaxed);
             if progress.bytes > MIB { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
         .unwrap_err();
     assert!(error.is_cancelled() && error.to_string().contains("big.bin"), "{error}");
-    assert!(last < 8 * MIB);
+    assert!(last.into_inner() < 8 * MIB);
     assert_eq!(sandbox.files(app.id()).len(), before, "no new file");
 }
 
@@ -154,9 +157,9 @@ fn a_file_that_grows_is_sent_as_it_was() {
     let (sandbox, directory) = (Sandbox::builder().small().no_limits().start(), tempfile::tempdir().unwrap());
     let zip = app_zip(directory.path());
     let size = std::fs::metadata(&zip).unwrap().len();
-    let mut grown = false;
+    let grown = AtomicBool::new(false);
     let progress = |_: Progress| {
-        if !std::mem::replace(&mut grown, true) {
+        if !grown.swap(true, Ordering::Relaxed) {
             File::options().append(true).open(&zip).unwrap().write_all(b"more").unwrap();
         }
         ControlFlow::Continue(())
@@ -174,10 +177,10 @@ fn a_busy_service_gets_the_whole_body_again_and_nothing_else_is_repeated() {
     let slept = Slept::default();
     let client = builder(&sandbox).sleep(slept.sleeper()).build().unwrap();
     sandbox.fault(Route::Upload, Fault::Code(503, "UPLOAD_BUSY", "busy")).times(2);
-    let mut attempts = Vec::new();
+    let attempts = Mutex::new(Vec::new());
     client
         .upload_with(&zip, |progress| {
-            attempts.push(progress.attempt);
+            attempts.lock().unwrap().push(progress.attempt);
             ControlFlow::Continue(())
         })
         .unwrap();
@@ -187,6 +190,7 @@ fn a_busy_service_gets_the_whole_body_again_and_nothing_else_is_repeated() {
         .iter()
         .map(|r| parse_multipart(r.header("Content-Type").unwrap(), &r.body).unwrap().data.to_vec());
     assert!(parts.into_iter().all(|part| part == std::fs::read(&zip).unwrap()));
+    let mut attempts = attempts.into_inner().unwrap();
     attempts.dedup();
     assert_eq!(attempts, [1, 2, 3]);
     assert!(slept.total() > Duration::from_millis(700));

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::ops::ControlFlow;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use squarecloud_blocking::{DownloadOptions, Error, Overwrite, Snapshot};
 use tempfile::tempdir;
@@ -77,10 +79,12 @@ fn replace_replaces_only_by_a_whole_file() {
     fs::write(&path, "mine").unwrap();
     let replace = || DownloadOptions::new().overwrite(Overwrite::Replace);
     let bad = Origin::start(|_| Reply::plain(200, "<html>maintenance</html>"));
-    let error = Snapshot::from_url(&bad.url()).unwrap().download_with(&path, replace()).unwrap_err();
-    assert!(matches!(&error, Error::Answer { status: 200, excerpt, .. } if excerpt.contains("maintenance")));
+    let error = Snapshot::from_url(&bad.url()).unwrap().download_with(&path, &replace()).unwrap_err();
+    assert!(
+        matches!(&error, Error::UnexpectedResponse { status: 200, excerpt, .. } if excerpt.contains("maintenance"))
+    );
     assert_eq!(fs::read(&path).unwrap(), b"mine");
-    Snapshot::from_url(&good.url()).unwrap().download_with(&path, replace()).unwrap();
+    Snapshot::from_url(&good.url()).unwrap().download_with(&path, &replace()).unwrap();
     assert_eq!(fs::read(&path).unwrap(), object);
     assert_eq!(names(dir.path()), ["x.zip"]);
 }
@@ -93,22 +97,22 @@ fn keep_keeps_the_same_file_and_refuses_another() {
     let snapshot = Snapshot::from_url(&origin.url()).unwrap();
     let keep = || DownloadOptions::new().overwrite(Overwrite::Keep);
     for target in [dir.path().to_owned(), dir.path().join("mine.zip")] {
-        let first = snapshot.download_with(&target, keep()).unwrap();
+        let first = snapshot.download_with(&target, &keep()).unwrap();
         assert_eq!(first.resumed_from, 0);
-        let mut told = Vec::new();
+        let told = Mutex::new(Vec::new());
         let options = keep().progress(|p| {
-            told.push(p.bytes);
+            told.lock().unwrap().push(p.bytes);
             ControlFlow::Continue(())
         });
-        let second = snapshot.download_with(&target, options).unwrap();
+        let second = snapshot.download_with(&target, &options).unwrap();
         assert_eq!((second.bytes, second.resumed_from), (first.bytes, first.bytes));
-        assert_eq!(told, [first.bytes]);
+        assert_eq!(*told.lock().unwrap(), [first.bytes]);
     }
     let mut other = object.clone();
     let last = other.len() - 30;
     other[last] ^= 1;
     fs::write(dir.path().join("mine.zip"), &other).unwrap();
-    let error = snapshot.download_with(dir.path().join("mine.zip"), keep()).unwrap_err();
+    let error = snapshot.download_with(dir.path().join("mine.zip"), &keep()).unwrap_err();
     assert!(matches!(error, Error::Exists { .. }));
     assert_eq!(fs::read(dir.path().join("mine.zip")).unwrap(), other);
     assert!(origin.asked().iter().skip(1).all(|a| a.header("range").is_some() || a.number == 2));
@@ -119,13 +123,14 @@ fn progress_is_told_early_rarely_and_at_the_end() {
     let object = archive(8 << 20, 1);
     let origin = Origin::good(object.clone());
     let dir = tempdir().unwrap();
-    let mut told = Vec::new();
+    let told = Mutex::new(Vec::new());
     let begun = std::time::Instant::now();
     let options = DownloadOptions::new().progress(|p| {
-        told.push(p);
+        told.lock().unwrap().push(p);
         ControlFlow::Continue(())
     });
-    Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path(), options).unwrap();
+    Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path(), &options).unwrap();
+    let told = told.lock().unwrap();
     let most = begun.elapsed().as_millis() as usize / 5 + 3;
     assert!(told.len() >= 2 && told.len() <= most, "{} calls, at most {most}", told.len());
     assert!(told.windows(2).all(|w| w[0].bytes <= w[1].bytes));
@@ -140,17 +145,18 @@ fn cancelling_keeps_the_part_file_and_the_next_call_goes_on() {
     let origin = Origin::breaking(object.clone(), 700_000);
     let dir = tempdir().unwrap();
     let snapshot = Snapshot::from_url(&origin.url()).unwrap();
-    let mut seen = 0;
+    let seen = AtomicU64::new(0);
     let options = DownloadOptions::new().progress(|p| {
-        seen = p.bytes;
+        seen.store(p.bytes, Ordering::Relaxed);
         if p.bytes >= 700_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    let error = snapshot.download_with(dir.path(), options).unwrap_err();
+    let error = snapshot.download_with(dir.path(), &options).unwrap_err();
     assert!(error.is_cancelled(), "{error:?}");
     assert_no_secret(&chain(&error));
     assert_eq!(names(dir.path()), [".app.v1.zip.part", ".app.v1.zip.part.meta"]);
     assert_no_secret(&fs::read_to_string(dir.path().join(".app.v1.zip.part.meta")).unwrap());
     let done = snapshot.download(dir.path()).unwrap();
+    let seen = seen.load(Ordering::Relaxed);
     assert_eq!(done.resumed_from, seen);
     assert_eq!(fs::read(done.path).unwrap(), object);
     assert_eq!(names(dir.path()), ["app.v1.zip"]);

@@ -32,7 +32,7 @@ fn run_with(
 ) -> (Result<Vec<u8>>, TempDir, Vec<Asked>) {
     let origin = Origin::start(decide);
     let dir = quick_dir();
-    let result = impatient(&origin.url(), limit).download_with(dir.path(), options);
+    let result = impatient(&origin.url(), limit).download_with(dir.path(), &options);
     let result = result.map(|done| {
         assert_eq!(names(dir.path()), ["app.v1.zip"], "nothing but the file is left");
         let bytes = fs::read(&done.path).unwrap();
@@ -215,7 +215,7 @@ fn a_part_under_the_status_of_the_whole_is_never_taken_for_it() {
         reply.body.truncate(2500);
         reply
     });
-    assert!(matches!(result.unwrap_err(), Error::Answer { status: 200, .. }));
+    assert!(matches!(result.unwrap_err(), Error::UnexpectedResponse { status: 200, .. }));
 }
 
 #[test]
@@ -249,7 +249,10 @@ fn a_page_in_the_place_of_the_rest_does_not_cost_what_came_before() {
             }),
         );
         let error = result.unwrap_err();
-        assert!(matches!(&error, Error::Answer { excerpt, .. } if excerpt.contains("log in")), "{error:?}");
+        assert!(
+            matches!(&error, Error::UnexpectedResponse { excerpt, .. } if excerpt.contains("log in")),
+            "{error:?}"
+        );
         assert_eq!(names(dir.path()), [".app.v1.zip.part", ".app.v1.zip.part.meta"]);
     }
 }
@@ -276,7 +279,7 @@ fn another_version_than_the_link_names_is_refused() {
         reply.headers.push(("x-amz-version-id".into(), "v2".into()));
         reply
     });
-    assert!(matches!(result.unwrap_err(), Error::Answer { status: 200, .. }));
+    assert!(matches!(result.unwrap_err(), Error::UnexpectedResponse { status: 200, .. }));
     assert!(names(dir.path()).is_empty());
 }
 
@@ -314,7 +317,9 @@ fn statuses_that_are_no_success_are_errors_and_leave_nothing() {
         let (result, dir, asked) = run(move |_| reply.clone());
         let error = result.unwrap_err();
         assert_eq!(error.status(), Some(status), "{error:?}");
-        assert!(matches!(&error, Error::Answer { method: "GET", path, .. } if path.ends_with("/app.zip")));
+        assert!(
+            matches!(&error, Error::UnexpectedResponse { method: "GET", path, .. } if path.ends_with("/app.zip"))
+        );
         assert_eq!(asked.len(), requests, "HTTP {status}");
         assert!(names(dir.path()).is_empty(), "HTTP {status}: {:?}", names(dir.path()));
         assert_eq!(error.is_not_found(), status == 404);
@@ -479,7 +484,7 @@ fn nonsense_options_are_refused_before_anything_is_sent() {
         DownloadOptions::new().connections(1000),
         DownloadOptions::new().attempts(0),
     ] {
-        let error = snapshot.download_with(dir.path(), options).unwrap_err();
+        let error = snapshot.download_with(dir.path(), &options).unwrap_err();
         assert!(matches!(error, Error::Invalid { .. }));
     }
     assert!(origin.asked().is_empty() && names(dir.path()).is_empty());

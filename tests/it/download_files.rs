@@ -4,6 +4,8 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use squarecloud_blocking::{DownloadOptions, Error, Overwrite, Snapshot};
@@ -24,13 +26,13 @@ fn slow(object: Vec<u8>, size: usize, pause: Duration) -> Origin {
 
 /// Leaves a part file with some bytes in `dir`; for [`Origin::breaking`].
 fn begin(snapshot: &Snapshot, path: &Path) -> u64 {
-    let mut seen = 0;
+    let seen = AtomicU64::new(0);
     let options = DownloadOptions::new().progress(|p| {
-        seen = p.bytes;
+        seen.store(p.bytes, Ordering::Relaxed);
         if p.bytes > 600_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    assert!(snapshot.download_with(path, options).unwrap_err().is_cancelled());
-    seen
+    assert!(snapshot.download_with(path, &options).unwrap_err().is_cancelled());
+    seen.load(Ordering::Relaxed)
 }
 
 #[test]
@@ -46,7 +48,7 @@ fn threads_with_one_target_do_not_disturb_each_other() {
                     let (url, path) = (origin.url(), &path);
                     scope.spawn(move || {
                         let snapshot = Snapshot::from_url(&url).unwrap();
-                        snapshot.download_with(path, DownloadOptions::new().overwrite(overwrite))
+                        snapshot.download_with(path, &DownloadOptions::new().overwrite(overwrite))
                     })
                 })
                 .collect();
@@ -77,7 +79,7 @@ fn a_file_that_appears_meanwhile_is_not_replaced() {
             fs::write(&path, "mine").unwrap();
             ControlFlow::Continue(())
         });
-        let error = Snapshot::from_url(&origin.url()).unwrap().download_with(&path, options).unwrap_err();
+        let error = Snapshot::from_url(&origin.url()).unwrap().download_with(&path, &options).unwrap_err();
         assert!(matches!(error, Error::Exists { .. }), "{error:?}");
         assert_eq!(fs::read(&path).unwrap(), b"mine");
         assert_eq!(names(dir.path()), ["x.zip"]);
@@ -95,7 +97,7 @@ fn a_directory_that_vanishes_is_a_clear_error() {
         }
         ControlFlow::Continue(())
     });
-    let error = Snapshot::from_url(&origin.url()).unwrap().download_with(&inner, options).unwrap_err();
+    let error = Snapshot::from_url(&origin.url()).unwrap().download_with(&inner, &options).unwrap_err();
     assert!(matches!(error, Error::Io { .. }), "{error:?}");
     assert!(!inner.exists());
 }
@@ -235,7 +237,7 @@ fn child() {
     let (Ok(url), Ok(path)) = (std::env::var("DOWNLOAD_URL"), std::env::var("DOWNLOAD_PATH")) else { return };
     let connections = std::env::var("DOWNLOAD_CONNECTIONS").map_or(1, |n| n.parse().unwrap());
     let options = DownloadOptions::new().connections(connections);
-    match Snapshot::from_url(&url).unwrap().download_with(path, options) {
+    match Snapshot::from_url(&url).unwrap().download_with(path, &options) {
         Ok(done) => println!("done {}", done.bytes),
         Err(error) => println!("{error:?}"),
     }
@@ -291,13 +293,13 @@ fn kill(connections: usize, rounds: u32) {
         }
         // The next run, told to stop at its first word, says where it goes on.
         let written = fs::metadata(dir.path().join(PART)).map_or(0, |m| m.len());
-        let mut resumed = None;
+        let resumed = OnceLock::new();
         let options = DownloadOptions::new().progress(|p| {
-            resumed.get_or_insert(p.resumed_from);
+            resumed.get_or_init(|| p.resumed_from);
             ControlFlow::Break(())
         });
-        assert!(snapshot.download_with(&path, options).is_err_and(|e| e.is_cancelled()), "round {round}");
-        let resumed = resumed.unwrap();
+        assert!(snapshot.download_with(&path, &options).is_err_and(|e| e.is_cancelled()), "round {round}");
+        let resumed = *resumed.get().unwrap();
         // Of what is complete, one byte is asked for again.
         assert!(resumed + 1 >= before, "round {round}: {before} were there, {resumed} are left");
         if connections == 1 {

@@ -79,7 +79,7 @@ fn stop_early(snapshot: &Snapshot, dir: &Path, connections: usize) {
         std::thread::sleep(Duration::from_millis(6));
         if p.bytes > 300_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    assert!(snapshot.download_with(dir, options).unwrap_err().is_cancelled());
+    assert!(snapshot.download_with(dir, &options).unwrap_err().is_cancelled());
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn nginx_is_read_continued_and_never_spliced() {
                 let snapshot = nginx.open(place);
                 let dir = tempdir().unwrap();
                 let options = || DownloadOptions::new().connections(connections);
-                let done = snapshot.download_with(dir.path(), options()).unwrap();
+                let done = snapshot.download_with(dir.path(), &options()).unwrap();
                 assert!(fs::read(&done.path).unwrap() == old, "{what}");
                 assert_eq!(names(dir.path()), ["app.v1.zip"], "{what}");
                 if size < 6_000_000 {
@@ -103,7 +103,7 @@ fn nginx_is_read_continued_and_never_spliced() {
                 }
                 fs::remove_file(&done.path).unwrap();
                 stop_early(&snapshot, dir.path(), connections);
-                let done = snapshot.download_with(dir.path(), options()).unwrap();
+                let done = snapshot.download_with(dir.path(), &options()).unwrap();
                 assert_eq!(done.resumed_from > 0, continues, "{what}");
                 assert!(fs::read(&done.path).unwrap() == old, "{what}");
                 fs::remove_file(&done.path).unwrap();
@@ -113,7 +113,7 @@ fn nginx_is_read_continued_and_never_spliced() {
                 let later = std::time::SystemTime::now() + Duration::from_secs(60);
                 let file = fs::File::options().write(true).open(nginx.files().join("app.zip")).unwrap();
                 file.set_modified(later).unwrap();
-                let done = snapshot.download_with(dir.path(), options()).unwrap();
+                let done = snapshot.download_with(dir.path(), &options()).unwrap();
                 assert!(fs::read(&done.path).unwrap() == new, "{what}: two objects in one file");
                 assert_eq!(names(dir.path()), ["app.v1.zip"], "{what}");
             }

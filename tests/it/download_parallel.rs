@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::ops::ControlFlow;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use squarecloud_blocking::{DownloadOptions, Snapshot};
@@ -22,15 +23,15 @@ fn four_connections_give_the_same_file() {
         let object = archive(size, 7);
         let origin = Origin::good(object.clone());
         let dir = tempdir().unwrap();
-        let mut last = None;
+        let last = Mutex::new(None);
         let options = four().progress(|p| {
-            last = Some(p);
+            *last.lock().unwrap() = Some(p);
             ControlFlow::Continue(())
         });
-        let done = Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path(), options).unwrap();
+        let done = Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path(), &options).unwrap();
         assert!(fs::read(&done.path).unwrap() == object, "{size}");
         assert_eq!(names(dir.path()), ["app.v1.zip"]);
-        assert_eq!(last.unwrap().bytes, object.len() as u64);
+        assert_eq!(last.lock().unwrap().unwrap().bytes, object.len() as u64);
         let fetched: usize = origin.asked().iter().map(|a| a.range(object.len()).unwrap().len()).sum();
         assert_eq!(fetched, object.len(), "no byte twice");
     }
@@ -43,7 +44,7 @@ fn without_ranges_the_first_answer_is_used() {
     let origin =
         Origin::start(move |asked| Reply::right(&body, ONE, &Asked { headers: Vec::new(), ..asked.clone() }));
     let dir = tempdir().unwrap();
-    let done = Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path(), four()).unwrap();
+    let done = Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path(), &four()).unwrap();
     assert!(fs::read(done.path).unwrap() == object);
     assert_eq!(origin.asked().len(), 1);
 }
@@ -54,7 +55,7 @@ fn without_a_proof_of_sameness_one_connection_has_to_do() {
     let body = object.clone();
     let origin = Origin::start(move |asked| Reply::right(&body, None, asked));
     let dir = tempdir().unwrap();
-    let done = Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path(), four()).unwrap();
+    let done = Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path(), &four()).unwrap();
     assert!(fs::read(done.path).unwrap() == object);
     assert!(origin.asked()[1].header("range").is_none());
 }
@@ -69,7 +70,7 @@ fn cuts_in_every_answer_are_mended() {
         reply
     });
     let dir = tempdir().unwrap();
-    let done = Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path(), four()).unwrap();
+    let done = Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path(), &four()).unwrap();
     assert!(fs::read(done.path).unwrap() == object);
 }
 
@@ -82,7 +83,7 @@ fn an_object_that_changes_half_way_is_fetched_anew() {
         _ => Reply::right(&body, Some("\"two\""), asked),
     });
     let dir = tempdir().unwrap();
-    let done = Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path(), four()).unwrap();
+    let done = Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path(), &four()).unwrap();
     assert!(fs::read(done.path).unwrap() == new);
     assert_eq!(names(dir.path()), ["app.v1.zip"]);
 }
@@ -101,9 +102,9 @@ fn a_cancelled_one_goes_on_with_any_number_of_connections() {
         let options = DownloadOptions::new().connections(before).progress(|p| {
             if p.bytes > 4_000_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        assert!(snapshot.download_with(dir.path(), options).unwrap_err().is_cancelled());
+        assert!(snapshot.download_with(dir.path(), &options).unwrap_err().is_cancelled());
         let options = DownloadOptions::new().connections(after);
-        let done = snapshot.download_with(dir.path(), options).unwrap();
+        let done = snapshot.download_with(dir.path(), &options).unwrap();
         assert!(fs::read(&done.path).unwrap() == object, "{before} then {after}");
         assert!(done.resumed_from > 3_000_000, "{before} then {after}: {}", done.resumed_from);
         assert_eq!(names(dir.path()), ["app.v1.zip"]);
@@ -123,7 +124,7 @@ fn side_by_side_beats_a_cap_on_each_connection() {
     let time = |connections| {
         let dir = tempdir().unwrap();
         let begun = std::time::Instant::now();
-        snapshot.download_with(dir.path(), DownloadOptions::new().connections(connections)).unwrap();
+        snapshot.download_with(dir.path(), &DownloadOptions::new().connections(connections)).unwrap();
         begun.elapsed()
     };
     let (one, four) = (time(1), time(4));

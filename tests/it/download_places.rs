@@ -3,6 +3,7 @@
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use squarecloud_blocking::{Client, DownloadOptions, Error, Overwrite, Snapshot};
@@ -76,7 +77,7 @@ fn a_pipe_in_the_target_s_place_is_not_waited_for() {
     pipe(&dir.path().join("x.zip"));
     let error = Snapshot::from_url(&origin.url())
         .unwrap()
-        .download_with(dir.path().join("x.zip"), keep())
+        .download_with(dir.path().join("x.zip"), &keep())
         .unwrap_err();
     assert!(matches!(error, Error::Exists { .. }), "{error:?}");
 }
@@ -96,9 +97,9 @@ fn only_our_own_part_file_is_ever_published_or_removed() {
                 }
             });
             let dir = tempdir().unwrap();
-            let mut swapped = false;
+            let swapped = AtomicBool::new(false);
             let options = DownloadOptions::new().overwrite(overwrite).progress(|p| {
-                if p.bytes > 0 && !std::mem::replace(&mut swapped, true) {
+                if p.bytes > 0 && !swapped.swap(true, Ordering::Relaxed) {
                     // Someone cleaned up, and another process has begun the same download since.
                     fs::remove_file(dir.path().join(PART)).unwrap();
                     fs::write(dir.path().join(PART), "half").unwrap();
@@ -106,7 +107,8 @@ fn only_our_own_part_file_is_ever_published_or_removed() {
                 ControlFlow::Continue(())
             });
             let path = dir.path().join("x.zip");
-            let error = Snapshot::from_url(&origin.url()).unwrap().download_with(&path, options).unwrap_err();
+            let error =
+                Snapshot::from_url(&origin.url()).unwrap().download_with(&path, &options).unwrap_err();
             assert!(!whole || matches!(error, Error::Io { .. }), "{error:?}");
             assert!(!path.exists(), "{overwrite:?}: another's half file was published");
             assert_eq!(fs::read(dir.path().join(PART)).unwrap(), b"half");
@@ -145,7 +147,7 @@ fn leftovers_beside_a_finished_file_go() {
             let path = dir.path().join("x.zip");
             fs::write(&path, &object).unwrap();
             leave(dir.path());
-            let _ = snapshot.download_with(&path, options);
+            let _ = snapshot.download_with(&path, &options);
             assert_eq!(names(dir.path()), ["x.zip"], "{what}");
             assert!(fs::read(&path).unwrap() == object);
         }
@@ -156,7 +158,7 @@ fn leftovers_beside_a_finished_file_go() {
         let path = dir.path().join("x.zip");
         fs::write(&path, &object).unwrap();
         fs::write(dir.path().join(PART), "half").unwrap();
-        let _ = snapshot.download_with(&path, options);
+        let _ = snapshot.download_with(&path, &options);
         assert_eq!(names(dir.path()), left);
     }
 }
@@ -173,7 +175,7 @@ fn comparing_with_a_host_that_drips_ends_in_time() {
     fs::write(&path, &object).unwrap();
     let client = Client::builder("key").timeout(limit).no_proxy().build().unwrap();
     let begun = Instant::now();
-    let error = client.open_url(&origin.url()).unwrap().download_with(&path, keep()).unwrap_err();
+    let error = client.open_url(&origin.url()).unwrap().download_with(&path, &keep()).unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
     assert!(begun.elapsed() < limit * 20, "{:?}", begun.elapsed());
     assert!(fs::read(&path).unwrap() == object);
@@ -190,7 +192,7 @@ fn keeping_what_a_listing_names_transfers_nothing() {
     let dir = tempdir().unwrap();
     let first = snapshot.download(dir.path()).unwrap();
     sandbox.clear_requests();
-    let again = snapshot.download_with(dir.path(), keep()).unwrap();
+    let again = snapshot.download_with(dir.path(), &keep()).unwrap();
     assert_eq!((again.path, again.resumed_from), (first.path, first.bytes));
     assert!(sandbox.requests().iter().all(|r| r.port != Port::Snapshots), "not one byte was asked for");
 }
@@ -238,13 +240,13 @@ fn a_full_file_system_leaves_no_file_and_goes_on_when_there_is_room() {
             }
             let path = dir.join("x.zip");
             let options = || DownloadOptions::new().connections(connections);
-            let error = snapshot.download_with(&path, options()).unwrap_err();
+            let error = snapshot.download_with(&path, &options()).unwrap_err();
             let full = matches!(&error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull);
             assert!(full, "{room}: {error:?}");
             let left = names(dir);
             assert!(left == ["ballast"] || left == [PART, META, "ballast"], "{room}: {left:?}");
             fs::remove_file(ballast).unwrap();
-            let done = snapshot.download_with(&path, options()).unwrap();
+            let done = snapshot.download_with(&path, &options()).unwrap();
             assert!(fs::read(&path).unwrap() == object);
             assert_eq!(done.resumed_from > 0, room == 800_000, "{room}: from {}", done.resumed_from);
             assert_eq!(names(dir), ["x.zip"]);

@@ -65,7 +65,8 @@ fn bytes_that_drip_into_one_record_run_out_of_time() {
         .unwrap();
     let dir = tempfile::tempdir().unwrap();
     let begun = Instant::now();
-    let error = client.open_url(&url).unwrap().download_with(dir.path(), DownloadOptions::new()).unwrap_err();
+    let error =
+        client.open_url(&url).unwrap().download_with(dir.path(), &DownloadOptions::new()).unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}: {error:?}", begun.elapsed());
 }

@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use super::entry::Entry;
 use super::limits::Limits;
-use crate::progress::Progress;
+use crate::progress::{Callback, Progress};
 use crate::snapshot::overwrite::Overwrite;
 
 type Filter = Arc<dyn Fn(&Entry<'_>) -> bool + Send + Sync>;
-type Observe = Arc<dyn Fn(Progress) -> ControlFlow<()> + Send + Sync>;
 
 /// What becomes of symbolic links.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -40,7 +39,7 @@ pub struct ExtractOptions {
     pub(super) drop_times: bool,
     pub(super) drop_modes: bool,
     pub(super) verify: bool,
-    pub(super) observe: Option<Observe>,
+    pub(super) callback: Option<Callback<'static>>,
 }
 
 impl ExtractOptions {
@@ -128,8 +127,11 @@ impl ExtractOptions {
     /// Reports how far the extraction is, and cancels it on [`ControlFlow::Break`]. Called from the working
     /// threads, never twice at once.
     #[must_use]
-    pub fn progress(mut self, observe: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static) -> Self {
-        self.observe = Some(Arc::new(observe));
+    pub fn progress(
+        mut self,
+        callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.callback = Some(Arc::new(callback));
         self
     }
 }
@@ -147,7 +149,7 @@ impl fmt::Debug for ExtractOptions {
             .field("keep_times", &!self.drop_times)
             .field("keep_modes", &!self.drop_modes)
             .field("verify", &self.verify)
-            .field("progress", &self.observe.is_some())
+            .field("progress", &self.callback.is_some())
             .finish()
     }
 }

@@ -4,10 +4,9 @@ use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use super::options::ExtractOptions;
-use crate::progress::Progress;
+use crate::progress::{Progress, Throttle};
 
 /// Entries above this are begun first, one at a time, so that none is begun last.
 const LARGE: u64 = 1 << 20;
@@ -100,51 +99,41 @@ pub(super) fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Counts what is done and tells the observer, rarely enough to cost nothing.
+/// Counts what is done and reports it.
 pub(super) struct Meter<'a> {
-    options: &'a ExtractOptions,
+    throttle: Throttle<'a>,
     total: u64,
     total_entries: u64,
     bytes: AtomicU64,
     entries: AtomicU64,
-    told: Mutex<Option<Instant>>,
 }
-
-/// The shortest time between two reports.
-const PAUSE: Duration = Duration::from_millis(5);
 
 impl<'a> Meter<'a> {
     pub(super) fn new(options: &'a ExtractOptions, total: u64, total_entries: u64) -> Self {
-        let zero = || AtomicU64::new(0);
-        Self { options, total, total_entries, bytes: zero(), entries: zero(), told: Mutex::new(None) }
+        let (bytes, entries) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { throttle: Throttle::new(options.callback.clone()), total, total_entries, bytes, entries }
     }
 
     pub(super) fn add(&self, bytes: u64, entries: u64) -> ControlFlow<()> {
-        if self.options.observe.is_none() {
-            return ControlFlow::Continue(());
-        }
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.entries.fetch_add(entries, Ordering::Relaxed);
-        let Ok(mut told) = self.told.try_lock() else { return ControlFlow::Continue(()) };
-        if told.is_some_and(|at| at.elapsed() < PAUSE) {
-            return ControlFlow::Continue(());
-        }
-        let answer = self.tell();
-        *told = Some(Instant::now());
-        answer
+        self.throttle.report(|| self.progress())
     }
 
     /// Reports now.
     pub(super) fn tell(&self) -> ControlFlow<()> {
-        let Some(observe) = &self.options.observe else { return ControlFlow::Continue(()) };
-        observe(Progress {
+        self.throttle.report_now(self.progress())
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
             bytes: self.bytes.load(Ordering::Relaxed),
             total: Some(self.total),
             attempt: 1,
             entries: self.entries.load(Ordering::Relaxed),
             total_entries: self.total_entries,
             ..Progress::default()
-        })
+        }
     }
 }
 

@@ -12,6 +12,6 @@ fn main() -> squarecloud_blocking::Result<()> {
     builder
         .build()?
         .open_url(&args[0])?
-        .download_with(&args[1], DownloadOptions::new().connections(connections))?;
+        .download_with(&args[1], &DownloadOptions::new().connections(connections))?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::api::decode::{self, Problem, Unreadable};
 use crate::api::json::Value;
 use crate::api::route::query_value;
 use crate::error::Error;
-use crate::secret::SignedUrl;
+use crate::secret::{SignedKey, SignedUrl};
 
 /// How long the service keeps a snapshot (contract, section 3).
 const KEPT: Duration = Duration::days(30);
@@ -118,16 +118,6 @@ impl Serialize for Origin {
     }
 }
 
-/// A signed query string: never printed.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
-struct Key(String);
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("..")
-    }
-}
-
 /// A listed snapshot: facts, without the power to fetch it.
 ///
 /// [`Client::open`](crate::Client::open) turns it into a [`Snapshot`](crate::Snapshot). `Debug` and
@@ -153,7 +143,7 @@ pub struct SnapshotInfo {
     #[serde(skip)]
     url: Option<SignedUrl>,
     #[serde(skip)]
-    key: Key,
+    key: SignedKey,
 }
 
 fn rfc3339<S: Serializer>(time: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
@@ -170,12 +160,12 @@ impl SnapshotInfo {
         }
         let url = decode::optional_string(item, &["url"]).and_then(|url| SignedUrl::parse(&url).ok());
         let key = match decode::optional_string(item, &["key"]) {
-            Some(key) => key.strip_prefix('?').unwrap_or(&key).to_owned(),
-            None => url.as_ref().map(|url| url.query().to_owned()).unwrap_or_default(),
+            Some(key) => SignedKey::new(&key),
+            None => url.as_ref().map(SignedUrl::key).unwrap_or_default(),
         };
         let version_id = decode::optional_string(item, &["version_id"])
             .or_else(|| query_value(url.as_ref()?.query(), "versionId"))
-            .or_else(|| query_value(&key, "versionId"));
+            .or_else(|| query_value(key.expose(), "versionId"));
         Ok(Self {
             size: decode::unsigned(item, &["size"])?,
             created_at: decode::time(item, &["modified", "created_at"])?,
@@ -185,7 +175,7 @@ impl SnapshotInfo {
             origin: decode::optional_string(item, &["origin"]).map(Origin::from),
             id,
             url,
-            key: Key(key),
+            key,
         })
     }
 
@@ -204,9 +194,9 @@ impl SnapshotInfo {
         self.url.as_ref()
     }
 
-    /// The signed query string, without `?`: a secret. Empty when the listing gave none.
-    pub fn key(&self) -> &str {
-        &self.key.0
+    /// The signed query; empty when the listing gave none.
+    pub fn key(&self) -> &SignedKey {
+        &self.key
     }
 
     /// Whether the service made it on its own schedule, as far as field or name tell.
@@ -288,7 +278,7 @@ mod tests {
         let info = SnapshotInfo::read(Kind::App, &serde_json::from_str(NEW).unwrap()).unwrap();
         let shown = format!("{info:?} {info:#?} {}", serde_json::to_string(&info).unwrap());
         assert!(!shown.contains("iWPed") && !shown.contains("AWSAccessKeyId"), "{shown}");
-        assert!(info.key().contains("iWPed"));
+        assert!(info.key().expose().contains("iWPed"));
     }
 
     #[test]
