@@ -326,3 +326,18 @@ impl Error {
 pub(crate) fn is_refusal(status: Option<u16>) -> bool {
     status.is_some_and(|status| (400..500).contains(&status))
 }
+
+/// For a `Read` or a [`Source`](crate::Source): the error stays whole inside, see [`io::Error::get_ref`].
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            Error::Io { source, .. } => source.kind(),
+            Error::Timeout { .. } => io::ErrorKind::TimedOut,
+            Error::Invalid { .. } => io::ErrorKind::InvalidInput,
+            Error::Refused { .. } => io::ErrorKind::InvalidData,
+            Error::NoSuchEntry { .. } => io::ErrorKind::NotFound,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
