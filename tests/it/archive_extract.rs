@@ -402,8 +402,7 @@ fn an_archive_can_be_looked_into() {
     assert_eq!(archive.entry("app/current").unwrap().kind(), EntryKind::Symlink);
     assert!(archive.entry("nope").is_none());
     assert_eq!(archive.total_size(), 22);
-    assert_eq!(archive.glob("*.json").map(|e| e.name()).collect::<Vec<_>>(), ["app/src/a.json", "top.json"]);
-    assert_eq!(archive.glob("app/**").count(), 5);
+
     assert_eq!(
         archive.tree().to_string(),
         "app/\n  current  (link)\n  main.js  14\n  src/\n    a.json  2\n    b.txt  1\ntop.json  2\n"

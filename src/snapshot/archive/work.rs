@@ -71,23 +71,23 @@ impl Batches {
         };
         let more = threads.min(self.ranges.len()).saturating_sub(1);
         thread::scope(|scope| {
-            let (here, hello) = mpsc::channel();
+            let (started, starts) = mpsc::channel();
             for _ in 0..more {
-                let here = here.clone();
-                let started = move || {
-                    let _ = here.send(());
-                    drop(here);
+                let started = started.clone();
+                let work = move || {
+                    let _ = started.send(());
+                    drop(started);
                     one();
                 };
                 // A system that gives no more threads still gets the work done.
-                if thread::Builder::new().spawn_scoped(scope, started).is_err() {
+                if thread::Builder::new().spawn_scoped(scope, work).is_err() {
                     break;
                 }
             }
-            drop(here);
-            // Linux may start a thread on the processor of the one that made it, where it waits for its turn. Who
-            // sleeps until the others run is woken on an idle one.
-            hello.iter().for_each(drop);
+            drop(started);
+            // Linux may start a thread on the processor of the one that made it, where it waits for its turn. A thread
+            // that sleeps until the others run is woken on an idle one.
+            starts.iter().for_each(drop);
             one();
         });
         failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
@@ -121,7 +121,7 @@ impl<'a> Meter<'a> {
     }
 
     /// Reports now.
-    pub(super) fn tell(&self) -> ControlFlow<()> {
+    pub(super) fn report_now(&self) -> ControlFlow<()> {
         self.throttle.report_now(self.progress())
     }
 

@@ -54,6 +54,22 @@ impl Target {
             _ => Ok(Self::Inside { real }),
         }
     }
+    /// A staging directory from which the target can be made by renaming.
+    pub(super) fn staging(&mut self) -> Result<Staging> {
+        match self {
+            Self::Fresh { parent, name } => Staging::new(parent, name),
+            Self::Inside { real } => Staging::new(real, "extract".as_ref()),
+            Self::Empty { real, parent, name } => {
+                if let Ok(staging) = Staging::new(parent, name) {
+                    return Ok(staging);
+                }
+                // A volume, or a directory given by somebody else: its parent is not ours, but it is.
+                let staging = Staging::new(real, name);
+                *self = Self::Inside { real: std::mem::take(real) };
+                staging
+            }
+        }
+    }
 }
 
 /// Whether an empty directory may become another one of the same name: not when somebody is in it or it is a

@@ -1,0 +1,179 @@
+//! Entries read without being extracted: into memory, as a stream, or only to be verified.
+
+use std::io::{self, Read};
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use super::data::SPAN;
+use super::directory::{CentralDirectory, Layout};
+use super::entry::{Entry, EntryKind, readable};
+use super::fault::{BadEntry, Failure, Fault};
+use super::local::{Reader, judge_prefix};
+use super::work::{Batches, cores};
+use crate::error::{Error, Refusal, Result};
+use crate::snapshot::source::Source;
+
+/// Pieces of 256 KiB that wait for the reader at most.
+const AHEAD: usize = 2;
+
+/// The one entry of that name, if it has content that can be read.
+pub(super) fn find(directory: &CentralDirectory, name: &str) -> Result<u32> {
+    let Some((index, again)) = directory.find(name) else {
+        return Err(Error::NoSuchEntry { name: name.to_owned() });
+    };
+    let judged = match (Entry { directory, index }).kind() {
+        _ if again => Err(Fault::new(Refusal::Collision, "several entries have this name")),
+        EntryKind::Directory | EntryKind::Special => {
+            Err(Fault::new(Refusal::Special, "it is not a file; only files and links have content"))
+        }
+        _ => readable(directory, index),
+    };
+    judged.map(|()| index).map_err(|fault| fault.error(Some(name)))
+}
+
+/// The content of an entry; `next` is where the next entry begins, if what lies between is to be judged.
+pub(super) fn content<S: Source + ?Sized>(
+    reader: &mut Reader<'_, S>,
+    directory: &CentralDirectory,
+    index: u32,
+    next: Option<u64>,
+) -> Result<Vec<u8>, Failure> {
+    // Deflate makes at most 1,032 bytes of one: a lie about the size reserves no memory.
+    let record = directory.record(index);
+    let honest = record.size.min(record.compressed.saturating_mul(1032));
+    let mut content = Vec::new();
+    content.try_reserve_exact(usize::try_from(honest).unwrap_or(usize::MAX)).map_err(io::Error::other)?;
+    reader.read_one(index, next, |piece| {
+        content.extend_from_slice(piece);
+        Ok(())
+    })?;
+    Ok(content)
+}
+
+/// The content of one entry, as [`Archive::reader`](crate::Archive::reader) gives it.
+///
+/// The end (`Ok(0)`) comes only after size and CRC-32 have been found right; an error of the archive comes as
+/// an [`io::Error`] with the crate's [`Error`] inside. Dropping it early ends the work.
+pub struct EntryReader {
+    pieces: Receiver<io::Result<Vec<u8>>>,
+    piece: io::Cursor<Vec<u8>>,
+    done: bool,
+}
+
+impl EntryReader {
+    /// Starts a thread that decodes the entry, so that the stream borrows nothing.
+    pub(super) fn start<S: Source + 'static>(
+        source: Arc<S>,
+        directory: Arc<CentralDirectory>,
+        index: u32,
+    ) -> Result<Self> {
+        let (sender, pieces) = sync_channel(AHEAD);
+        // The header is judged here: what is wrong with it is an error of this call.
+        let name = |directory: &CentralDirectory| directory.name(index).to_owned();
+        Reader::new(&*source, &directory, 0).look(index).map_err(|e| e.error(Some(&name(&directory))))?;
+        let work = move || decode(&*source, &directory, index, &sender);
+        let thread = thread::Builder::new().name("archive-entry".into()).spawn(work);
+        thread.map_err(|e| Error::io("starting a thread to read", "the archive", e))?;
+        Ok(Self { pieces, piece: io::Cursor::default(), done: false })
+    }
+}
+
+fn decode<S: Source>(
+    source: &S,
+    directory: &CentralDirectory,
+    index: u32,
+    sender: &SyncSender<io::Result<Vec<u8>>>,
+) {
+    // When nobody receives any more, the error that ends the work is of no interest.
+    let send = |piece: &[u8]| {
+        let gone = |_| Error::Cancelled { action: "reading", path: directory.name(index).into() };
+        if piece.is_empty() { Ok(()) } else { sender.send(Ok(piece.to_vec())).map_err(gone) }
+    };
+    let last = match Reader::new(source, directory, SPAN as u64).read_one(index, None, send) {
+        Ok(()) => Ok(Vec::new()),
+        Err(Failure::Source(e)) => Err(e),
+        Err(e) => Err(e.error(Some(directory.name(index))).into()),
+    };
+    let _ = sender.send(last);
+}
+
+impl Read for EntryReader {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let n = self.piece.read(out)?;
+            if n > 0 || out.is_empty() || self.done {
+                return Ok(n);
+            }
+            match self.pieces.recv() {
+                // An empty piece is the end.
+                Ok(piece) => self.piece = io::Cursor::new(piece?),
+                Err(_) => return Err(io::Error::other("reading the entry failed before")),
+            }
+            self.done = self.piece.get_ref().is_empty();
+        }
+    }
+}
+
+impl std::fmt::Debug for EntryReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EntryReader").field("done", &self.done).finish_non_exhaustive()
+    }
+}
+
+/// What [`Archive::verify`](crate::Archive::verify) found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verified {
+    /// Entries looked at: all of them.
+    pub entries: usize,
+    /// Bytes decoded and found right.
+    pub bytes: u64,
+    /// All that is wrong, in the order of the central directory; empty when the archive is whole.
+    pub bad: Vec<BadEntry>,
+}
+
+impl Verified {
+    /// Whether nothing is wrong.
+    pub fn is_ok(&self) -> bool {
+        self.bad.is_empty()
+    }
+}
+
+/// Reads every entry. Nothing is written.
+pub(super) fn verify<S: Source + ?Sized>(source: &S, directory: &CentralDirectory) -> Result<Verified> {
+    let layout = Layout::of(directory);
+    let mut bad: Vec<(Option<u32>, Fault)> =
+        layout.overlapping.iter().map(|index| (Some(*index), Layout::overlap())).collect();
+    match judge_prefix(source, directory) {
+        Err(Failure::Refused(fault)) => bad.push((None, fault)),
+        result => result.map_err(|e| e.error(None))?,
+    }
+    let mut order: Vec<u32> = directory.indices().collect();
+    order.sort_by_key(|index| directory.record(*index).offset);
+    let sizes: Vec<u64> = order.iter().map(|index| directory.record(*index).size).collect();
+    let found = Mutex::new((0u64, bad));
+    let check = |reader: &mut Reader<'_, S>, batch: &[u32]| {
+        let indices = || batch.iter().filter_map(|i| order.get(*i as usize));
+        reader.read_ahead_to(indices().map(|index| layout.next(*index)).max().unwrap_or(0));
+        for &index in indices() {
+            let result = reader.read(index, layout.next(index), |_| Ok(()));
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            match result {
+                Ok(()) => found.0 += directory.record(index).size,
+                Err(Failure::Refused(fault)) => found.1.push((Some(index), fault)),
+                Err(e) => return Err(e.error(Some(directory.name(index)))),
+            }
+        }
+        Ok(())
+    };
+    let worker = || Reader::new(source, directory, SPAN as u64);
+    Batches::of(&sizes).run(cores(), worker, check, &AtomicBool::new(false))?;
+    let (bytes, mut bad) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    bad.sort_by_key(|(index, _)| *index);
+    // An entry may have several faults; the first says enough.
+    bad.dedup_by_key(|(index, _)| index.map_or(u64::MAX, u64::from));
+    let bad = bad.into_iter().map(|(index, fault)| BadEntry::new(index.map(|i| directory.name(i)), fault));
+    Ok(Verified { entries: directory.len(), bytes, bad: bad.collect() })
+}
