@@ -46,6 +46,21 @@ mod tests {
     }
 
     #[test]
+    fn what_real_tools_put_before_and_after_an_archive_is_taken() {
+        let whole = archive(3, "", false);
+        // A script before it, whose length no offset counts.
+        let stub = [b"#!/bin/sh\nexec unzip $0\n", &whole[..]].concat();
+        // Written to a pipe, the last block is filled up.
+        let padded = [&whole[..], &[0; 10_240]].concat();
+        for bytes in [stub, padded] {
+            assert_eq!(check(&bytes).unwrap(), Ok(()));
+            assert_eq!(check_end(&bytes, bytes.len() as u64), Ok(()));
+            #[cfg(feature = "zip")]
+            assert!(archive::Archive::new(bytes).is_ok());
+        }
+    }
+
+    #[test]
     fn every_cut_is_found() {
         let whole = archive(3, "", false);
         for cut in 0..whole.len() {

@@ -5,7 +5,7 @@
 //! crate makes of extra fields and names changes with its releases.
 
 use std::cell::Cell;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read};
 
 use zip::read::{ZipReadOptions, read_zipfile_from_stream_with_options};
 
@@ -44,18 +44,6 @@ impl<S: Source + ?Sized> Read for Bounded<'_, S> {
     }
 }
 
-impl<S: ?Sized> Seek for Bounded<'_, S> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-            SeekFrom::End(_) => None,
-        };
-        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.at)
-    }
-}
-
 impl<'s, S: Source + ?Sized> Window<'s, S> {
     pub(super) fn new(source: &'s S) -> Self {
         Self(BufReader::with_capacity(SPAN, Bounded { source, at: 0, until: 0 }))
@@ -66,16 +54,21 @@ impl<'s, S: Source + ?Sized> Window<'s, S> {
         self.0.get_mut().until = until;
     }
 
-    /// Goes to `at`, where `len` bytes at least are wanted; what is in the buffer is not read again.
-    pub(super) fn seek(&mut self, at: u64, len: u64) -> io::Result<&mut Self> {
+    /// Goes to `at`, where `len` bytes at least are wanted; what is in the buffer ahead is not read again.
+    pub(super) fn seek(&mut self, at: u64, len: u64) -> &mut Self {
         let until = &mut self.0.get_mut().until;
         *until = at.saturating_add(len).max(*until);
-        let by = i128::from(at) - i128::from(self.0.stream_position()?);
-        match i64::try_from(by) {
-            Ok(by) => self.0.seek_relative(by)?,
-            Err(_) => drop(self.0.seek(SeekFrom::Start(at))?),
+        let held = self.0.buffer().len();
+        let skip =
+            at.checked_sub(self.0.get_ref().at - held as u64).and_then(|skip| usize::try_from(skip).ok());
+        match skip.filter(|skip| *skip <= held) {
+            Some(skip) => self.0.consume(skip),
+            None => {
+                self.0.consume(held);
+                self.0.get_mut().at = at;
+            }
         }
-        Ok(self)
+        self
     }
 
     /// Appends the next `len` bytes to `to`.
@@ -177,7 +170,7 @@ pub(super) fn unpack<S: Source + ?Sized>(
         .override_uncompressed_size(data.size)
         .override_crc(data.crc);
     let state = State::default();
-    window.seek(data.at, data.compressed)?;
+    window.seek(data.at, data.compressed);
     let mut feed = Feed { header: &header, window, left: data.compressed, state: &state };
     let result = match read_zipfile_from_stream_with_options(&mut feed, options) {
         Ok(Some(mut file)) => {
@@ -266,11 +259,11 @@ mod tests {
             for at in [0usize, 5, 300_000, 2, 699_990, 299_999, 300_005] {
                 let (len, mut out) = (100.min(data.len() - at), Vec::new());
                 window.read_ahead_to(at as u64 % 3 * 400_000);
-                window.seek(at as u64, len as u64).unwrap().append(len, &mut out).unwrap();
+                window.seek(at as u64, len as u64).append(len, &mut out).unwrap();
                 assert_eq!(out, &data[at..at + len]);
             }
             for at in [699_999, 800_000, u64::MAX] {
-                assert!(window.seek(at, 2).unwrap().append(2, &mut Vec::new()).is_err());
+                assert!(window.seek(at, 2).append(2, &mut Vec::new()).is_err());
             }
         }
     }

@@ -9,11 +9,10 @@ use super::directory::CentralDirectory;
 use super::entry::Entry;
 use super::extract::{self, Extracted};
 use super::fault::Fault;
-use super::inspect::{self, Diff, Tree};
 use super::local::Reader;
 use super::options::ExtractOptions;
 use super::plan::ExtractPlan;
-use super::read::{self, EntryReader, Verified};
+use super::read::{self, Diff, EntryReader, Tree, Verified};
 use crate::error::{Error, Refusal, Result};
 use crate::snapshot::source::Source;
 
@@ -221,6 +220,6 @@ impl<S: Source> Archive<S> {
     /// What changed from this archive to a newer one: by names, sizes, CRC-32 and kinds of the two central directories,
     /// so nothing is read.
     pub fn diff<T: Source>(&self, newer: &Archive<T>) -> Diff {
-        inspect::diff(&self.directory, &newer.directory)
+        read::diff(&self.directory, &newer.directory)
     }
 }

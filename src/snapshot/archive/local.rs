@@ -93,7 +93,7 @@ impl<'a, S: Source + ?Sized> Reader<'a, S> {
         let record = self.directory.record(index);
         let central = self.directory.header(index);
         self.header.clear();
-        self.window.seek(record.offset, LOCAL_LEN as u64)?.append(LOCAL_LEN, &mut self.header)?;
+        self.window.seek(record.offset, LOCAL_LEN as u64).append(LOCAL_LEN, &mut self.header)?;
         let Some(local) = LocalHeader::parse(&self.header) else {
             let detail = "its data does not begin where the central directory says; get the file again";
             return Err(Fault::corrupt(detail).into());
@@ -105,7 +105,7 @@ impl<'a, S: Source + ?Sized> Reader<'a, S> {
             return Err(Fault::new(refusal, detail).into());
         }
         let from = record.offset + LOCAL_LEN as u64;
-        self.window.seek(from, rest as u64)?.append(rest, &mut self.header)?;
+        self.window.seek(from, rest as u64).append(rest, &mut self.header)?;
         let (name, extra) = self
             .header
             .get(LOCAL_LEN..)
@@ -122,7 +122,7 @@ impl<'a, S: Source + ?Sized> Reader<'a, S> {
         if located.described {
             let room = (next - end).min(24);
             self.header.clear();
-            self.window.seek(end, room)?.append(room as usize, &mut self.header)?;
+            self.window.seek(end, room).append(room as usize, &mut self.header)?;
             match descriptor(&self.header, &located.data, next - end) {
                 Some(len) => end += len as u64,
                 None if located.complete => {}
@@ -225,7 +225,7 @@ fn unlisted<S: Source + ?Sized>(
     while at < to {
         let end = to.min(at + bytes.len() as u64 + (64 << 10));
         let more = end - at - bytes.len() as u64;
-        window.seek(end - more, more)?.append(more as usize, &mut bytes)?;
+        window.seek(end - more, more).append(more as usize, &mut bytes)?;
         // A record may begin at the end of these bytes: then it is looked at together with the next.
         let done = if end == to { bytes.len() } else { bytes.len() - LOCAL_LEN };
         let unlisted = |(i, _)| bytes.get(i..).is_some_and(|b| is_unlisted(b, at + i as u64, to, prefix));

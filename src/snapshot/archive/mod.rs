@@ -31,8 +31,6 @@ mod files;
 #[cfg(feature = "zip")]
 mod handle;
 #[cfg(feature = "zip")]
-mod inspect;
-#[cfg(feature = "zip")]
 mod links;
 #[cfg(feature = "zip")]
 mod local;
@@ -57,10 +55,9 @@ pub use self::{
     extract::Extracted,
     fault::BadEntry,
     handle::Archive,
-    inspect::{Diff, Difference, Tree},
     options::{ExtractOptions, Limits, Links},
     plan::ExtractPlan,
-    read::{EntryReader, Verified},
+    read::{Diff, Difference, EntryReader, Tree, Verified},
 };
 
 /// How many of the last bytes [`check_end`] looks at, if there are as many.

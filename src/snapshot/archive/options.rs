@@ -248,70 +248,57 @@ impl Limits {
     }
 
     pub(super) fn path(&self, path: &str) -> Judged<()> {
-        if path.len() > self.path_length {
-            return Err(Fault::new(
-                Refusal::TooMany,
-                format!(
-                    "its path has more than {} bytes; raise `Limits::path_length` if that is right",
-                    self.path_length
-                ),
-            ));
+        let (most, deepest) = (self.path_length, self.depth);
+        if path.len() > most {
+            let what = format!("its path has more than {most} bytes");
+            return exceeds(Refusal::TooMany, &what, "path_length");
         }
-        if path.split('/').count() > self.depth {
-            return Err(Fault::new(
-                Refusal::TooMany,
-                format!(
-                    "its path has more than {} components; raise `Limits::depth` if that is right",
-                    self.depth
-                ),
-            ));
+        if path.split('/').count() > deepest {
+            let what = format!("its path has more than {deepest} components");
+            return exceeds(Refusal::TooMany, &what, "depth");
         }
         Ok(())
     }
 
     pub(super) fn entry(&self, size: u64, compressed: u64) -> Judged<()> {
-        if size > self.entry_bytes {
-            let detail = format!(
-                "it has {size} bytes and {} are allowed; raise `Limits::entry_bytes` if that is right",
-                self.entry_bytes
-            );
-            return Err(Fault::new(Refusal::TooLarge, detail));
+        let most = self.entry_bytes;
+        if size > most {
+            let what = format!("it has {size} bytes and {most} are allowed");
+            return exceeds(Refusal::TooLarge, &what, "entry_bytes");
         }
         self.ratio_of(size, compressed)
     }
 
     pub(super) fn count(&self, entries: u64) -> Judged<()> {
-        if entries > self.entries {
-            let detail = format!(
-                "it would make {entries} files, links and directories and {} are allowed; raise `Limits::entries` if that is right",
-                self.entries
-            );
-            return Err(Fault::new(Refusal::TooMany, detail));
+        let most = self.entries;
+        if entries > most {
+            let what = format!("it would make {entries} files, links and directories and {most} are allowed");
+            return exceeds(Refusal::TooMany, &what, "entries");
         }
         Ok(())
     }
 
     pub(super) fn whole(&self, size: u64, compressed: u64) -> Judged<()> {
-        if size > self.total_bytes {
-            let detail = format!(
-                "it extracts to {size} bytes and {} are allowed; raise `Limits::total_bytes` if that is right",
-                self.total_bytes
-            );
-            return Err(Fault::new(Refusal::TooLarge, detail));
+        let most = self.total_bytes;
+        if size > most {
+            let what = format!("it extracts to {size} bytes and {most} are allowed");
+            return exceeds(Refusal::TooLarge, &what, "total_bytes");
         }
         self.ratio_of(size, compressed)
     }
 
     fn ratio_of(&self, size: u64, compressed: u64) -> Judged<()> {
-        if size > UNSUSPICIOUS && size > compressed.max(1).saturating_mul(self.ratio) {
-            let detail = format!(
-                "{compressed} bytes become {size} and {} to 1 is allowed; raise `Limits::ratio` if that is right",
-                self.ratio
-            );
-            return Err(Fault::new(Refusal::Ratio, detail));
+        let ratio = self.ratio;
+        if size > UNSUSPICIOUS && size > compressed.max(1).saturating_mul(ratio) {
+            let what = format!("{compressed} bytes become {size} and {ratio} to 1 is allowed");
+            return exceeds(Refusal::Ratio, &what, "ratio");
         }
         Ok(())
     }
+}
+
+fn exceeds(refusal: Refusal, what: &str, limit: &str) -> Judged<()> {
+    Err(Fault::new(refusal, format!("{what}; raise `Limits::{limit}` if that is right")))
 }
 
 #[cfg(test)]

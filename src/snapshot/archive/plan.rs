@@ -212,15 +212,12 @@ impl Draft<'_> {
         // Directories that no entry lists are made, too: many deep paths must not get around the limit.
         let paths = (self.plan.folders.len() + self.plan.files.len() + self.plan.links.len()) as u64;
         let count = limits.count(self.count.max(paths));
-        let long = self.options.links != Links::Skip && self.targets > links::LONGEST_TOGETHER;
-        let modest = count.is_ok() && !long;
-        let long = if long {
-            Err(Fault::new(Refusal::TooLarge, "the targets of its links have more than 64 MiB"))
-        } else {
-            Ok(())
-        };
         let whole = limits.whole(self.plan.bytes, self.compressed);
-        for fault in [count, whole, long].into_iter().filter_map(Result::err) {
+        let long = self.options.links != Links::Skip && self.targets > links::LONGEST_TOGETHER;
+        let long =
+            long.then(|| Fault::new(Refusal::TooLarge, "the targets of its links have more than 64 MiB"));
+        let modest = count.is_ok() && long.is_none();
+        for fault in [count.err(), whole.err(), long].into_iter().flatten() {
             self.refuse(None, fault);
         }
         for (index, fault) in faults {

@@ -1,5 +1,6 @@
-//! Entries read without being extracted: into memory, as a stream, or only to be verified.
+//! Archives looked into without extracting them: entries read or verified, names shown, and two archives compared.
 
+use std::fmt;
 use std::io::{self, Read};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -9,7 +10,7 @@ use std::thread;
 use super::data::SPAN;
 use super::directory::{CentralDirectory, Layout};
 use super::entry::{Entry, EntryKind, readable};
-use super::fault::{BadEntry, Failure, Fault};
+use super::fault::{BadEntry, Failure, Fault, shown};
 use super::local::{Reader, judge_prefix};
 use super::work::{Batches, cores};
 use crate::error::{Error, Refusal, Result};
@@ -116,8 +117,8 @@ impl Read for EntryReader {
     }
 }
 
-impl std::fmt::Debug for EntryReader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for EntryReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EntryReader").field("done", &self.done).finish_non_exhaustive()
     }
 }
@@ -176,4 +177,110 @@ pub(super) fn verify<S: Source + ?Sized>(source: &S, directory: &CentralDirector
     bad.dedup_by_key(|(index, _)| index.map_or(u64::MAX, u64::from));
     let bad = bad.into_iter().map(|(index, fault)| BadEntry::new(index.map(|i| directory.name(i)), fault));
     Ok(Verified { entries: directory.len(), bytes, bad: bad.collect() })
+}
+
+/// An archive's names as a tree, made by [`Archive::tree`](crate::Archive::tree) and meant to be printed.
+pub struct Tree<'a> {
+    directory: &'a CentralDirectory,
+}
+
+impl<'a> Tree<'a> {
+    pub(super) fn of(directory: &'a CentralDirectory) -> Self {
+        Self { directory }
+    }
+}
+
+impl fmt::Debug for Tree<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tree").field("entries", &self.directory.len()).finish()
+    }
+}
+
+/// One line a component, indented by its depth; names escaped, sizes of files in bytes.
+impl fmt::Display for Tree<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut entries: Vec<Entry<'_>> =
+            self.directory.indices().map(|index| Entry { directory: self.directory, index }).collect();
+        entries.sort_by(|a, b| a.name().split('/').cmp(b.name().split('/')));
+        let mut open: Vec<&str> = Vec::new();
+        for entry in entries {
+            let parts: Vec<&str> = entry.name().split('/').filter(|part| !part.is_empty()).collect();
+            let shared = open.iter().zip(&parts).take_while(|(a, b)| a == b).count();
+            // The last component is the entry itself, even if a line of the same name came before.
+            let from = shared.min(parts.len().saturating_sub(1));
+            let is_directory = entry.kind() == EntryKind::Directory;
+            for (depth, part) in parts.iter().enumerate().skip(from) {
+                let last = depth + 1 == parts.len();
+                if last && is_directory && shared == parts.len() {
+                    continue;
+                }
+                // Depth is the archive's word: it must not make lines of megabytes.
+                write!(f, "{:indent$}{}", "", shown(part), indent = 2 * depth.min(100))?;
+                match entry.kind() {
+                    _ if !last => writeln!(f, "/")?,
+                    EntryKind::Directory => writeln!(f, "/")?,
+                    EntryKind::File => writeln!(f, "  {}", entry.size())?,
+                    EntryKind::Symlink => writeln!(f, "  (link)")?,
+                    EntryKind::Special => writeln!(f, "  (special)")?,
+                }
+            }
+            open = parts;
+        }
+        Ok(())
+    }
+}
+
+/// One difference between two archives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Difference {
+    /// The entry's name, as stored.
+    pub name: String,
+    /// Its size in the older archive, if it is there.
+    pub old_size: Option<u64>,
+    /// Its size in the newer archive, if it is there.
+    pub new_size: Option<u64>,
+}
+
+/// What [`Archive::diff`](crate::Archive::diff) found. Each list has the order of the archive it comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Diff {
+    /// Only in the newer archive.
+    pub added: Vec<Difference>,
+    /// Only in the older archive.
+    pub removed: Vec<Difference>,
+    /// In both, with another size, checksum or kind.
+    pub changed: Vec<Difference>,
+}
+
+impl Diff {
+    /// Whether both have the same entries with the same content.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
+    }
+}
+
+pub(super) fn diff(old: &CentralDirectory, new: &CentralDirectory) -> Diff {
+    let mut diff = Diff::default();
+    let entry = |directory, index| Entry { directory, index };
+    for was in old.indices().map(|index| entry(old, index)) {
+        let name = was.name();
+        let Some((index, _)) = new.find(name) else {
+            diff.removed.push(Difference { name: name.into(), old_size: Some(was.size()), new_size: None });
+            continue;
+        };
+        let is = entry(new, index);
+        if (was.size(), was.crc32(), was.kind()) != (is.size(), is.crc32(), is.kind()) {
+            diff.changed.push(Difference {
+                name: name.into(),
+                old_size: Some(was.size()),
+                new_size: Some(is.size()),
+            });
+        }
+    }
+    for is in new.indices().map(|index| entry(new, index)).filter(|is| old.find(is.name()).is_none()) {
+        diff.added.push(Difference { name: is.name().into(), old_size: None, new_size: Some(is.size()) });
+    }
+    diff
 }

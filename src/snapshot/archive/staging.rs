@@ -108,22 +108,13 @@ impl Staging {
         let mut staging = Self { root: PathBuf::new(), tree: PathBuf::new(), made: Vec::new() };
         staging.make_parents(parent)?;
         let name: String = name.to_string_lossy().chars().take(40).collect();
-        let random = RandomState::new();
-        for attempt in 0..64u32 {
-            let root = parent
-                .join(format!(".{name}.{:016x}.partial", random.hash_one((attempt, std::process::id()))));
-            match private().create(&root) {
-                Ok(()) => {
-                    staging.tree = root.join("tree");
-                    staging.root = root;
-                    fs::create_dir(&staging.tree).map_err(|e| Error::io("creating", &staging.tree, e))?;
-                    return Ok(staging);
-                }
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(Error::io("creating", root, e)),
-            }
-        }
-        Err(Error::io("creating a private directory in", parent, ErrorKind::AlreadyExists.into()))
+        let random = RandomState::new().hash_one(std::process::id());
+        let root = parent.join(format!(".{name}.{random:016x}.partial"));
+        private().create(&root).map_err(|e| Error::io("creating", &root, e))?;
+        staging.tree = root.join("tree");
+        staging.root = root;
+        fs::create_dir(&staging.tree).map_err(|e| Error::io("creating", &staging.tree, e))?;
+        Ok(staging)
     }
 
     fn make_parents(&mut self, parent: &Path) -> Result<()> {
@@ -151,28 +142,21 @@ impl Staging {
 
     /// Moves the finished tree to `target`, atomically.
     pub(super) fn place(mut self, target: &Path) -> Result<()> {
-        match fs::rename(&self.tree, target) {
-            Ok(()) => {
-                self.made.clear();
-                Ok(())
-            }
-            Err(e)
-                if matches!(
-                    e.kind(),
-                    ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists | ErrorKind::NotADirectory
-                ) =>
-            {
-                Err(Error::Exists { path: target.to_owned() })
-            }
-            Err(e) => Err(Error::io("moving the extracted directory to", target, e)),
-        }
+        use ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
+        fs::rename(&self.tree, target).map_err(|e| match e.kind() {
+            DirectoryNotEmpty | AlreadyExists | NotADirectory => Error::Exists { path: target.to_owned() },
+            _ => Error::io("moving the extracted directory to", target, e),
+        })?;
+        self.made.clear();
+        Ok(())
     }
 }
 
 impl Drop for Staging {
     fn drop(&mut self) {
         if !self.root.as_os_str().is_empty() {
-            remove(&self.root);
+            // A destructor has nobody to tell.
+            let _ = fs::remove_dir_all(&self.root);
         }
         for parent in self.made.iter().rev() {
             // Only if still empty: somebody else may have put something there meanwhile.
@@ -187,29 +171,4 @@ fn private() -> DirBuilder {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder
-}
-
-/// Deletes a tree of ours. Directories may have lost the permission that deleting in them takes.
-fn remove(root: &Path) {
-    if fs::remove_dir_all(root).is_ok() {
-        return;
-    }
-    let mut open = vec![root.to_owned()];
-    while let Some(dir) = open.pop() {
-        allow(&dir);
-        let Ok(entries) = fs::read_dir(&dir) else { continue };
-        open.extend(entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()));
-    }
-    // A destructor has nobody to tell.
-    let _ = fs::remove_dir_all(root);
-}
-
-fn allow(dir: &Path) {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let _ = fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
-    }
-    #[cfg(not(unix))]
-    let _ = dir;
 }
