@@ -83,8 +83,8 @@ fn kinds_come_from_modes_and_names() {
 #[test]
 fn totals_names_and_differences_cost_no_reading() {
     let text = b"text text text text text text";
-    let old = counted(vec![packed("a", text), file("b", b"22"), link("l", "a")]);
-    let new = counted(vec![packed("a", text), file("b", b"33"), file("l", b"a")]);
+    let old = counted(vec![deflated("a", text), file("b", b"22"), link("l", "a")]);
+    let new = counted(vec![deflated("a", text), file("b", b"33"), file("l", b"a")]);
     let before = [&old, &new].map(|archive| archive.source().1.load(Ordering::Relaxed));
     assert_eq!(old.total_size(), text.len() as u64 + 3);
     assert_eq!(old.total_compressed_size(), deflate(text).len() as u64 + 3);
@@ -99,7 +99,7 @@ fn totals_names_and_differences_cost_no_reading() {
 
 #[test]
 fn archives_of_different_sources_are_compared() {
-    let bytes = zip(vec![packed("a", b"1"), file("b", b"2")]).bytes();
+    let bytes = zip(vec![deflated("a", b"1"), file("b", b"2")]).bytes();
     let out = tempfile::tempdir().unwrap();
     let path = out.path().join("a.zip");
     fs::write(&path, &bytes).unwrap();
@@ -116,8 +116,8 @@ fn verifying_counts_what_is_right_and_writes_nothing() {
     let out = tempfile::tempdir().unwrap();
     let path = out.path().join("a.zip");
     let large = vec![7; 3 << 20];
-    let bad = packed("bad", b"12345").with(|e| e.crc = Some(1));
-    let entries = vec![packed("a", &large), bad, file("b", b"22"), folder("d/"), link("l", "a")];
+    let bad = deflated("bad", b"12345").with(|e| e.crc = Some(1));
+    let entries = vec![deflated("a", &large), bad, file("b", b"22"), folder("d/"), link("l", "a")];
     fs::write(&path, zip(entries).bytes()).unwrap();
     let before = tree(out.path());
     let verified = Archive::open(&path).unwrap().verify().unwrap();
@@ -128,10 +128,10 @@ fn verifying_counts_what_is_right_and_writes_nothing() {
 #[test]
 fn a_stream_is_read_piece_by_piece() {
     let content: Vec<u8> = (0..2_000_000u32).map(|i| (i / 7) as u8).collect();
-    let archive = counted(vec![packed("x", &content).with(|e| {
+    let archive = counted(vec![deflated("x", &content).with(|e| {
         // Stored: what was read can be told from what was asked for.
         e.method = 0;
-        e.packed = None;
+        e.compressed = None;
     })]);
     let before = archive.source().1.load(Ordering::Relaxed);
     let mut stream = archive.reader("x").unwrap();
@@ -145,7 +145,7 @@ fn a_stream_is_read_piece_by_piece() {
 
 #[test]
 fn clones_share_one_archive_and_content_goes_to_any_writer() {
-    let archive = counted(vec![packed("a", b"text"), file("b", b"22")]);
+    let archive = counted(vec![deflated("a", b"text"), file("b", b"22")]);
     let before = archive.source().1.load(Ordering::Relaxed);
     let clone = archive.clone();
     assert_eq!((clone.len(), archive.source().1.load(Ordering::Relaxed)), (2, before));
@@ -176,7 +176,7 @@ impl Source for Own {
 
 #[test]
 fn an_error_of_the_source_comes_back_whole() {
-    let archive = Archive::new(Own(zip(vec![packed("a", b"text")]).bytes(), AtomicU64::new(0))).unwrap();
+    let archive = Archive::new(Own(zip(vec![deflated("a", b"text")]).bytes(), AtomicU64::new(0))).unwrap();
     let whole = |e: &io::Error| {
         assert_eq!(e.kind(), io::ErrorKind::TimedOut);
         assert!(e.get_ref().is_some_and(|inner| inner.is::<OwnError>()));
@@ -195,7 +195,7 @@ fn an_error_of_the_source_comes_back_whole() {
 #[test]
 fn a_plan_costs_no_reading_but_of_links_and_the_extraction_finds_the_rest() {
     let lie = file("b", b"22").with(|e| e.local_name = Some(b"c".to_vec()));
-    let archive = counted(vec![packed("a", b"text"), lie]);
+    let archive = counted(vec![deflated("a", b"text"), lie]);
     let before = archive.source().1.load(Ordering::Relaxed);
     assert!(archive.plan(&ExtractOptions::new()).unwrap().is_ok());
     assert_eq!(archive.source().1.load(Ordering::Relaxed), before);

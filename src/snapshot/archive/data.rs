@@ -139,6 +139,16 @@ impl<S: Source + ?Sized> Read for Feed<'_, '_, S> {
     }
 }
 
+/// A local file header that says the method and, by its flags, that sizes and checksum follow the data.
+fn header(method: u16) -> [u8; LOCAL_LEN] {
+    let mut header = [0; LOCAL_LEN];
+    let [low, high] = method.to_le_bytes();
+    for (to, from) in header.iter_mut().zip([80, 75, 3, 4, 20, 0, 8, 0, low, high, 0, 0, 0x21]) {
+        *to = from;
+    }
+    header
+}
+
 /// Decodes an entry into `out`, in pieces of `buf`'s length and a last shorter one. The last piece, so the only one of
 /// a small entry, is given after everything has been checked.
 ///
@@ -156,12 +166,6 @@ pub(super) fn unpack<S: Source + ?Sized>(
             _ => Err(Fault::corrupt("it is empty and its checksum is not that of nothing").into()),
         };
     }
-    // Signature, version 2.0, "sizes and checksum follow the data", method and a date: all else is zero.
-    let mut header = [0; LOCAL_LEN];
-    let [low, high] = data.method.to_le_bytes();
-    for (to, from) in header.iter_mut().zip([80, 75, 3, 4, 20, 0, 8, 0, low, high, 0, 0, 0x21]) {
-        *to = from;
-    }
     let deflated = data.method == DEFLATE;
     // The crate's inflater reads from a buffer, asks for more only when that is empty, and ends without a word about bytes
     // behind its stream. Promised one byte more than there is, it asks for it exactly when it used all the others.
@@ -171,6 +175,7 @@ pub(super) fn unpack<S: Source + ?Sized>(
         .override_crc(data.crc);
     let state = State::default();
     window.seek(data.at, data.compressed);
+    let header = header(data.method);
     let mut feed = Feed { header: &header, window, left: data.compressed, state: &state };
     let result = match read_zipfile_from_stream_with_options(&mut feed, options) {
         Ok(Some(mut file)) => {

@@ -42,7 +42,7 @@ pub(crate) struct CentralDirectory {
 }
 
 impl CentralDirectory {
-    /// Reads and judges the end records and the central directory: two reads, and two of four bytes when there is a
+    /// Reads and judges the EOCD records and the central directory: two reads, and two of four bytes when there is a
     /// prefix.
     pub(super) fn read<S: Source + ?Sized>(source: &S) -> Result<Self, Failure> {
         let place = eocd::find(source, source.size()?)?;
@@ -99,7 +99,7 @@ impl CentralDirectory {
         }
         if records.len() as u64 != place.entries {
             return Err(Fault::corrupt(format!(
-                "its end record counts {} entries and its central directory has {}",
+                "its end of central directory record counts {} entries and its central directory has {}",
                 place.entries,
                 records.len()
             )));

@@ -1,4 +1,4 @@
-//! Where the central directory is: the end records of APPNOTE 4.3.14 to 4.3.16, found and held against each other.
+//! Where the central directory is: the EOCD records of APPNOTE 4.3.14 to 4.3.16, found and held against each other.
 //!
 //! Readers that disagree about which record counts see different archives in one file. So: exactly one EOCD record
 //! whose comment reaches the file's last byte (or zeros that fill a block), the central directory right before it, and
@@ -99,7 +99,10 @@ impl Zip64 {
                 return Ok(place(self.merge(&record)?, at, Some(self.said))?);
             }
         }
-        Err(Fault::corrupt("its ZIP64 end record is not where it is said to be; get the file again").into())
+        Err(Fault::corrupt(
+            "its ZIP64 end of central directory record is not where it is said to be; get the file again",
+        )
+        .into())
     }
 
     /// The ZIP64 record's numbers, if the 32-bit record says the same or leaves them open.
@@ -126,7 +129,7 @@ impl Zip64 {
         if agree.iter().all(|(narrow, wide, open)| narrow == open || narrow == wide) {
             Ok(wide)
         } else {
-            Err(Fault::corrupt("its two end records contradict each other"))
+            Err(Fault::corrupt("its two end of central directory records contradict each other"))
         }
     }
 }
@@ -154,14 +157,14 @@ fn record(tail: &[u8], from: u64) -> Judged<(usize, Numbers)> {
     }
     match found {
         Some(_) if another || cut => Err(Fault::corrupt(
-            "it has several end records and readers would disagree on which counts; do not trust this archive",
+            "it has several end of central directory records and readers would disagree on which counts; do not trust this archive",
         )),
         Some(found) => Ok(found),
         None if cut => Err(Fault::corrupt(
-            "its end record does not end with the file: it is cut off or something was appended; get the file again",
+            "its end of central directory record does not end with the file: it is cut off or something was appended; get the file again",
         )),
         None => Err(Fault::corrupt(
-            "it has no end record: it is not a ZIP archive or it is cut off; get the file again",
+            "it has no end of central directory record: it is not a ZIP archive or it is cut off; get the file again",
         )),
     }
 }
@@ -206,10 +209,15 @@ fn place(numbers: Numbers, before: u64, zip64_said: Option<u64>) -> Judged<Place
         return Err(spans());
     }
     if numbers.entries_here != numbers.entries {
-        return Err(Fault::corrupt("its end record gives two different numbers of entries"));
+        return Err(Fault::corrupt(
+            "its end of central directory record gives two different numbers of entries",
+        ));
     }
-    let lies =
-        || Fault::corrupt("its central directory is not where the end record says; get the file again");
+    let lies = || {
+        Fault::corrupt(
+            "its central directory is not where the end of central directory record says; get the file again",
+        )
+    };
     let start = before.checked_sub(numbers.len).ok_or_else(lies)?;
     let prefix = start.checked_sub(numbers.offset).ok_or_else(lies)?;
     // The ZIP64 record follows the central directory, so the same prefix must be added to its offset.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use super::directory::CentralDirectory;
 use super::files::Work;
@@ -11,8 +12,7 @@ use super::merge::{self, Merge};
 use super::name::Platform;
 use super::options::ExtractOptions;
 use super::plan::{self, ExtractPlan};
-use super::read;
-use super::staging::Target;
+use super::staging::{Staging, Target};
 use crate::error::Result;
 use crate::snapshot::overwrite::Overwrite;
 use crate::snapshot::source::Source;
@@ -42,9 +42,7 @@ pub(super) fn plan<S: Source + ?Sized>(
     options: &ExtractOptions,
 ) -> Result<ExtractPlan> {
     let mut reader = Reader::new(source, directory, links::LONGEST);
-    plan::draw(directory, options, Platform::HERE, |index, next| {
-        read::content(&mut reader, directory, index, Some(next))
-    })
+    plan::draw(directory, options, Platform::HERE, |index, next| reader.content(index, Some(next)))
 }
 
 pub(super) fn extract<S: Source + ?Sized>(
@@ -71,30 +69,38 @@ pub(super) fn extract<S: Source + ?Sized>(
     let kept = planned - plan.leaves().count();
     let staging = target.staging()?;
     let bytes = plan.files.iter().map(|leaf| directory.record(leaf.index).size).sum();
-    let work = Work::new(source, directory, options, &plan, &staging.tree, dir);
+    let (root, stop) = (&staging.tree, AtomicBool::new(false));
+    let work = Work { source, directory, options, plan: &plan, root, dir, stop };
     work.run(bytes)?;
-    match target {
-        Target::Fresh { parent, name } => {
-            work.finish(&staging.tree, &plan.folders)?;
-            staging.place(&parent.join(name))?;
-        }
-        Target::Empty { real, .. } => {
-            work.finish(&staging.tree, &plan.folders)?;
-            let as_it_was = fs::metadata(&real).map(|m| m.permissions());
-            #[cfg(windows)]
-            let _ = fs::remove_dir(&real);
-            staging.place(&real)?;
-            if let Ok(permissions) = as_it_was {
-                let _ = fs::set_permissions(&real, permissions);
-            }
-        }
-        Target::Inside { real } => {
-            let mut merge = Merge::new(&staging, &real);
-            let made = merge.run(&plan)?;
-            work.finish(&real, &made)?;
-            merge.commit();
-        }
-    }
+    put_in_place(&work, &staging, &target)?;
     let (files, directories, links) = (plan.files.len(), plan.folders.len(), plan.links.len());
     Ok(Extracted { path: dir.to_owned(), files, directories, links, bytes, kept })
+}
+
+/// Moves the finished tree to its target.
+fn put_in_place<S: Source + ?Sized>(work: &Work<'_, S>, staging: &Staging, target: &Target) -> Result<()> {
+    match target {
+        Target::Fresh { parent, name } => {
+            work.finish(&staging.tree, &work.plan.folders)?;
+            staging.place(&parent.join(name))
+        }
+        Target::Empty { real, .. } => {
+            work.finish(&staging.tree, &work.plan.folders)?;
+            let as_it_was = fs::metadata(real).map(|m| m.permissions());
+            #[cfg(windows)]
+            let _ = fs::remove_dir(real);
+            staging.place(real)?;
+            if let Ok(permissions) = as_it_was {
+                let _ = fs::set_permissions(real, permissions);
+            }
+            Ok(())
+        }
+        Target::Inside { real } => {
+            let mut merge = Merge::new(staging, real);
+            let made = merge.run(work.plan)?;
+            work.finish(real, &made)?;
+            merge.commit();
+            Ok(())
+        }
+    }
 }

@@ -22,29 +22,18 @@ use crate::snapshot::source::Source;
 
 /// What all workers share.
 pub(super) struct Work<'a, S: ?Sized> {
-    source: &'a S,
-    directory: &'a CentralDirectory,
-    options: &'a ExtractOptions,
-    plan: &'a ExtractPlan,
+    pub(super) source: &'a S,
+    pub(super) directory: &'a CentralDirectory,
+    pub(super) options: &'a ExtractOptions,
+    pub(super) plan: &'a ExtractPlan,
     /// Where the tree grows.
-    root: &'a Path,
+    pub(super) root: &'a Path,
     /// The target as the caller named it, for errors.
-    dir: &'a Path,
-    stop: AtomicBool,
+    pub(super) dir: &'a Path,
+    pub(super) stop: AtomicBool,
 }
 
-impl<'a, S: Source + ?Sized> Work<'a, S> {
-    pub(super) fn new(
-        source: &'a S,
-        directory: &'a CentralDirectory,
-        options: &'a ExtractOptions,
-        plan: &'a ExtractPlan,
-        root: &'a Path,
-        dir: &'a Path,
-    ) -> Self {
-        Self { source, directory, options, plan, root, dir, stop: AtomicBool::new(false) }
-    }
-
+impl<S: Source + ?Sized> Work<'_, S> {
     /// Makes the whole tree in the staging directory.
     pub(super) fn run(&self, bytes: u64) -> Result<()> {
         for folder in &self.plan.folders {

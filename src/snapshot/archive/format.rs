@@ -1,4 +1,4 @@
-//! The records of the ZIP format (APPNOTE 4.3), read out of bytes. Nothing is judged here.
+//! PURE. The records of the ZIP format (APPNOTE 4.3), read out of bytes. Nothing is judged here.
 
 pub(super) const LOCAL: [u8; 4] = *b"PK\x03\x04";
 pub(super) const CENTRAL: [u8; 4] = *b"PK\x01\x02";

@@ -76,7 +76,7 @@ impl Archive<File> {
 impl<S: Source> Archive<S> {
     /// Opens an archive.
     ///
-    /// The end records and the central directory must be whole and agree with each other
+    /// The EOCD records and the central directory must be whole and agree with each other
     /// ([APPNOTE](https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT) 4.3.12 to 4.3.16); what single entries
     /// are is judged when they are read or extracted.
     ///
@@ -145,7 +145,7 @@ impl<S: Source> Archive<S> {
             return Err(fault.error(Some(name)));
         }
         let mut reader = Reader::new(&*self.source, &self.directory, size);
-        read::content(&mut reader, &self.directory, index, None).map_err(|e| e.error(Some(name)))
+        reader.content(index, None).map_err(|e| e.error(Some(name)))
     }
 
     /// Writes the content of an entry to `to` and returns its size. Memory: half a MiB. The size and CRC-32 are

@@ -1,4 +1,4 @@
-//! Where symbolic links lead, told from their targets: nothing is looked at on the disk.
+//! PURE. Where symbolic links lead, told from their targets: nothing is looked at on the disk.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -1,5 +1,7 @@
 //! Local file headers held against the central directory, and every byte between the entries accounted for.
 
+use std::io;
+
 use super::data::{Data, Window, buffer, unpack};
 use super::directory::{CentralDirectory, Record};
 use super::entry::readable;
@@ -72,6 +74,20 @@ impl<'a, S: Source + ?Sized> Reader<'a, S> {
                 unpack(&mut self.window, &located.data, &mut self.buf, out)
             }
         }
+    }
+
+    /// The content of an entry, as [`read_one`](Self::read_one) reads it.
+    pub(super) fn content(&mut self, index: u32, next: Option<u64>) -> Result<Vec<u8>, Failure> {
+        // Deflate makes at most 1,032 bytes of one: a lie about the size reserves no memory.
+        let record = self.directory.record(index);
+        let honest = record.size.min(record.compressed.saturating_mul(1032));
+        let mut content = Vec::new();
+        content.try_reserve_exact(usize::try_from(honest).unwrap_or(usize::MAX)).map_err(io::Error::other)?;
+        self.read_one(index, next, |piece| {
+            content.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(content)
     }
 
     /// Judges an entry's local file header alone.

@@ -1,4 +1,4 @@
-//! Names: what their bytes say, and whether they may become a path. The platform is an argument.
+//! PURE. Names: what their bytes say, and whether they may become a path. The platform is an argument.
 //!
 //! Repairing a bad name in silence is how files end up where nobody looks for them, so nothing is
 //! repaired: a name is taken as it is, or refused.

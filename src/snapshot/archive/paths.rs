@@ -1,4 +1,4 @@
-//! Which entry gets which path: what becomes of its name, the directories to make, and the entries that claim what
+//! PURE. Which entry gets which path: what becomes of its name, the directories to make, and the entries that claim what
 //! another has.
 
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! What an extraction would do, decided before the first byte is written: from the central directory and the links'
+//! PURE. What an extraction would do, decided before the first byte is written: from the central directory and the links'
 //! targets alone. Local file headers are judged when the data is read, into a private directory.
 
 use std::collections::HashSet;

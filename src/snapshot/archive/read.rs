@@ -34,25 +34,6 @@ pub(super) fn find(directory: &CentralDirectory, name: &str) -> Result<u32> {
     judged.map(|()| index).map_err(|fault| fault.error(Some(name)))
 }
 
-/// The content of an entry; `next` is where the next entry begins, if what lies between is to be judged.
-pub(super) fn content<S: Source + ?Sized>(
-    reader: &mut Reader<'_, S>,
-    directory: &CentralDirectory,
-    index: u32,
-    next: Option<u64>,
-) -> Result<Vec<u8>, Failure> {
-    // Deflate makes at most 1,032 bytes of one: a lie about the size reserves no memory.
-    let record = directory.record(index);
-    let honest = record.size.min(record.compressed.saturating_mul(1032));
-    let mut content = Vec::new();
-    content.try_reserve_exact(usize::try_from(honest).unwrap_or(usize::MAX)).map_err(io::Error::other)?;
-    reader.read_one(index, next, |piece| {
-        content.extend_from_slice(piece);
-        Ok(())
-    })?;
-    Ok(content)
-}
-
 /// The content of one entry, as [`Archive::reader`](crate::Archive::reader) gives it.
 ///
 /// The end (`Ok(0)`) comes only after size and CRC-32 have been found right; an error of the archive comes as

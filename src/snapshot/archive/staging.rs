@@ -141,14 +141,12 @@ impl Staging {
     }
 
     /// Moves the finished tree to `target`, atomically.
-    pub(super) fn place(mut self, target: &Path) -> Result<()> {
+    pub(super) fn place(&self, target: &Path) -> Result<()> {
         use ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
         fs::rename(&self.tree, target).map_err(|e| match e.kind() {
             DirectoryNotEmpty | AlreadyExists | NotADirectory => Error::Exists { path: target.to_owned() },
             _ => Error::io("moving the extracted directory to", target, e),
-        })?;
-        self.made.clear();
-        Ok(())
+        })
     }
 }
 
@@ -159,7 +157,7 @@ impl Drop for Staging {
             let _ = fs::remove_dir_all(&self.root);
         }
         for parent in self.made.iter().rev() {
-            // Only if still empty: somebody else may have put something there meanwhile.
+            // Only if still empty: the target is in it now, or something that somebody else put there meanwhile.
             let _ = fs::remove_dir(parent);
         }
     }
