@@ -97,9 +97,8 @@ impl Data {
     }
 }
 
-/// What the `zip` crate reads from: the made header and then the entry's data.
+/// An entry's data, as the `zip` crate reads it.
 struct Feed<'f, 's, S: ?Sized> {
-    header: &'f [u8],
     window: &'f mut Window<'s, S>,
     left: u64,
     state: &'f State,
@@ -117,9 +116,6 @@ struct State {
 
 impl<S: Source + ?Sized> Read for Feed<'_, '_, S> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if !self.header.is_empty() {
-            return self.header.read(out);
-        }
         if self.state.stop.get() || self.left == 0 {
             self.state.past_end.set(self.left == 0);
             return Ok(0);
@@ -176,7 +172,7 @@ pub(super) fn unpack<S: Source + ?Sized>(
     let state = State::default();
     window.seek(data.at, data.compressed);
     let header = header(data.method);
-    let mut feed = Feed { header: &header, window, left: data.compressed, state: &state };
+    let mut feed = header.as_slice().chain(Feed { window, left: data.compressed, state: &state });
     let result = match read_zipfile_from_stream_with_options(&mut feed, options) {
         Ok(Some(mut file)) => {
             let mut result = drain(&mut file, data.size, buf, &mut out);

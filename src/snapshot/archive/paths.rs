@@ -93,28 +93,28 @@ pub(super) fn assign<'a>(
     platform: Platform,
     most: u64,
 ) -> (Vec<Folder>, Vec<(u32, Fault)>) {
-    let mut tree =
-        Tree { text, platform, owners: HashMap::new(), folders: Vec::new(), known: HashMap::new() };
+    let mut assignment =
+        Assignment { text, platform, owners: HashMap::new(), folders: Vec::new(), known: HashMap::new() };
     let mut faults = Vec::new();
     for leaf in leaves.clone() {
-        if tree.owners.insert(tree.key(&leaf.path), leaf).is_some() {
+        if assignment.owners.insert(assignment.key(&leaf.path), leaf).is_some() {
             let detail = "another entry has the same path; do not trust this archive";
             faults.push((leaf.index, Fault::new(Refusal::Collision, detail)));
         }
     }
     let listed = listed.iter().map(|folder| (folder.path.clone(), folder.index.unwrap_or_default(), true));
     for (path, index, own) in listed.chain(leaves.map(|leaf| (leaf.path.clone(), leaf.index, false))) {
-        if tree.folders.len() as u64 > most {
+        if assignment.folders.len() as u64 > most {
             break;
         }
-        if let Err(fault) = tree.enter(&path, index, own) {
+        if let Err(fault) = assignment.enter(&path, index, own) {
             faults.push((index, fault));
         }
     }
-    (tree.folders, faults)
+    (assignment.folders, faults)
 }
 
-struct Tree<'a> {
+struct Assignment<'a> {
     text: &'a str,
     platform: Platform,
     owners: HashMap<Cow<'a, str>, &'a Leaf>,
@@ -122,7 +122,7 @@ struct Tree<'a> {
     known: HashMap<Cow<'a, str>, usize>,
 }
 
-impl<'a> Tree<'a> {
+impl<'a> Assignment<'a> {
     fn key(&self, path: &Path) -> Cow<'a, str> {
         name::key(self.text.get(path.clone()).unwrap_or_default(), self.platform)
     }

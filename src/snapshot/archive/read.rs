@@ -53,8 +53,8 @@ impl EntryReader {
     ) -> Result<Self> {
         let (sender, pieces) = sync_channel(AHEAD);
         // The header is judged here: what is wrong with it is an error of this call.
-        let name = |directory: &CentralDirectory| directory.name(index).to_owned();
-        Reader::new(&*source, &directory, 0).look(index).map_err(|e| e.error(Some(&name(&directory))))?;
+        let judged = Reader::new(&*source, &directory, 0).look(index);
+        judged.map_err(|e| e.error(Some(directory.name(index))))?;
         let work = move || decode(&*source, &directory, index, &sender);
         let thread = thread::Builder::new().name("archive-entry".into()).spawn(work);
         thread.map_err(|e| Error::io("starting a thread to read", "the archive", e))?;

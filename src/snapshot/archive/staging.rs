@@ -98,15 +98,17 @@ pub(super) struct Staging {
     root: PathBuf,
     /// Where the archive's tree grows: it has ordinary permissions, the root only the user's.
     pub(super) tree: PathBuf,
-    /// Parents made for the target, outermost first.
+    /// Parents made for the target, innermost first.
     made: Vec<PathBuf>,
 }
 
 impl Staging {
     /// A fresh directory in `parent`, which is made if it is missing.
     pub(super) fn new(parent: &Path, name: &OsStr) -> Result<Self> {
-        let mut staging = Self { root: PathBuf::new(), tree: PathBuf::new(), made: Vec::new() };
-        staging.make_parents(parent)?;
+        let missing = parent.ancestors().take_while(|p| !p.as_os_str().is_empty() && !p.exists());
+        let made = missing.map(Path::to_owned).collect();
+        let mut staging = Self { root: PathBuf::new(), tree: PathBuf::new(), made };
+        fs::create_dir_all(parent).map_err(|e| Error::io("creating", parent, e))?;
         let name: String = name.to_string_lossy().chars().take(40).collect();
         let random = RandomState::new().hash_one(std::process::id());
         let root = parent.join(format!(".{name}.{random:016x}.partial"));
@@ -115,24 +117,6 @@ impl Staging {
         staging.root = root;
         fs::create_dir(&staging.tree).map_err(|e| Error::io("creating", &staging.tree, e))?;
         Ok(staging)
-    }
-
-    fn make_parents(&mut self, parent: &Path) -> Result<()> {
-        let missing: Vec<&Path> = parent
-            .ancestors()
-            .take_while(|p| {
-                !p.as_os_str().is_empty()
-                    && fs::symlink_metadata(p).is_err_and(|e| e.kind() == ErrorKind::NotFound)
-            })
-            .collect();
-        for path in missing.into_iter().rev() {
-            match fs::create_dir(path) {
-                Ok(()) => self.made.push(path.to_owned()),
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(Error::io("creating", path, e)),
-            }
-        }
-        Ok(())
     }
 
     /// A path of its own beside the tree.
@@ -156,7 +140,7 @@ impl Drop for Staging {
             // A destructor has nobody to tell.
             let _ = fs::remove_dir_all(&self.root);
         }
-        for parent in self.made.iter().rev() {
+        for parent in &self.made {
             // Only if still empty: the target is in it now, or something that somebody else put there meanwhile.
             let _ = fs::remove_dir(parent);
         }
