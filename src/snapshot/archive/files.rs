@@ -66,12 +66,10 @@ impl<S: Source + ?Sized> Work<'_, S> {
         let files = self.plan.files.iter().map(|leaf| (leaf.index, Some(leaf)));
         let mut jobs: Vec<_> = files.chain(self.plan.unwritten.iter().map(|index| (*index, None))).collect();
         jobs.sort_by_key(|(index, _)| self.directory.record(*index).offset);
-        let sizes: Vec<u64> = jobs.iter().map(|(index, _)| self.directory.record(*index).size).collect();
         let next = |index| self.plan.layout.next(index);
-        let write = |reader: &mut Reader<'_, S>, batch: &[u32]| {
-            let jobs = || batch.iter().filter_map(|i| jobs.get(*i as usize).copied());
-            reader.read_ahead_to(jobs().map(|(index, _)| next(index)).max().unwrap_or(0));
-            for (index, leaf) in jobs().take_while(|_| !self.stop.load(Ordering::Relaxed)) {
+        let write = |reader: &mut Reader<'_, S>, batch: &[(u32, Option<&Leaf>)]| {
+            reader.read_ahead_to(batch.iter().map(|(index, _)| next(*index)).max().unwrap_or(0));
+            for &(index, leaf) in batch.iter().take_while(|_| !self.stop.load(Ordering::Relaxed)) {
                 match leaf {
                     Some(leaf) => self.write(leaf, reader, meter)?,
                     None => reader.read(index, next(index), |_| Ok(())).map_err(|e| self.named(e, index))?,
@@ -80,7 +78,8 @@ impl<S: Source + ?Sized> Work<'_, S> {
             Ok(())
         };
         let worker = || Reader::new(self.source, self.directory, SPAN as u64);
-        Batches::of(&sizes).run(self.threads(), worker, write, &self.stop)
+        let batches = Batches::of(jobs, |(index, _)| self.directory.record(*index).size);
+        batches.run(self.threads(), worker, write, &self.stop)
     }
 
     fn named(&self, failure: Failure, index: u32) -> Error {
@@ -167,10 +166,8 @@ impl<S: Source + ?Sized> Work<'_, S> {
 
     /// Reads the written files again and compares sizes and checksums.
     fn read_back(&self) -> Result<()> {
-        let files = &self.plan.files;
-        let sizes: Vec<u64> = files.iter().map(|leaf| self.directory.record(leaf.index).size).collect();
-        let read = |buf: &mut Vec<u8>, batch: &[u32]| {
-            for leaf in batch.iter().filter_map(|i| files.get(*i as usize)) {
+        let read = |buf: &mut Vec<u8>, batch: &[&Leaf]| {
+            for leaf in batch {
                 let (record, path) = (self.directory.record(leaf.index), self.path(leaf));
                 let failed = |e| Error::io("reading back", &path, e);
                 let file = open_any(&path).map_err(failed)?;
@@ -183,7 +180,9 @@ impl<S: Source + ?Sized> Work<'_, S> {
             }
             Ok(())
         };
-        Batches::of(&sizes).run(self.threads(), || buffer(SPAN as u64), read, &self.stop)
+        let files = self.plan.files.iter().collect();
+        let batches = Batches::of(files, |leaf: &&Leaf| self.directory.record(leaf.index).size);
+        batches.run(self.threads(), || buffer(SPAN as u64), read, &self.stop)
     }
 
     /// Gives folders their final permissions and times, the deepest first: making something in them would undo both.

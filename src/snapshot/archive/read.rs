@@ -134,12 +134,10 @@ pub(super) fn verify<S: Source + ?Sized>(source: &S, directory: &CentralDirector
     }
     let mut order: Vec<u32> = directory.indices().collect();
     order.sort_by_key(|index| directory.record(*index).offset);
-    let sizes: Vec<u64> = order.iter().map(|index| directory.record(*index).size).collect();
     let found = Mutex::new((0u64, bad));
     let check = |reader: &mut Reader<'_, S>, batch: &[u32]| {
-        let indices = || batch.iter().filter_map(|i| order.get(*i as usize));
-        reader.read_ahead_to(indices().map(|index| layout.next(*index)).max().unwrap_or(0));
-        for &index in indices() {
+        reader.read_ahead_to(batch.iter().map(|index| layout.next(*index)).max().unwrap_or(0));
+        for &index in batch {
             let result = reader.read(index, layout.next(index), |_| Ok(()));
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
             match result {
@@ -151,7 +149,8 @@ pub(super) fn verify<S: Source + ?Sized>(source: &S, directory: &CentralDirector
         Ok(())
     };
     let worker = || Reader::new(source, directory, SPAN as u64);
-    Batches::of(&sizes).run(cores(), worker, check, &AtomicBool::new(false))?;
+    let batches = Batches::of(order, |index| directory.record(*index).size);
+    batches.run(cores(), worker, check, &AtomicBool::new(false))?;
     let (bytes, mut bad) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     bad.sort_by_key(|(index, _)| *index);
     // An entry may have several faults; the first says enough.
