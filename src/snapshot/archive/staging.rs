@@ -54,6 +54,7 @@ impl Target {
             _ => Ok(Self::Inside { real }),
         }
     }
+
     /// A staging directory from which the target can be made by renaming.
     pub(super) fn staging(&mut self) -> Result<Staging> {
         match self {
