@@ -1,8 +1,8 @@
-//! Where the central directory is: the EOCD records of APPNOTE 4.3.14 to 4.3.16, found and held against each other.
+//! Where the central directory is: the EOCD records of APPNOTE 4.3.14 to 4.3.16, found and compared with each other.
 //!
 //! Readers that disagree about which record counts see different archives in one file. So: exactly one EOCD record
 //! whose comment reaches the file's last byte (or zeros that fill a block), the central directory right before it, and
-//! all that is said twice said alike. A prefix (a self-extractor, a script) is fine, with offsets from its end or from
+//! whatever is said twice agrees. A prefix (a self-extractor, a script) is fine, with offsets from its end or from
 //! the file's start.
 
 use std::io;

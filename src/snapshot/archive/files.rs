@@ -185,7 +185,7 @@ impl<S: Source + ?Sized> Work<'_, S> {
         batches.run(self.threads(), || buffer(SPAN as u64), read, &self.stop)
     }
 
-    /// Gives folders their final permissions and times, the deepest first: making something in them would undo both.
+    /// Gives directories their final permissions and times, the deepest first: making something in them would undo both.
     pub(super) fn finish(&self, root: &Path, folders: &[Folder]) -> Result<()> {
         for (folder, index) in folders.iter().rev().filter_map(|folder| Some((folder, folder.index?))) {
             let path = root.join(self.plan.path(&folder.path));

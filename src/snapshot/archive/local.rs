@@ -1,4 +1,4 @@
-//! Local file headers held against the central directory, and every byte between the entries accounted for.
+//! Local file headers compared with the central directory, and every byte between the entries accounted for.
 
 use std::io;
 
@@ -104,7 +104,7 @@ impl<'a, S: Source + ?Sized> Reader<'a, S> {
         self.read_ahead_to(end.min(self.directory.start));
     }
 
-    /// Reads the local file header and holds it against the central one.
+    /// Reads the local file header and compares it with the central one.
     fn locate(&mut self, index: u32, next: u64) -> Result<Located, Failure> {
         let record = self.directory.record(index);
         let central = self.directory.header(index);
@@ -154,7 +154,7 @@ impl<'a, S: Source + ?Sized> Reader<'a, S> {
     }
 }
 
-/// Holds a local file header against the central one. Says whether it has the sizes and the checksum, too.
+/// Compares a local file header with the central one; returns whether it has the sizes and the checksum, too.
 fn agree(
     record: &Record,
     central: &CentralHeader<'_>,
