@@ -10,7 +10,6 @@ use crate::error::Result;
 use crate::secret::{SignedKey, SignedUrl};
 use crate::types::SnapshotInfo;
 
-#[cfg(feature = "zip")]
 pub(crate) mod archive;
 pub(crate) mod download;
 mod ends;

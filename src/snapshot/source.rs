@@ -93,6 +93,11 @@ impl<S: Source + ?Sized> Source for Arc<S> {
     }
 }
 
+/// Fills `buf` from `offset`, or fails with `UnexpectedEof`.
+pub(crate) fn read_exact_at<S: Source + ?Sized>(source: &S, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+    Cursor { source, offset }.read_exact(buf)
+}
+
 /// A source read from front to back and at any place: [`Read`] and [`Seek`] over positioned reads.
 ///
 /// It has an offset of its own, so several cursors over one file can be used at once; a file that was

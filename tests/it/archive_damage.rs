@@ -11,8 +11,8 @@ use crate::raw_zip::*;
 fn sample() -> Vec<E> {
     vec![
         folder("d/"),
-        packed("d/a.txt", b"text text text text, and some more of it"),
-        packed("d/b.txt", b"streamed streamed streamed").described(),
+        deflated("d/a.txt", b"text text text text, and some more of it"),
+        deflated("d/b.txt", b"streamed streamed streamed").described(),
         file("c.bin", &[0, 1, 2, 3, 250, 251]),
         link("d/l", "a.txt"),
     ]
@@ -92,10 +92,10 @@ fn a_turned_bit_never_gives_wrong_bytes() {
 #[test]
 fn verify_names_every_bad_entry_and_only_those() {
     let mut entries: Vec<E> =
-        (0..100).map(|i| packed(format!("f{i}"), format!("content {i} content").as_bytes())).collect();
+        (0..100).map(|i| deflated(format!("f{i}"), format!("content {i} content").as_bytes())).collect();
     for bad in [3, 50, 99] {
-        let last = entries[bad].packed.as_ref().unwrap().len() - 1;
-        entries[bad].packed.as_mut().unwrap()[last / 2] ^= 0x40;
+        let last = entries[bad].compressed.as_ref().unwrap().len() - 1;
+        entries[bad].compressed.as_mut().unwrap()[last / 2] ^= 0x40;
     }
     entries[10].local_name = Some(b"f11".to_vec());
     entries[20].method = 12;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use squarecloud_blocking::{Archive, EntryKind, Source};
+use squarecloud_blocking::{Archive, EntryKind, Error, ExtractOptions, Refusal, Source};
 
 use crate::raw_zip::*;
 
@@ -83,8 +83,8 @@ fn kinds_come_from_modes_and_names() {
 #[test]
 fn totals_names_and_differences_cost_no_reading() {
     let text = b"text text text text text text";
-    let old = counted(vec![packed("a", text), file("b", b"22"), link("l", "a")]);
-    let new = counted(vec![packed("a", text), file("b", b"33"), file("l", b"a")]);
+    let old = counted(vec![deflated("a", text), file("b", b"22"), link("l", "a")]);
+    let new = counted(vec![deflated("a", text), file("b", b"33"), file("l", b"a")]);
     let before = [&old, &new].map(|archive| archive.source().1.load(Ordering::Relaxed));
     assert_eq!(old.total_size(), text.len() as u64 + 3);
     assert_eq!(old.total_compressed_size(), deflate(text).len() as u64 + 3);
@@ -92,14 +92,14 @@ fn totals_names_and_differences_cost_no_reading() {
     // A link that became a file of the same bytes is not the same.
     let changed: Vec<_> = diff.changed.iter().map(|d| d.name.as_str()).collect();
     assert_eq!(changed, ["b", "l"]);
-    assert!(!old.tree().to_string().is_empty() && old.glob("*").count() == 3);
+    assert!(!old.tree().to_string().is_empty());
     let after = [&old, &new].map(|archive| archive.source().1.load(Ordering::Relaxed));
     assert_eq!(before, after);
 }
 
 #[test]
 fn archives_of_different_sources_are_compared() {
-    let bytes = zip(vec![packed("a", b"1"), file("b", b"2")]).bytes();
+    let bytes = zip(vec![deflated("a", b"1"), file("b", b"2")]).bytes();
     let out = tempfile::tempdir().unwrap();
     let path = out.path().join("a.zip");
     fs::write(&path, &bytes).unwrap();
@@ -116,8 +116,8 @@ fn verifying_counts_what_is_right_and_writes_nothing() {
     let out = tempfile::tempdir().unwrap();
     let path = out.path().join("a.zip");
     let large = vec![7; 3 << 20];
-    let bad = packed("bad", b"12345").with(|e| e.crc = Some(1));
-    let entries = vec![packed("a", &large), bad, file("b", b"22"), folder("d/"), link("l", "a")];
+    let bad = deflated("bad", b"12345").with(|e| e.crc = Some(1));
+    let entries = vec![deflated("a", &large), bad, file("b", b"22"), folder("d/"), link("l", "a")];
     fs::write(&path, zip(entries).bytes()).unwrap();
     let before = tree(out.path());
     let verified = Archive::open(&path).unwrap().verify().unwrap();
@@ -128,10 +128,10 @@ fn verifying_counts_what_is_right_and_writes_nothing() {
 #[test]
 fn a_stream_is_read_piece_by_piece() {
     let content: Vec<u8> = (0..2_000_000u32).map(|i| (i / 7) as u8).collect();
-    let archive = counted(vec![packed("x", &content).with(|e| {
+    let archive = counted(vec![deflated("x", &content).with(|e| {
         // Stored: what was read can be told from what was asked for.
         e.method = 0;
-        e.packed = None;
+        e.compressed = None;
     })]);
     let before = archive.source().1.load(Ordering::Relaxed);
     let mut stream = archive.reader("x").unwrap();
@@ -141,4 +141,67 @@ fn a_stream_is_read_piece_by_piece() {
     drop(stream);
     let read = archive.source().1.load(Ordering::Relaxed) - before;
     assert!(read <= 5 * (256 << 10), "{read} bytes read for the first 1,000");
+}
+
+#[test]
+fn clones_share_one_archive_and_content_goes_to_any_writer() {
+    let archive = counted(vec![deflated("a", b"text"), file("b", b"22")]);
+    let before = archive.source().1.load(Ordering::Relaxed);
+    let clone = archive.clone();
+    assert_eq!((clone.len(), archive.source().1.load(Ordering::Relaxed)), (2, before));
+    let mut content = Vec::new();
+    assert_eq!(clone.copy("a", &mut content).unwrap(), 4);
+    assert_eq!(archive.copy("b", io::Cursor::new(&mut content)).unwrap(), 2);
+    assert_eq!(content, b"22xt");
+}
+
+/// Opens, and then fails in a way of its own.
+struct Own(Vec<u8>, AtomicU64);
+
+#[derive(Debug, thiserror::Error)]
+#[error("the source's own error")]
+struct OwnError;
+
+impl Source for Own {
+    fn size(&self) -> io::Result<u64> {
+        self.0.size()
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        match self.1.fetch_add(1, Ordering::Relaxed) {
+            0..2 => self.0.read_at(offset, buf),
+            _ => Err(io::Error::new(io::ErrorKind::TimedOut, OwnError)),
+        }
+    }
+}
+
+#[test]
+fn an_error_of_the_source_comes_back_whole() {
+    let archive = Archive::new(Own(zip(vec![deflated("a", b"text")]).bytes(), AtomicU64::new(0))).unwrap();
+    let whole = |e: &io::Error| {
+        assert_eq!(e.kind(), io::ErrorKind::TimedOut);
+        assert!(e.get_ref().is_some_and(|inner| inner.is::<OwnError>()));
+    };
+    let of = |e: Error| match e {
+        Error::Archive { source, .. } => whole(source.downcast_ref::<io::Error>().unwrap()),
+        other => panic!("{other}"),
+    };
+    of(archive.read("a").unwrap_err());
+    of(archive.copy("a", io::sink()).unwrap_err());
+    of(archive.verify().unwrap_err());
+    let out = tempfile::tempdir().unwrap();
+    of(archive.extract(out.path().join("t")).unwrap_err());
+}
+
+#[test]
+fn a_plan_costs_no_reading_but_of_links_and_the_extraction_finds_the_rest() {
+    let lie = file("b", b"22").with(|e| e.local_name = Some(b"c".to_vec()));
+    let archive = counted(vec![deflated("a", b"text"), lie]);
+    let before = archive.source().1.load(Ordering::Relaxed);
+    assert!(archive.plan(&ExtractOptions::new()).unwrap().is_ok());
+    assert_eq!(archive.source().1.load(Ordering::Relaxed), before);
+    let out = tempfile::tempdir().unwrap();
+    let error = archive.extract(out.path().join("t")).unwrap_err();
+    assert_eq!(error.refusal(), Some(Refusal::Corrupt));
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
+    assert_eq!(archive.verify().unwrap().bad.len(), 1);
 }

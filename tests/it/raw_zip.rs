@@ -25,11 +25,11 @@ pub struct E {
     pub extra: Vec<u8>,
     pub local_extra: Vec<u8>,
     pub comment: Vec<u8>,
-    /// The packed bytes as they stand in the file.
-    pub packed: Option<Vec<u8>>,
+    /// The compressed bytes as they stand in the file.
+    pub compressed: Option<Vec<u8>>,
     /// Fields of the central header.
     pub crc: Option<u32>,
-    pub packed_size: Option<u32>,
+    pub compressed_size: Option<u32>,
     pub size: Option<u32>,
     pub offset: Option<u32>,
     pub disk: u16,
@@ -38,7 +38,7 @@ pub struct E {
     pub local_method: Option<u16>,
     pub local_flags: Option<u16>,
     pub local_crc: Option<u32>,
-    pub local_packed_size: Option<u32>,
+    pub local_compressed_size: Option<u32>,
     pub local_size: Option<u32>,
     pub local_signature: Option<[u8; 4]>,
     /// What follows the data: a descriptor, padding, a hidden entry.
@@ -59,8 +59,8 @@ pub fn file(name: impl AsRef<[u8]>, content: &[u8]) -> E {
     }
 }
 
-pub fn packed(name: impl AsRef<[u8]>, content: &[u8]) -> E {
-    E { method: 8, packed: Some(deflate(content)), ..file(name, content) }
+pub fn deflated(name: impl AsRef<[u8]>, content: &[u8]) -> E {
+    E { method: 8, compressed: Some(deflate(content)), ..file(name, content) }
 }
 
 pub fn folder(name: &str) -> E {
@@ -78,7 +78,7 @@ impl E {
     }
 
     fn data(&self) -> &[u8] {
-        self.packed.as_deref().unwrap_or(&self.content)
+        self.compressed.as_deref().unwrap_or(&self.content)
     }
 
     /// A descriptor behind the data, zeros in the local header.
@@ -90,7 +90,7 @@ impl E {
             }
             e.after = after;
             e.flags |= DESCRIBED;
-            (e.local_crc, e.local_packed_size, e.local_size) = (Some(0), Some(0), Some(0));
+            (e.local_crc, e.local_compressed_size, e.local_size) = (Some(0), Some(0), Some(0));
         })
     }
 
@@ -111,7 +111,7 @@ impl E {
             &mut b,
             &[
                 self.local_crc.or(self.crc).unwrap_or_else(|| crc32(&self.content)),
-                self.local_packed_size.or(self.packed_size).unwrap_or(self.data().len() as u32),
+                self.local_compressed_size.or(self.compressed_size).unwrap_or(self.data().len() as u32),
                 self.local_size.or(self.size).unwrap_or(self.content.len() as u32),
             ],
         );
@@ -133,7 +133,7 @@ impl E {
             &mut b,
             &[
                 self.crc.unwrap_or_else(|| crc32(&self.content)),
-                self.packed_size.unwrap_or(self.data().len() as u32),
+                self.compressed_size.unwrap_or(self.data().len() as u32),
                 self.size.unwrap_or(self.content.len() as u32),
             ],
         );
@@ -176,7 +176,7 @@ pub struct Z {
     pub zip64: Option<Z64>,
 }
 
-/// The zip64 end records.
+/// The zip64 EOCD records.
 #[derive(Clone, Default)]
 pub struct Z64 {
     pub count: Option<u64>,
@@ -285,9 +285,9 @@ pub fn deflate(content: &[u8]) -> Vec<u8> {
     writer.start_file("x", options).unwrap();
     writer.write_all(content).unwrap();
     let mut archive = zip::ZipArchive::new(writer.finish().unwrap()).unwrap();
-    let mut packed = Vec::new();
-    archive.by_index_raw(0).unwrap().read_to_end(&mut packed).unwrap();
-    packed
+    let mut compressed = Vec::new();
+    archive.by_index_raw(0).unwrap().read_to_end(&mut compressed).unwrap();
+    compressed
 }
 
 /// A tree as it lies on the disk: path to what is there.

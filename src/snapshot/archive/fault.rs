@@ -1,6 +1,7 @@
-//! A refusal before it knows the entry it belongs to, and names made fit for a line of text.
+//! Why something is refused, before it is known which entry it belongs to, and names made fit for a line of text.
 
 use std::borrow::Cow;
+use std::io;
 
 use crate::error::{Error, Refusal};
 
@@ -23,14 +24,9 @@ impl Fault {
         Self::new(Refusal::Corrupt, detail)
     }
 
-    /// The error of the archive as a whole.
-    pub(super) fn of_archive(self) -> Error {
-        Error::Refused { entry: None, refusal: self.refusal, detail: self.sentence() }
-    }
-
-    /// The error of one entry.
-    pub(super) fn of(self, name: &str) -> Error {
-        Error::Refused { entry: Some(shown(name)), refusal: self.refusal, detail: self.sentence() }
+    /// The error of one entry, or of the archive as a whole.
+    pub(super) fn error(self, entry: Option<&str>) -> Error {
+        Error::Refused { entry: entry.map(shown), refusal: self.refusal, detail: self.sentence() }
     }
 
     /// What is wrong and, behind a semicolon, what to do.
@@ -40,12 +36,66 @@ impl Fault {
         }
         let advice = match self.refusal {
             Refusal::Link => "leave links out with `Links::Skip`, or do not trust this archive",
-            Refusal::TooLarge | Refusal::TooMany | Refusal::Ratio => "do not trust this archive",
+            Refusal::TooLarge | Refusal::TooMany | Refusal::Ratio | Refusal::Overlap => {
+                "do not trust this archive"
+            }
             Refusal::Corrupt => "get the file again, and if it is the same do not trust it",
             Refusal::Encrypted | Refusal::Unsupported => "extract it with another tool",
             _ => "do not trust this archive, or leave the entry out with `ExtractOptions::filter`",
         };
         format!("{}; {advice}", self.detail)
+    }
+}
+
+/// What is wrong with an entry, or with the archive as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BadEntry {
+    /// The entry's name, escaped for print; `None` when it is about the archive as a whole.
+    pub name: Option<String>,
+    /// Why: to be matched.
+    pub refusal: Refusal,
+    /// What exactly, and what to do next.
+    pub detail: String,
+}
+
+impl BadEntry {
+    pub(super) fn new(name: Option<&str>, fault: Fault) -> Self {
+        Self { name: name.map(shown), refusal: fault.refusal, detail: fault.sentence() }
+    }
+}
+
+/// What ends the reading of an archive.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The source failed.
+    Source(io::Error),
+    /// The archive is not what it should be.
+    Refused(Fault),
+    /// Whatever the content was written to failed, or the work was cancelled.
+    Output(Error),
+}
+
+impl Failure {
+    /// The error of one entry, or of the archive as a whole.
+    pub(super) fn error(self, entry: Option<&str>) -> Error {
+        match self {
+            Self::Source(e) => Error::Archive { entry: entry.map(shown), source: Box::new(e) },
+            Self::Refused(fault) => fault.error(entry),
+            Self::Output(e) => e,
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(e: io::Error) -> Self {
+        Self::Source(e)
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Refused(fault)
     }
 }
 
@@ -60,7 +110,7 @@ pub(super) fn shown(name: &str) -> String {
             out.push('…');
             break;
         }
-        // Quotes are harmless here and escaping them would only confuse.
+        // Quotes are harmless here, and escaping them would only confuse.
         if c == '"' || c == '\'' { out.push(c) } else { out.extend(c.escape_debug()) }
     }
     out

@@ -1,17 +1,13 @@
-//! The fixed records of the ZIP format (APPNOTE 4.3), read out of bytes. No I/O, nothing is judged here.
+//! PURE. The records of the ZIP format (APPNOTE 4.3), read out of bytes. Nothing is judged here.
 
 pub(super) const LOCAL: [u8; 4] = *b"PK\x03\x04";
 pub(super) const CENTRAL: [u8; 4] = *b"PK\x01\x02";
-pub(super) const END: [u8; 4] = *b"PK\x05\x06";
-pub(super) const END64: [u8; 4] = *b"PK\x06\x06";
-pub(super) const LOCATOR: [u8; 4] = *b"PK\x06\x07";
+pub(super) const EOCD: [u8; 4] = *b"PK\x05\x06";
 pub(super) const DESCRIPTOR: [u8; 4] = *b"PK\x07\x08";
 
 pub(super) const LOCAL_LEN: usize = 30;
 pub(super) const CENTRAL_LEN: usize = 46;
-pub(super) const END_LEN: usize = 22;
-pub(super) const END64_LEN: usize = 56;
-pub(super) const LOCATOR_LEN: usize = 20;
+pub(super) const EOCD_LEN: usize = 22;
 
 pub(super) const STORED: u16 = 0;
 pub(super) const DEFLATE: u16 = 8;
@@ -42,51 +38,48 @@ pub(super) fn u64_at(b: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(*b.get(at..)?.first_chunk()?))
 }
 
-/// One header of the central directory (APPNOTE 4.3.12).
+/// A header of the central directory (APPNOTE 4.3.12).
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Central<'a> {
+pub(super) struct CentralHeader<'a> {
     pub(super) host: u8,
     pub(super) flags: u16,
     pub(super) method: u16,
     pub(super) time: u16,
     pub(super) date: u16,
     pub(super) crc: u32,
-    pub(super) packed: u32,
+    pub(super) compressed: u32,
     pub(super) size: u32,
     pub(super) disk: u16,
     pub(super) attributes: u32,
     pub(super) offset: u32,
     pub(super) name: &'a [u8],
     pub(super) extra: &'a [u8],
-    /// The header's length, name, extra and comment included.
+    /// The header's length, name, extra field and comment included.
     pub(super) len: usize,
 }
 
-impl<'a> Central<'a> {
+impl<'a> CentralHeader<'a> {
     /// The header at the start of `b`; `None` when there is none or it does not fit.
     pub(super) fn parse(b: &'a [u8]) -> Option<Self> {
-        let head: &[u8; CENTRAL_LEN] = b.first_chunk()?;
-        if !head.starts_with(&CENTRAL) {
-            return None;
-        }
-        let name_end = CENTRAL_LEN + usize::from(u16_at(head, 28)?);
-        let extra_end = name_end + usize::from(u16_at(head, 30)?);
-        let len = extra_end + usize::from(u16_at(head, 32)?);
+        let fixed: &[u8; CENTRAL_LEN] = b.first_chunk().filter(|b| b.starts_with(&CENTRAL))?;
+        let name_end = CENTRAL_LEN + usize::from(u16_at(fixed, 28)?);
+        let extra_end = name_end + usize::from(u16_at(fixed, 30)?);
+        let len = extra_end + usize::from(u16_at(fixed, 32)?);
         if b.len() < len {
             return None;
         }
         Some(Self {
-            host: *head.get(5)?,
-            flags: u16_at(head, 8)?,
-            method: u16_at(head, 10)?,
-            time: u16_at(head, 12)?,
-            date: u16_at(head, 14)?,
-            crc: u32_at(head, 16)?,
-            packed: u32_at(head, 20)?,
-            size: u32_at(head, 24)?,
-            disk: u16_at(head, 34)?,
-            attributes: u32_at(head, 38)?,
-            offset: u32_at(head, 42)?,
+            host: *fixed.get(5)?,
+            flags: u16_at(fixed, 8)?,
+            method: u16_at(fixed, 10)?,
+            time: u16_at(fixed, 12)?,
+            date: u16_at(fixed, 14)?,
+            crc: u32_at(fixed, 16)?,
+            compressed: u32_at(fixed, 20)?,
+            size: u32_at(fixed, 24)?,
+            disk: u16_at(fixed, 34)?,
+            attributes: u32_at(fixed, 38)?,
+            offset: u32_at(fixed, 42)?,
             name: b.get(CENTRAL_LEN..name_end)?,
             extra: b.get(name_end..extra_end)?,
             len,
@@ -94,19 +87,19 @@ impl<'a> Central<'a> {
     }
 }
 
-/// The fixed part of a local header (APPNOTE 4.3.7).
+/// The fixed part of a local file header (APPNOTE 4.3.7).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Local {
+pub(super) struct LocalHeader {
     pub(super) flags: u16,
     pub(super) method: u16,
     pub(super) crc: u32,
-    pub(super) packed: u32,
+    pub(super) compressed: u32,
     pub(super) size: u32,
     pub(super) name_len: usize,
     pub(super) extra_len: usize,
 }
 
-impl Local {
+impl LocalHeader {
     pub(super) fn parse(b: &[u8]) -> Option<Self> {
         if !b.starts_with(&LOCAL) {
             return None;
@@ -115,10 +108,10 @@ impl Local {
             flags: u16_at(b, 6)?,
             method: u16_at(b, 8)?,
             crc: u32_at(b, 14)?,
-            packed: u32_at(b, 18)?,
+            compressed: u32_at(b, 18)?,
             size: u32_at(b, 22)?,
-            name_len: usize::from(u16_at(b, 26)?),
-            extra_len: usize::from(u16_at(b, 28)?),
+            name_len: u16_at(b, 26)?.into(),
+            extra_len: u16_at(b, 28)?.into(),
         })
     }
 
@@ -139,9 +132,9 @@ pub(super) fn fields(mut extra: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-/// The first field with that id.
-pub(super) fn field(extra: &[u8], id: u16) -> Option<&[u8]> {
-    fields(extra).find(|(found, _)| *found == id).map(|(_, body)| body)
+/// All fields with that id.
+pub(super) fn fields_of(extra: &[u8], id: u16) -> impl Iterator<Item = &[u8]> {
+    fields(extra).filter(move |(found, _)| *found == id).map(|(_, body)| body)
 }
 
 /// CRC-32 of something short: names. The data's checksums are the `zip` crate's work.
@@ -173,8 +166,8 @@ mod tests {
         let mut b = vec![0; CENTRAL_LEN];
         b[..4].copy_from_slice(&CENTRAL);
         b[28] = 1;
-        assert!(Central::parse(&b).is_none());
+        assert!(CentralHeader::parse(&b).is_none());
         b.push(b'x');
-        assert_eq!(Central::parse(&b).map(|c| c.name.to_vec()), Some(b"x".to_vec()));
+        assert_eq!(CentralHeader::parse(&b).map(|c| c.name.to_vec()), Some(b"x".to_vec()));
     }
 }

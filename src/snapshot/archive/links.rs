@@ -1,4 +1,4 @@
-//! Where symbolic links lead, found out on paper: nothing of the target directory is looked at.
+//! PURE. Where symbolic links lead, told from their targets: nothing is looked at on the disk.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -39,19 +39,19 @@ pub(super) fn target(content: Vec<u8>) -> Judged<String> {
 
 /// All links of an archive, and where each leads, found out once: with hostile ones, following every link anew
 /// takes hours.
-pub(super) struct Web<'a> {
+pub(super) struct LinkTree<'a> {
     platform: Platform,
-    /// What is at a path already, where the archive has no link.
-    there: Option<Look<'a>>,
+    /// What the target directory has at a path where the archive has no link.
+    existing: Option<Look<'a>>,
     /// The links' paths as a tree: from a node by a component to the next. Node 0 is the target directory.
     steps: HashMap<(u32, Cow<'a, str>), u32>,
     nodes: Vec<Node<'a>>,
 }
 
-type Look<'a> = Box<dyn Fn(&str) -> There + 'a>;
+type Look<'a> = Box<dyn Fn(&str) -> Existing + 'a>;
 
 /// What a target directory has at a path.
-pub(super) enum There {
+pub(super) enum Existing {
     Nothing,
     Directory,
     Link(String),
@@ -71,26 +71,26 @@ struct Place {
     beyond: u32,
 }
 
-impl<'a> Web<'a> {
+impl<'a> LinkTree<'a> {
     /// From the links' paths and targets, for a target directory that is empty.
     pub(super) fn of(links: impl Iterator<Item = (&'a str, &'a str)>, platform: Platform) -> Self {
         let root = Node { parent: 0, name: "".into(), link: None, end: None };
-        let mut web = Self { platform, there: None, steps: HashMap::new(), nodes: vec![root] };
+        let mut tree = Self { platform, existing: None, steps: HashMap::new(), nodes: vec![root] };
         for (path, target) in links {
-            let at = path.split('/').fold(0, |at, part| match web.steps.get(&(at, key(part, platform))) {
+            let at = path.split('/').fold(0, |at, part| match tree.steps.get(&(at, key(part, platform))) {
                 Some(next) => *next,
-                None => web.add(at, part.into(), None),
+                None => tree.add(at, part.into(), None),
             });
-            if let Some(node) = web.nodes.get_mut(at as usize) {
+            if let Some(node) = tree.nodes.get_mut(at as usize) {
                 node.link = Some(target.into());
             }
         }
-        web
+        tree
     }
 
     /// The same over what the target directory has already.
-    pub(super) fn over(mut self, there: impl Fn(&str) -> There + 'a) -> Self {
-        self.there = Some(Box::new(there));
+    pub(super) fn over(mut self, existing: impl Fn(&str) -> Existing + 'a) -> Self {
+        self.existing = Some(Box::new(existing));
         self
     }
 
@@ -111,10 +111,10 @@ impl<'a> Web<'a> {
         if let Some(next) = self.steps.get(&(from, key(part, self.platform))) {
             return Some(*next);
         }
-        let link = match self.there.as_ref()?(&self.path(from, part)) {
-            There::Nothing => return None,
-            There::Directory => None,
-            There::Link(target) => Some(target.into()),
+        let link = match self.existing.as_ref()?(&self.path(from, part)) {
+            Existing::Nothing => return None,
+            Existing::Directory => None,
+            Existing::Link(target) => Some(target.into()),
         };
         Some(self.add(from, part.to_owned().into(), link))
     }
@@ -132,7 +132,7 @@ impl<'a> Web<'a> {
     /// Follows the link at `path` through all others.
     ///
     /// # Errors
-    /// `Link` when it leads out at any step, or in a circle.
+    /// `Link` when it leads out at any step, or in a cycle.
     pub(super) fn follow(&mut self, path: &str) -> Judged<()> {
         let mut at = 0;
         for part in path.split('/') {
@@ -149,7 +149,7 @@ impl<'a> Web<'a> {
             return end.clone();
         }
         let (from, target) = (Place { node: node.parent, beyond: 0 }, node.link.clone().unwrap_or_default());
-        let end = if depth < FOLLOWED { self.walk(from, &target, depth) } else { Err(circle()) };
+        let end = if depth < FOLLOWED { self.walk(from, &target, depth) } else { Err(cycle()) };
         if let Some(node) = self.nodes.get_mut(at as usize) {
             node.end = Some(end.clone());
         }
@@ -175,7 +175,7 @@ impl<'a> Web<'a> {
                         let (end, more) = self.end(next, depth + 1)?;
                         (here, followed) = (end, followed + more);
                         if followed > FOLLOWED {
-                            return Err(circle());
+                            return Err(cycle());
                         }
                     }
                     Some(next) => here.node = next,
@@ -193,10 +193,10 @@ fn out() -> Fault {
     )
 }
 
-fn circle() -> Fault {
+fn cycle() -> Fault {
     Fault::new(
         Refusal::Link,
-        "it leads in a circle or through too many links; leave links out with `Links::Skip`",
+        "it leads in a link cycle or through too many links; leave links out with `Links::Skip`",
     )
 }
 
@@ -207,8 +207,8 @@ mod tests {
     const UNIX: Platform = Platform { windows: false, fold_case: false, colon: false };
 
     fn leads(all: &[(&str, &str)]) -> Vec<bool> {
-        let mut web = Web::of(all.iter().copied(), UNIX);
-        all.iter().map(|(path, _)| web.follow(path).is_ok()).collect()
+        let mut tree = LinkTree::of(all.iter().copied(), UNIX);
+        all.iter().map(|(path, _)| tree.follow(path).is_ok()).collect()
     }
 
     #[test]
@@ -243,8 +243,8 @@ mod tests {
         assert_eq!(leads(&[("d/a", "../c"), ("c", "d/../..")]), [false, false]);
         assert_eq!(leads(&[("d/a", "../c"), ("c", "d/x/../..")]), [true, true]);
         let fold = Platform { windows: false, fold_case: true, colon: true };
-        let mut web = Web::of([("A", "."), ("b", "a/..")].into_iter(), fold);
-        assert!(web.follow("a").is_ok() && web.follow("b").is_err());
+        let mut tree = LinkTree::of([("A", "."), ("b", "a/..")].into_iter(), fold);
+        assert!(tree.follow("a").is_ok() && tree.follow("b").is_err());
     }
 
     #[test]

@@ -6,52 +6,32 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::fault::Fault;
-use super::files::beyond;
-use super::links::{There, Web};
+use super::files::too_long;
+use super::links::{Existing, LinkTree};
 use super::name::Platform;
-use super::plan::{ExtractPlan, Folder};
-use super::target::Staging;
+use super::paths::Folder;
+use super::plan::ExtractPlan;
+use super::staging::Staging;
 use crate::error::{Error, Refusal, Result};
 use crate::snapshot::overwrite::Overwrite;
 
-/// Holds the plan against what exists. Links that are there are never followed.
+/// Compares the plan with what exists. Links that are there are never followed.
 pub(super) fn check(plan: &ExtractPlan, real: &Path, overwrite: Overwrite) -> Result<()> {
-    let look = |path: &str| kind(&real.join(path)).map_err(|e| too_long(path, e));
-    for folder in &plan.folders {
-        let path = real.join(plan.path(&folder.path));
-        match look(plan.path(&folder.path))? {
+    let folders = plan.folders.iter().map(|folder| (plan.path(&folder.path), true));
+    for (path, folder) in folders.chain(plan.leaves().map(|leaf| (plan.path(&leaf.path), false))) {
+        match kind(real, path)? {
             None => {}
-            Some(kind) if kind.is_dir() => {}
-            Some(kind) if kind.is_symlink() => {
-                let fault = Fault::new(
-                    Refusal::Link,
-                    "the target directory has a symbolic link where the archive has a directory; remove it first",
-                );
-                return Err(fault.of(plan.path(&folder.path)));
+            Some(kind) if folder && kind.is_dir() => {}
+            Some(kind) if folder && kind.is_symlink() => {
+                let detail = "the target directory has a symbolic link where the archive has a directory; remove it first";
+                return Err(Fault::new(Refusal::Link, detail).error(Some(path)));
             }
-            Some(_) => return Err(Error::Exists { path }),
-        }
-    }
-    for leaf in plan.files.iter().chain(&plan.links) {
-        let path = real.join(plan.path(&leaf.path));
-        match look(plan.path(&leaf.path))? {
-            None => {}
-            Some(kind)
-                if overwrite == Overwrite::Refuse || (kind.is_dir() && overwrite == Overwrite::Replace) =>
-            {
-                return Err(Error::Exists { path });
-            }
-            Some(_) => {}
+            Some(_) if !folder && overwrite == Overwrite::Keep => {}
+            Some(kind) if !folder && overwrite == Overwrite::Replace && !kind.is_dir() => {}
+            Some(_) => return Err(Error::Exists { path: real.join(path) }),
         }
     }
     if plan.links.is_empty() { Ok(()) } else { check_links(plan, real, overwrite) }
-}
-
-fn too_long(path: &str, e: Error) -> Error {
-    match &e {
-        Error::Io { source, .. } => beyond(path, source).unwrap_or(e),
-        _ => e,
-    }
 }
 
 /// The archive's links stay inside among themselves; over links that are there already, they may not.
@@ -61,31 +41,33 @@ fn check_links(plan: &ExtractPlan, real: &Path, overwrite: Overwrite) -> Result<
     let stays = |path: &str| fs::symlink_metadata(real.join(path)).is_ok();
     let links = || {
         let all =
-            plan.links.iter().map(|leaf| plan.path(&leaf.path)).zip(plan.targets.iter().map(String::as_str));
+            plan.links.iter().map(|leaf| (plan.path(&leaf.path), leaf.target.as_deref().unwrap_or_default()));
         all.filter(|(path, _)| !(keep && stays(path)))
     };
-    let there = |path: &str| match fs::symlink_metadata(real.join(path)) {
+    let existing = |path: &str| match fs::symlink_metadata(real.join(path)) {
         // Moved away before anybody can follow it.
-        _ if !keep && files.contains(path) => There::Nothing,
-        Ok(found) if found.is_dir() => There::Directory,
+        _ if !keep && files.contains(path) => Existing::Nothing,
+        Ok(found) if found.is_dir() => Existing::Directory,
         Ok(found) if found.is_symlink() => match fs::read_link(real.join(path)) {
-            Ok(target) => There::Link(target.to_string_lossy().into_owned()),
-            Err(_) => There::Nothing,
+            Ok(target) => Existing::Link(target.to_string_lossy().into_owned()),
+            Err(_) => Existing::Nothing,
         },
-        _ => There::Nothing,
+        _ => Existing::Nothing,
     };
-    let mut web = Web::of(links(), Platform::HERE).over(there);
+    let mut tree = LinkTree::of(links(), Platform::HERE).over(existing);
     for (path, _) in links() {
-        web.follow(path).map_err(|fault| fault.of(path))?;
+        tree.follow(path).map_err(|fault| fault.error(Some(path)))?;
     }
     Ok(())
 }
 
-fn kind(path: &Path) -> Result<Option<fs::FileType>> {
-    match fs::symlink_metadata(path) {
+/// What is at a path inside the target directory.
+fn kind(real: &Path, path: &str) -> Result<Option<fs::FileType>> {
+    let at = real.join(path);
+    match fs::symlink_metadata(&at) {
         Ok(metadata) => Ok(Some(metadata.file_type())),
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(e) => Err(Error::io("looking at", path, e)),
+        Err(e) => Err(too_long(path, &e).unwrap_or_else(|| Error::io("looking at", at, e))),
     }
 }
 
@@ -95,12 +77,11 @@ pub(super) struct Merge<'a> {
     real: &'a Path,
     /// What to move where to undo it.
     undo: Vec<(PathBuf, PathBuf)>,
-    asides: usize,
 }
 
 impl<'a> Merge<'a> {
     pub(super) fn new(staging: &'a Staging, real: &'a Path) -> Self {
-        Self { staging, real, undo: Vec::new(), asides: 0 }
+        Self { staging, real, undo: Vec::new() }
     }
 
     /// Moves everything; the folders that were not there are returned.
@@ -112,7 +93,7 @@ impl<'a> Merge<'a> {
         for folder in &plan.folders {
             let path = plan.path(&folder.path);
             let with_parent = path.rsplit_once('/').is_some_and(|(parent, _)| gone.contains(parent));
-            if with_parent || kind(&self.real.join(path))?.is_none() {
+            if with_parent || kind(self.real, path)?.is_none() {
                 gone.insert(path);
                 made.push(folder.clone());
                 if !with_parent {
@@ -123,7 +104,7 @@ impl<'a> Merge<'a> {
         for path in moved {
             self.move_in(path)?;
         }
-        for leaf in plan.files.iter().chain(&plan.links) {
+        for leaf in plan.leaves() {
             let path = plan.path(&leaf.path);
             if !path.rsplit_once('/').is_some_and(|(parent, _)| gone.contains(parent)) {
                 self.move_in(path)?;
@@ -135,12 +116,12 @@ impl<'a> Merge<'a> {
     fn move_in(&mut self, path: &str) -> Result<()> {
         let (from, to) = (self.staging.tree.join(path), self.real.join(path));
         let moving = |e| Error::io("moving an extracted file to", &to, e);
-        if kind(&to)?.is_some_and(|kind| kind.is_dir()) {
+        let existing = kind(self.real, path)?;
+        if existing.is_some_and(|kind| kind.is_dir()) {
             return Err(Error::Exists { path: to });
         }
-        if kind(&to)?.is_some() {
-            let aside = self.staging.aside(self.asides);
-            self.asides += 1;
+        if existing.is_some() {
+            let aside = self.staging.aside(self.undo.len());
             fs::rename(&to, &aside).map_err(moving)?;
             self.undo.push((aside, to.clone()));
         }

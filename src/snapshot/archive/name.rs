@@ -1,4 +1,4 @@
-//! Names: what the bytes say, and whether they may become a path. No I/O; the platform is an argument.
+//! PURE. Names: what their bytes say, and whether they may become a path. The platform is an argument.
 //!
 //! Repairing a bad name in silence is how files end up where nobody looks for them, so nothing is
 //! repaired: a name is taken as it is, or refused.
@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::fault::{Fault, Judged};
-use super::format::{Central, UNICODE_PATH, UTF8, crc32_of_name, fields, u32_at};
+use super::format::{CentralHeader, UNICODE_PATH, UTF8, crc32_of_name, fields_of, u32_at};
 use crate::error::Refusal;
 
 /// The upper half of code page 437 (APPNOTE appendix D.1).
@@ -47,7 +47,7 @@ pub(super) fn dos_host(host: u8) -> bool {
 
 /// The name as text, and what is wrong with the bytes, if anything is. A wrong name is still shown. Borrowed and
 /// right is only what the header's own bytes say.
-pub(super) fn decode<'a>(c: &Central<'a>) -> (Cow<'a, str>, Option<&'static str>) {
+pub(super) fn decode<'a>(c: &CentralHeader<'a>) -> (Cow<'a, str>, Option<&'static str>) {
     let Ok(path) = unicode_path(c.extra, c.name) else {
         return (String::from_utf8_lossy(c.name), Some("it has two Unicode paths that differ"));
     };
@@ -90,7 +90,7 @@ pub(super) struct Differ;
 /// # Errors
 /// When there are several and they differ: readers take the first or the last.
 pub(super) fn unicode_path<'a>(extra: &'a [u8], name: &[u8]) -> Result<Option<&'a [u8]>, Differ> {
-    let mut all = fields(extra).filter(|(id, _)| *id == UNICODE_PATH).map(|(_, body)| body);
+    let mut all = fields_of(extra, UNICODE_PATH);
     let Some(body) = all.next() else { return Ok(None) };
     if all.any(|other| other != body) {
         return Err(Differ);
@@ -101,7 +101,7 @@ pub(super) fn unicode_path<'a>(extra: &'a [u8], name: &[u8]) -> Result<Option<&'
 
 /// A name taken apart: its path with `/` between components, and whether it says it is a directory.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Taken<'a> {
+pub(super) struct RelativePath<'a> {
     pub(super) path: Cow<'a, str>,
     pub(super) directory: bool,
 }
@@ -110,7 +110,7 @@ pub(super) struct Taken<'a> {
 ///
 /// # Errors
 /// `ClimbsOut`, `Absolute` or `Name`.
-pub(super) fn take<'a>(name: &'a str, host: u8, platform: Platform) -> Judged<Taken<'a>> {
+pub(super) fn to_path<'a>(name: &'a str, host: u8, platform: Platform) -> Judged<RelativePath<'a>> {
     let bad = |detail: &'static str| Err(Fault::new(Refusal::Name, detail));
     if name.is_empty() {
         return bad("it is empty");
@@ -149,7 +149,7 @@ pub(super) fn take<'a>(name: &'a str, host: u8, platform: Platform) -> Judged<Ta
             windows(part)?;
         }
     }
-    Ok(Taken { path: tidy(name), directory })
+    Ok(RelativePath { path: tidy(name), directory })
 }
 
 /// Leaves `.` and empty components out. Borrows in the common case of nothing to leave out.
@@ -212,7 +212,7 @@ mod tests {
     const WINDOWS: Platform = Platform { windows: true, fold_case: true, colon: true };
 
     fn path(name: &str, host: u8, platform: Platform) -> Result<String, Refusal> {
-        take(name, host, platform).map(|t| t.path.into_owned()).map_err(|f| f.refusal)
+        to_path(name, host, platform).map(|t| t.path.into_owned()).map_err(|f| f.refusal)
     }
 
     #[test]
@@ -315,12 +315,12 @@ mod tests {
 
     #[test]
     fn bytes_become_text_by_flag_field_and_host() {
-        let c = |flags, host, name: &'static [u8], extra: &'static [u8]| Central {
+        let c = |flags, host, name: &'static [u8], extra: &'static [u8]| CentralHeader {
             flags,
             host,
             name,
             extra,
-            ..Central::default()
+            ..CentralHeader::default()
         };
         assert_eq!(decode(&c(0, 0, b"\x82\xe1.txt", b"")), ("éß.txt".into(), None));
         assert_eq!(decode(&c(0, 3, "é".as_bytes(), b"")), ("é".into(), None));
@@ -336,13 +336,13 @@ mod tests {
         let mut extra = b"up\x07\0\x01".to_vec();
         extra.extend(crc32_of_name(b"x").to_le_bytes());
         extra.extend("é".as_bytes());
-        let c = |name: &'static [u8]| Central { name, extra: &extra, ..Central::default() };
+        let c = |name: &'static [u8]| CentralHeader { name, extra: &extra, ..CentralHeader::default() };
         assert_eq!(decode(&c(b"x")).0, "é");
         assert_eq!(decode(&c(b"y")).0, "y");
         let both = |other: &[u8]| [&extra[..], other].concat();
         assert_eq!(unicode_path(&both(&extra), b"x"), Ok(Some("é".as_bytes())));
         assert_eq!(unicode_path(&both(b"up\x01\0\x01"), b"x"), Err(Differ));
-        let flagged = Central { name: b"x", flags: UTF8, extra: &extra, ..Central::default() };
+        let flagged = CentralHeader { name: b"x", flags: UTF8, extra: &extra, ..CentralHeader::default() };
         assert!(decode(&flagged).1.is_some());
     }
 }

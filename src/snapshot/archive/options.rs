@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::entry::Entry;
-use super::limits::Limits;
+use super::fault::{Fault, Judged};
+use crate::error::Refusal;
 use crate::progress::{Callback, Progress};
 use crate::snapshot::overwrite::Overwrite;
 
@@ -151,5 +152,179 @@ impl fmt::Debug for ExtractOptions {
             .field("verify", &self.verify)
             .field("progress", &self.callback.is_some())
             .finish()
+    }
+}
+
+/// What an extraction may write at most. Judged on what entries say before anything is written, and on the
+/// bytes that come out while writing: an entry that inflates to more than it says stops the extraction.
+///
+/// | limit | default |
+/// |---|---|
+/// | [`total_bytes`](Self::total_bytes) | 64 GiB |
+/// | [`entry_bytes`](Self::entry_bytes) | 32 GiB |
+/// | [`entries`](Self::entries) | 1,000,000 |
+/// | [`depth`](Self::depth) | 128 components |
+/// | [`path_length`](Self::path_length) | 4,096 bytes |
+/// | [`ratio`](Self::ratio) | 256 to 1, of entries above 8 MiB and of the whole |
+///
+/// Deflate cannot do better than about 1,032 to 1; logs and dumps reach 20 to 1, rarely 100 to 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    pub(super) total_bytes: u64,
+    pub(super) entry_bytes: u64,
+    pub(super) entries: u64,
+    pub(super) depth: usize,
+    pub(super) path_length: usize,
+    pub(super) ratio: u64,
+}
+
+/// What may have any ratio: too small to do harm.
+const UNSUSPICIOUS: u64 = 8 << 20;
+
+/// Deeper trees cannot be deleted again by ordinary means: each level holds a descriptor open.
+const DEEPEST: usize = 900;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            total_bytes: 64 << 30,
+            entry_bytes: 32 << 30,
+            entries: 1_000_000,
+            depth: 128,
+            path_length: 4096,
+            ratio: 256,
+        }
+    }
+}
+
+impl Limits {
+    /// The defaults of the table.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bytes of all extracted files together.
+    #[must_use]
+    pub fn total_bytes(mut self, bytes: u64) -> Self {
+        self.total_bytes = bytes;
+        self
+    }
+
+    /// Bytes of one extracted file.
+    #[must_use]
+    pub fn entry_bytes(mut self, bytes: u64) -> Self {
+        self.entry_bytes = bytes;
+        self
+    }
+
+    /// Entries to extract, directories counted, those that no entry lists as well.
+    #[must_use]
+    pub fn entries(mut self, entries: u64) -> Self {
+        self.entries = entries;
+        self
+    }
+
+    /// Components of a path; 900 at most.
+    #[must_use]
+    pub fn depth(mut self, components: usize) -> Self {
+        self.depth = components.min(DEEPEST);
+        self
+    }
+
+    /// Bytes of a path inside the target.
+    #[must_use]
+    pub fn path_length(mut self, bytes: usize) -> Self {
+        self.path_length = bytes;
+        self
+    }
+
+    /// Extracted bytes to compressed bytes: of each entry of more than 8 MiB, and of all entries together when they
+    /// are more than 8 MiB. `u64::MAX` lifts the limit.
+    #[must_use]
+    pub fn ratio(mut self, ratio: u64) -> Self {
+        self.ratio = ratio;
+        self
+    }
+
+    pub(super) fn path(&self, path: &str) -> Judged<()> {
+        let (most, deepest) = (self.path_length, self.depth);
+        if path.len() > most {
+            let what = format!("its path has more than {most} bytes");
+            return exceeds(Refusal::TooMany, &what, "path_length");
+        }
+        if path.split('/').count() > deepest {
+            let what = format!("its path has more than {deepest} components");
+            return exceeds(Refusal::TooMany, &what, "depth");
+        }
+        Ok(())
+    }
+
+    pub(super) fn entry(&self, size: u64, compressed: u64) -> Judged<()> {
+        let most = self.entry_bytes;
+        if size > most {
+            let what = format!("it has {size} bytes and {most} are allowed");
+            return exceeds(Refusal::TooLarge, &what, "entry_bytes");
+        }
+        self.ratio_of(size, compressed)
+    }
+
+    pub(super) fn count(&self, entries: u64) -> Judged<()> {
+        let most = self.entries;
+        if entries > most {
+            let what = format!("it would make {entries} files, links and directories and {most} are allowed");
+            return exceeds(Refusal::TooMany, &what, "entries");
+        }
+        Ok(())
+    }
+
+    pub(super) fn whole(&self, size: u64, compressed: u64) -> Judged<()> {
+        let most = self.total_bytes;
+        if size > most {
+            let what = format!("it extracts to {size} bytes and {most} are allowed");
+            return exceeds(Refusal::TooLarge, &what, "total_bytes");
+        }
+        self.ratio_of(size, compressed)
+    }
+
+    fn ratio_of(&self, size: u64, compressed: u64) -> Judged<()> {
+        let ratio = self.ratio;
+        if size > UNSUSPICIOUS && size > compressed.max(1).saturating_mul(ratio) {
+            let what = format!("{compressed} bytes become {size} and {ratio} to 1 is allowed");
+            return exceeds(Refusal::Ratio, &what, "ratio");
+        }
+        Ok(())
+    }
+}
+
+fn exceeds(refusal: Refusal, what: &str, limit: &str) -> Judged<()> {
+    Err(Fault::new(refusal, format!("{what}; raise `Limits::{limit}` if that is right")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_holds_at_its_edge() {
+        let limits = Limits::new().total_bytes(10).entry_bytes(5).entries(2).depth(2).path_length(4);
+        assert!(
+            limits.whole(10, 1).is_ok()
+                && limits.entry(5, 1).is_ok()
+                && limits.count(2).is_ok()
+                && limits.path("a/bc").is_ok()
+        );
+        let kind = |judged: Judged<()>| judged.err().map(|f| f.refusal);
+        assert_eq!(kind(limits.whole(11, 1)), Some(Refusal::TooLarge));
+        assert_eq!(kind(limits.entry(6, 1)), Some(Refusal::TooLarge));
+        assert_eq!(kind(limits.count(3)), Some(Refusal::TooMany));
+        assert_eq!(kind(limits.path("a/b/c")), Some(Refusal::TooMany));
+        assert_eq!(kind(limits.path("abcde")), Some(Refusal::TooMany));
+        let limits = Limits::new();
+        assert!(limits.entry(UNSUSPICIOUS, 1).is_ok() && limits.entry(256 << 20, 1 << 20).is_ok());
+        assert_eq!(kind(limits.entry((256 << 20) + 1, 1 << 20)), Some(Refusal::Ratio));
+        assert_eq!(kind(limits.whole(UNSUSPICIOUS + 1, 0)), Some(Refusal::Ratio));
+        assert!(Limits::new().ratio(u64::MAX).entry(1 << 30, 1).is_ok());
+        assert_eq!(Limits::new().depth(usize::MAX).depth, DEEPEST);
     }
 }

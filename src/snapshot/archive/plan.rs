@@ -1,51 +1,29 @@
-//! What an extraction would do, decided before the first byte is written. No I/O here.
+//! PURE. What an extraction would do, decided before the first byte is written: from the central directory and the links'
+//! targets alone. Local file headers are judged when the data is read, into a private directory.
 
-use std::borrow::Cow;
-use std::ops::Range;
+use std::collections::HashSet;
 
-use super::directory::Directory;
-use super::entry::{Entry, EntryKind};
-use super::fault::{Fault, Judged, shown};
-use super::format::{Central, DEFLATE, ENCRYPTED, MASKED, PATCH, STORED, STRONG};
-use super::layout::Layout;
-use super::name::{self, Platform};
+use super::directory::{CentralDirectory, Layout};
+use super::entry::{Entry, EntryKind, readable};
+use super::fault::{BadEntry, Failure, Fault, Judged};
+use super::links::{self, LinkTree};
+use super::name::Platform;
 use super::options::{ExtractOptions, Links};
-use super::settle::settle;
-use super::{links, verify::BadEntry};
+use super::paths::{Folder, Leaf, Path, Wanted, assign, under, wanted};
 use crate::error::{Error, Refusal, Result};
-
-/// A path of the plan: a range of its one text of paths.
-pub(super) type Path = Range<usize>;
-
-/// A file or a link to make.
-#[derive(Clone, Debug)]
-pub(super) struct Leaf {
-    pub(super) index: u32,
-    pub(super) path: Path,
-    pub(super) link: bool,
-}
-
-/// A directory to make, parents before children.
-#[derive(Clone, Debug)]
-pub(super) struct Folder {
-    pub(super) path: Path,
-    /// The entry that gives its mode and time, if the archive has one.
-    pub(super) index: Option<u32>,
-}
 
 /// What [`Archive::extract_with`](crate::Archive::extract_with) would do with the same options: the dry run.
 pub struct ExtractPlan {
     text: String,
     pub(super) files: Vec<Leaf>,
     pub(super) links: Vec<Leaf>,
-    /// The links' targets, in the same order.
-    pub(super) targets: Vec<String>,
     pub(super) folders: Vec<Folder>,
-    /// Directory entries that have bytes in the archive: an empty deflate stream, if nothing is hidden there.
-    pub(super) hollow: Vec<u32>,
-    /// More paths or links than allowed: links are not read then.
-    pub(super) crowded: bool,
-    pub(super) layout: Option<Layout>,
+    /// Entries that nothing is written for, but that are read and judged like the others: directories, and links that
+    /// are left out.
+    pub(super) unwritten: Vec<u32>,
+    pub(super) layout: Layout,
+    /// No entry is left out by a filter or a prefix.
+    pub(super) whole: bool,
     bytes: u64,
     refused: Vec<BadEntry>,
 }
@@ -83,13 +61,14 @@ impl ExtractPlan {
         self.bytes
     }
 
-    /// The paths inside the target that would be made, with `/` between components: directories, then files, then links.
+    /// The paths inside the target that would be made, with `/` between components: directories, then files, then
+    /// links.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
-        let leaves = self.files.iter().chain(&self.links).map(|leaf| &leaf.path);
+        let leaves = self.leaves().map(|leaf| &leaf.path);
         self.folders.iter().map(|folder| &folder.path).chain(leaves).map(|path| self.path(path))
     }
 
-    /// Everything that makes the extraction refuse the archive; empty when it would go on.
+    /// Everything that makes the extraction refuse the archive before it reads the files' data.
     pub fn refused(&self) -> &[BadEntry] {
         &self.refused
     }
@@ -103,6 +82,11 @@ impl ExtractPlan {
         self.text.get(path.clone()).unwrap_or_default()
     }
 
+    /// All files and links.
+    pub(super) fn leaves(&self) -> impl Iterator<Item = &Leaf> + Clone {
+        self.files.iter().chain(&self.links)
+    }
+
     /// The first refusal as an error.
     pub(super) fn check(&self) -> Result<()> {
         self.refused.first().map_or(Ok(()), |bad| {
@@ -110,166 +94,183 @@ impl ExtractPlan {
         })
     }
 
-    pub(super) fn refuse(&mut self, name: Option<&str>, fault: Fault) {
-        self.refused.push(BadEntry::new(name.map(shown), fault));
-    }
-
-    /// Forgets what `keep` does not want to have written.
+    /// The plan without the files and links that `keep` does not want to have written.
     pub(super) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
-        let text = &self.text;
-        self.files.retain(|leaf| text.get(leaf.path.clone()).is_some_and(&keep));
-        let kept: Vec<bool> =
-            self.links.iter().map(|leaf| text.get(leaf.path.clone()).is_some_and(&keep)).collect();
-        let mut kept_links = kept.iter();
-        self.links.retain(|_| kept_links.next() == Some(&true));
-        let mut kept_targets = kept.iter();
-        self.targets.retain(|_| kept_targets.next() == Some(&true));
+        let kept = |leaf: &Leaf| self.text.get(leaf.path.clone()).is_some_and(&keep);
+        self.files.retain(kept);
+        self.links.retain(kept);
     }
 }
 
-/// Decides all that the directory alone can tell.
-pub(super) fn draw(directory: &Directory, options: &ExtractOptions, platform: Platform) -> ExtractPlan {
-    let mut plan = ExtractPlan {
+/// A plan in the making.
+struct Draft<'a> {
+    directory: &'a CentralDirectory,
+    options: &'a ExtractOptions,
+    platform: Platform,
+    plan: ExtractPlan,
+    /// The directories that entries name.
+    listed: Vec<Folder>,
+    count: u64,
+    /// Compressed bytes of all files.
+    compressed: u64,
+    /// Bytes of all links' targets.
+    targets: u64,
+}
+
+/// Decides everything; `read` gets the content of a link.
+///
+/// # Errors
+/// What reading a link's target fails with, unless the archive is to blame.
+pub(super) fn draw(
+    directory: &CentralDirectory,
+    options: &ExtractOptions,
+    platform: Platform,
+    read: impl FnMut(u32, u64) -> Result<Vec<u8>, Failure>,
+) -> Result<ExtractPlan> {
+    let plan = ExtractPlan {
         text: String::new(),
         files: Vec::new(),
         links: Vec::new(),
-        targets: Vec::new(),
         folders: Vec::new(),
-        hollow: Vec::new(),
-        crowded: false,
-        layout: None,
+        unwritten: Vec::new(),
+        layout: Layout::of(directory),
+        whole: options.filter.is_none() && options.prefixes.is_empty(),
         bytes: 0,
         refused: Vec::new(),
     };
-    let (mut packed, mut count, mut targets) = (0u64, 0u64, 0u64);
-    let mut listed = Vec::new();
+    let (listed, count, compressed, targets) = (Vec::new(), 0, 0, 0);
+    let mut draft = Draft { directory, options, platform, plan, listed, count, compressed, targets };
     for index in directory.indices() {
         let entry = Entry { directory, index };
-        if options.filter.as_ref().is_some_and(|pick| !pick(&entry)) {
-            continue;
+        if options.filter.as_ref().is_none_or(|pick| pick(&entry)) {
+            draft.add(&entry);
         }
-        let central = directory.central(index);
-        let path = match path(&entry, &central, options, platform) {
-            Ok(Wanted::No) => continue,
+    }
+    let modest = draft.settle();
+    draft.refuse_overlaps();
+    if options.links == Links::Skip {
+        draft.plan.unwritten.extend(draft.plan.links.drain(..).map(|leaf| leaf.index));
+    } else if modest {
+        draft.follow_links(read)?;
+    }
+    Ok(draft.plan)
+}
+
+impl Draft<'_> {
+    fn refuse(&mut self, index: Option<u32>, fault: Fault) {
+        self.plan.refused.push(BadEntry::new(index.map(|index| self.directory.name(index)), fault));
+    }
+
+    /// Takes an entry in, or refuses it.
+    fn add(&mut self, entry: &Entry<'_>) {
+        let (options, index) = (self.options, entry.index);
+        let path = match wanted(entry, options, self.platform) {
+            Ok(Wanted::No) => return,
             Ok(Wanted::Root) => {
-                content(&entry, &central, options).unwrap_or_else(|f| plan.refuse(Some(entry.name()), f));
-                if entry.compressed_size() > 0 {
-                    plan.hollow.push(index);
-                }
-                continue;
+                content(entry, options).unwrap_or_else(|fault| self.refuse(Some(index), fault));
+                return self.plan.unwritten.push(index);
             }
             Ok(Wanted::At(path)) => path,
             Err(fault) => {
                 if under(entry.name(), &options.prefixes) {
-                    plan.refuse(Some(entry.name()), fault);
+                    self.refuse(Some(index), fault);
                 }
-                continue;
+                return;
             }
         };
-        count += 1;
-        if let Err(fault) = content(&entry, &central, options).and_then(|()| options.limits.path(&path)) {
-            plan.refuse(Some(entry.name()), fault);
-            continue;
+        self.count += 1;
+        if let Err(fault) = content(entry, options).and_then(|()| options.limits.path(&path)) {
+            return self.refuse(Some(index), fault);
         }
-        let start = plan.text.len();
-        plan.text.push_str(&path);
-        let path = start..plan.text.len();
+        let start = self.plan.text.len();
+        self.plan.text.push_str(&path);
+        let path = start..self.plan.text.len();
         match entry.kind() {
             EntryKind::Directory => {
-                if entry.compressed_size() > 0 {
-                    plan.hollow.push(index);
-                }
-                listed.push(Folder { path, index: Some(index) });
+                self.plan.unwritten.push(index);
+                self.listed.push(Folder { path, index: Some(index) });
             }
             EntryKind::Symlink => {
-                targets = targets.saturating_add(entry.size());
-                plan.links.push(Leaf { index, path, link: true });
+                self.targets = self.targets.saturating_add(entry.size());
+                self.plan.links.push(Leaf { index, path, target: Some(String::new()) });
             }
             _ => {
-                plan.bytes = plan.bytes.saturating_add(entry.size());
-                packed = packed.saturating_add(entry.compressed_size());
-                plan.files.push(Leaf { index, path, link: false });
+                self.plan.bytes = self.plan.bytes.saturating_add(entry.size());
+                self.compressed = self.compressed.saturating_add(entry.compressed_size());
+                self.plan.files.push(Leaf { index, path, target: None });
             }
         }
     }
-    for fault in [options.limits.count(count), options.limits.whole(plan.bytes, packed)]
-        .into_iter()
-        .filter_map(Result::err)
-    {
-        plan.refuse(None, fault);
-    }
-    let (folders, faults) = settle(&plan, &listed, platform, options.limits.entries);
-    plan.folders = folders;
-    // Directories that no entry lists are made, too: many deep paths must not get around the limit.
-    let paths = (plan.folders.len() + plan.files.len() + plan.links.len()) as u64;
-    let too_many_links = options.links != Links::Skip && targets > links::LONGEST_TOGETHER;
-    if too_many_links {
-        plan.refuse(None, Fault::new(Refusal::TooLarge, "the targets of its links have more than 64 MiB"));
-    }
-    plan.crowded = too_many_links || options.limits.count(count.max(paths)).is_err();
-    if let (Ok(()), Err(fault)) = (options.limits.count(count), options.limits.count(paths)) {
-        plan.refuse(None, fault);
-    }
-    for (index, fault) in faults {
-        plan.refuse(Some(directory.name(index)), fault);
-    }
-    if options.links == Links::Skip {
-        plan.links.clear();
-    }
-    plan
-}
 
-/// Where an entry goes.
-enum Wanted<'a> {
-    No,
-    /// It is the target itself.
-    Root,
-    At(Cow<'a, str>),
-}
+    /// Gives every path one owner and judges the whole. False when there are more paths or longer link targets than
+    /// allowed: then they are not read.
+    fn settle(&mut self) -> bool {
+        let limits = &self.options.limits;
+        let (folders, faults) =
+            assign(&self.plan.text, self.plan.leaves(), &self.listed, self.platform, limits.entries);
+        self.plan.folders = folders;
+        // Directories that no entry lists are made, too: many deep paths must not get around the limit.
+        let paths = (self.plan.folders.len() + self.plan.files.len() + self.plan.links.len()) as u64;
+        let count = limits.count(self.count.max(paths));
+        let whole = limits.whole(self.plan.bytes, self.compressed);
+        let long = self.options.links != Links::Skip && self.targets > links::LONGEST_TOGETHER;
+        let long =
+            long.then(|| Fault::new(Refusal::TooLarge, "the targets of its links have more than 64 MiB"));
+        let modest = count.is_ok() && long.is_none();
+        for fault in [count.err(), whole.err(), long].into_iter().flatten() {
+            self.refuse(None, fault);
+        }
+        for (index, fault) in faults {
+            self.refuse(Some(index), fault);
+        }
+        modest
+    }
 
-/// The path an entry would get.
-fn path<'a>(
-    entry: &Entry<'a>,
-    central: &Central<'_>,
-    options: &ExtractOptions,
-    platform: Platform,
-) -> Judged<Wanted<'a>> {
-    if let Some(problem) = entry.directory.name_problem(entry.index) {
-        return Err(Fault::new(Refusal::Name, problem));
+    fn refuse_overlaps(&mut self) {
+        if self.plan.layout.overlapping.is_empty() {
+            return;
+        }
+        let plan = &self.plan;
+        let chosen: HashSet<u32> =
+            plan.leaves().map(|leaf| leaf.index).chain(plan.unwritten.iter().copied()).collect();
+        let overlapping = plan.layout.overlapping.clone();
+        for index in overlapping.into_iter().filter(|index| chosen.contains(index)) {
+            self.refuse(Some(index), Layout::overlap());
+        }
     }
-    let taken = name::take(entry.name(), central.host, platform)?;
-    // Readers that do not know the Unicode path take the name in the header: it has to be harmless, too.
-    if central.name.len() != entry.name().len() || central.name != entry.name().as_bytes() {
-        name::take(&String::from_utf8_lossy(central.name), central.host, platform)?;
-    }
-    if taken.path.is_empty() {
-        // Only a directory can be the target itself: a file or a link of that name would have none.
-        return if taken.directory && entry.kind() == EntryKind::Directory {
-            Ok(Wanted::Root)
-        } else {
-            Err(Fault::new(Refusal::Name, "it is empty"))
-        };
-    }
-    if !under(&taken.path, &options.prefixes) {
-        return Ok(Wanted::No);
-    }
-    if options.strip == 0 {
-        return Ok(Wanted::At(taken.path));
-    }
-    let rest =
-        taken.path.match_indices('/').nth(options.strip - 1).and_then(|(at, _)| taken.path.get(at + 1..));
-    Ok(rest.map_or(Wanted::No, |rest| Wanted::At(rest.to_owned().into())))
-}
 
-fn under(path: &str, prefixes: &[String]) -> bool {
-    let inside = |prefix: &String| {
-        path.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    prefixes.is_empty() || prefixes.iter().any(|prefix| prefix.is_empty() || inside(prefix))
+    /// Reads the links' targets and refuses those that lead out.
+    fn follow_links(&mut self, mut read: impl FnMut(u32, u64) -> Result<Vec<u8>, Failure>) -> Result<()> {
+        let mut links = std::mem::take(&mut self.plan.links);
+        for leaf in &mut links {
+            let target = match read(leaf.index, self.plan.layout.next(leaf.index)) {
+                Ok(content) => links::target(content),
+                Err(Failure::Refused(fault)) => Err(fault),
+                Err(e) => return Err(e.error(Some(self.directory.name(leaf.index)))),
+            };
+            match target {
+                Ok(target) => leaf.target = Some(target),
+                Err(fault) => self.refuse(Some(leaf.index), fault),
+            }
+        }
+        let known =
+            links.iter().map(|leaf| (self.plan.path(&leaf.path), leaf.target.as_deref().unwrap_or_default()));
+        let mut tree = LinkTree::of(known, self.platform);
+        let lead_out: Vec<_> = links
+            .iter()
+            .filter_map(|leaf| Some((leaf.index, tree.follow(self.plan.path(&leaf.path)).err()?)))
+            .collect();
+        drop(tree);
+        for (index, fault) in lead_out {
+            self.refuse(Some(index), fault);
+        }
+        self.plan.links = links;
+        Ok(())
+    }
 }
 
 /// Whether the data of an entry can be read at all, and asks for no more than allowed.
-fn content(entry: &Entry<'_>, central: &Central<'_>, options: &ExtractOptions) -> Judged<()> {
+fn content(entry: &Entry<'_>, options: &ExtractOptions) -> Judged<()> {
     let kind = entry.kind();
     match kind {
         EntryKind::Special => {
@@ -286,31 +287,9 @@ fn content(entry: &Entry<'_>, central: &Central<'_>, options: &ExtractOptions) -
         }
         _ => {}
     }
-    readable(central, entry.size(), entry.compressed_size())?;
-    if kind == EntryKind::Directory && (entry.size() != 0 || central.crc != 0) {
+    readable(entry.directory, entry.index)?;
+    if kind == EntryKind::Directory && (entry.size() != 0 || entry.crc32() != 0) {
         return Err(Fault::corrupt("it is a directory with content"));
     }
     options.limits.entry(entry.size(), entry.compressed_size())
-}
-
-/// Whether this crate can read an entry's data.
-pub(super) fn readable(central: &Central<'_>, size: u64, packed: u64) -> Judged<()> {
-    if central.flags & (ENCRYPTED | STRONG | MASKED) != 0 || central.method == 99 {
-        return Err(Fault::new(
-            Refusal::Encrypted,
-            "this crate has no passwords; decrypt it with another tool",
-        ));
-    }
-    if central.flags & PATCH != 0 {
-        return Err(Fault::new(Refusal::Unsupported, "it is a patch and not a file"));
-    }
-    match central.method {
-        STORED if size != packed => Err(Fault::corrupt("it is stored as it is and has two different sizes")),
-        DEFLATE if packed == 0 && size != 0 => Err(Fault::corrupt("it has a size and no data")),
-        STORED | DEFLATE => Ok(()),
-        other => Err(Fault::new(
-            Refusal::Unsupported,
-            format!("its compression method is {other}; only stored (0) and deflate (8) are read"),
-        )),
-    }
 }

@@ -15,37 +15,29 @@ const LARGE: u64 = 1 << 20;
 const BATCH: usize = 32;
 const BATCH_BYTES: u64 = 4 << 20;
 
-/// The order of work.
-pub(super) struct Batches {
-    order: Vec<u32>,
+/// Jobs in the order of work.
+pub(super) struct Batches<T> {
+    jobs: Vec<T>,
     ranges: Vec<Range<usize>>,
 }
 
-impl Batches {
+impl<T: Sync> Batches<T> {
     /// Large ones first, then the others as they come, in small batches.
-    pub(super) fn of(sizes: &[u64]) -> Self {
-        let mut order = Vec::with_capacity(sizes.len());
-        let mut ranges = Vec::new();
-        let numbered = || (0u32..).zip(sizes.iter().copied());
-        for (i, _) in numbered().filter(|(_, size)| *size > LARGE) {
-            ranges.push(order.len()..order.len() + 1);
-            order.push(i);
-        }
+    pub(super) fn of(mut jobs: Vec<T>, size: impl Fn(&T) -> u64) -> Self {
+        jobs.sort_by_key(|job| size(job) <= LARGE);
+        let large = jobs.partition_point(|job| size(job) > LARGE);
         // Few entries: smaller batches, so that the threads end together.
-        let batch = BATCH.min(sizes.len() / 16).max(1);
-        let (mut start, mut bytes) = (order.len(), 0);
-        for (i, size) in numbered().filter(|(_, size)| *size <= LARGE) {
-            if order.len() - start == batch || bytes + size > BATCH_BYTES {
-                ranges.push(start..order.len());
-                (start, bytes) = (order.len(), 0);
+        let batch = BATCH.min(jobs.len() / 16).max(1);
+        let (mut ranges, mut start, mut bytes) = (Vec::new(), 0, 0);
+        for (at, size) in jobs.iter().map(size).enumerate() {
+            if at > start && (at <= large || at - start == batch || bytes + size > BATCH_BYTES) {
+                ranges.push(start..at);
+                (start, bytes) = (at, 0);
             }
-            order.push(i);
-            bytes += size;
+            bytes = size.saturating_add(bytes);
         }
-        if start < order.len() {
-            ranges.push(start..order.len());
-        }
-        Self { order, ranges }
+        ranges.push(start..jobs.len());
+        Self { jobs, ranges }
     }
 
     /// Works through all batches. The first error stops the others at their next batch or chunk.
@@ -53,7 +45,7 @@ impl Batches {
         &self,
         threads: usize,
         worker: impl Fn() -> W + Sync,
-        work: impl Fn(&mut W, &[u32]) -> Result<(), E> + Sync,
+        work: impl Fn(&mut W, &[T]) -> Result<(), E> + Sync,
         stop: &AtomicBool,
     ) -> Result<(), E> {
         let next = AtomicUsize::new(0);
@@ -62,7 +54,7 @@ impl Batches {
             let mut state = worker();
             while !stop.load(Ordering::Relaxed) {
                 let Some(range) = self.ranges.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-                if let Err(e) = work(&mut state, self.order.get(range.clone()).unwrap_or_default()) {
+                if let Err(e) = work(&mut state, self.jobs.get(range.clone()).unwrap_or_default()) {
                     // Stored before the others stop: what they then say is not the reason.
                     failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
                     stop.store(true, Ordering::Relaxed);
@@ -71,23 +63,23 @@ impl Batches {
         };
         let more = threads.min(self.ranges.len()).saturating_sub(1);
         thread::scope(|scope| {
-            let (here, hello) = mpsc::channel();
+            let (started, starts) = mpsc::channel();
             for _ in 0..more {
-                let here = here.clone();
-                let started = move || {
-                    let _ = here.send(());
-                    drop(here);
+                let started = started.clone();
+                let work = move || {
+                    let _ = started.send(());
+                    drop(started);
                     one();
                 };
                 // A system that gives no more threads still gets the work done.
-                if thread::Builder::new().spawn_scoped(scope, started).is_err() {
+                if thread::Builder::new().spawn_scoped(scope, work).is_err() {
                     break;
                 }
             }
-            drop(here);
-            // Linux may start a thread on the processor of the one that made it, where it waits for its turn. Who
-            // sleeps until the others run is woken on an idle one.
-            hello.iter().for_each(drop);
+            drop(started);
+            // Linux may start a thread on the processor of the one that made it, where it waits for its turn. A thread
+            // that sleeps until the others run is woken on an idle one.
+            starts.iter().for_each(drop);
             one();
         });
         failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
@@ -121,7 +113,7 @@ impl<'a> Meter<'a> {
     }
 
     /// Reports now.
-    pub(super) fn tell(&self) -> ControlFlow<()> {
+    pub(super) fn report_now(&self) -> ControlFlow<()> {
         self.throttle.report_now(self.progress())
     }
 
@@ -144,8 +136,9 @@ mod tests {
     #[test]
     fn every_item_is_worked_on_once_and_large_ones_first() {
         let sizes: Vec<u64> = (0..1000).map(|i| if i % 100 == 7 { LARGE + 1 } else { i % 50 }).collect();
-        let batches = Batches::of(&sizes);
-        assert!(batches.order[..10].iter().all(|i| i % 100 == 7));
+        let batches = Batches::of((0..1000).collect(), |i: &usize| sizes[*i]);
+        assert!(batches.jobs[..10].iter().all(|i| i % 100 == 7));
+        assert!(batches.ranges[..10].iter().all(|range| range.len() == 1));
         for threads in [1, 4] {
             let seen = Mutex::new(Vec::new());
             let stop = AtomicBool::new(false);
@@ -166,7 +159,7 @@ mod tests {
 
     #[test]
     fn an_error_stops_the_work() {
-        let batches = Batches::of(&[LARGE + 1; 100]);
+        let batches = Batches::of(vec![LARGE + 1; 100], |size| *size);
         let count = AtomicUsize::new(0);
         let result = batches.run(
             1,

@@ -54,6 +54,23 @@ impl Target {
             _ => Ok(Self::Inside { real }),
         }
     }
+
+    /// A staging directory from which the target can be made by renaming.
+    pub(super) fn staging(&mut self) -> Result<Staging> {
+        match self {
+            Self::Fresh { parent, name } => Staging::new(parent, name),
+            Self::Inside { real } => Staging::new(real, "extract".as_ref()),
+            Self::Empty { real, parent, name } => {
+                if let Ok(staging) = Staging::new(parent, name) {
+                    return Ok(staging);
+                }
+                // A volume, or a directory given by somebody else: its parent is not ours, but it is.
+                let staging = Staging::new(real, name);
+                *self = Self::Inside { real: std::mem::take(real) };
+                staging
+            }
+        }
+    }
 }
 
 /// Whether an empty directory may become another one of the same name: not when somebody is in it or it is a
@@ -82,50 +99,25 @@ pub(super) struct Staging {
     root: PathBuf,
     /// Where the archive's tree grows: it has ordinary permissions, the root only the user's.
     pub(super) tree: PathBuf,
-    /// Parents made for the target, outermost first.
+    /// Parents made for the target, innermost first.
     made: Vec<PathBuf>,
 }
 
 impl Staging {
     /// A fresh directory in `parent`, which is made if it is missing.
     pub(super) fn new(parent: &Path, name: &OsStr) -> Result<Self> {
-        let mut staging = Self { root: PathBuf::new(), tree: PathBuf::new(), made: Vec::new() };
-        staging.make_parents(parent)?;
+        let missing = parent.ancestors().take_while(|p| !p.as_os_str().is_empty() && !p.exists());
+        let made = missing.map(Path::to_owned).collect();
+        let mut staging = Self { root: PathBuf::new(), tree: PathBuf::new(), made };
+        fs::create_dir_all(parent).map_err(|e| Error::io("creating", parent, e))?;
         let name: String = name.to_string_lossy().chars().take(40).collect();
-        let random = RandomState::new();
-        for attempt in 0..64u32 {
-            let root = parent
-                .join(format!(".{name}.{:016x}.partial", random.hash_one((attempt, std::process::id()))));
-            match private().create(&root) {
-                Ok(()) => {
-                    staging.tree = root.join("tree");
-                    staging.root = root;
-                    fs::create_dir(&staging.tree).map_err(|e| Error::io("creating", &staging.tree, e))?;
-                    return Ok(staging);
-                }
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(Error::io("creating", root, e)),
-            }
-        }
-        Err(Error::io("creating a private directory in", parent, ErrorKind::AlreadyExists.into()))
-    }
-
-    fn make_parents(&mut self, parent: &Path) -> Result<()> {
-        let missing: Vec<&Path> = parent
-            .ancestors()
-            .take_while(|p| {
-                !p.as_os_str().is_empty()
-                    && fs::symlink_metadata(p).is_err_and(|e| e.kind() == ErrorKind::NotFound)
-            })
-            .collect();
-        for path in missing.into_iter().rev() {
-            match fs::create_dir(path) {
-                Ok(()) => self.made.push(path.to_owned()),
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(Error::io("creating", path, e)),
-            }
-        }
-        Ok(())
+        let random = RandomState::new().hash_one(std::process::id());
+        let root = parent.join(format!(".{name}.{random:016x}.partial"));
+        private().create(&root).map_err(|e| Error::io("creating", &root, e))?;
+        staging.tree = root.join("tree");
+        staging.root = root;
+        fs::create_dir(&staging.tree).map_err(|e| Error::io("creating", &staging.tree, e))?;
+        Ok(staging)
     }
 
     /// A path of its own beside the tree.
@@ -134,32 +126,23 @@ impl Staging {
     }
 
     /// Moves the finished tree to `target`, atomically.
-    pub(super) fn place(mut self, target: &Path) -> Result<()> {
-        match fs::rename(&self.tree, target) {
-            Ok(()) => {
-                self.made.clear();
-                Ok(())
-            }
-            Err(e)
-                if matches!(
-                    e.kind(),
-                    ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists | ErrorKind::NotADirectory
-                ) =>
-            {
-                Err(Error::Exists { path: target.to_owned() })
-            }
-            Err(e) => Err(Error::io("moving the extracted directory to", target, e)),
-        }
+    pub(super) fn place(&self, target: &Path) -> Result<()> {
+        use ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
+        fs::rename(&self.tree, target).map_err(|e| match e.kind() {
+            DirectoryNotEmpty | AlreadyExists | NotADirectory => Error::Exists { path: target.to_owned() },
+            _ => Error::io("moving the extracted directory to", target, e),
+        })
     }
 }
 
 impl Drop for Staging {
     fn drop(&mut self) {
         if !self.root.as_os_str().is_empty() {
-            remove(&self.root);
+            // A destructor has nobody to tell.
+            let _ = fs::remove_dir_all(&self.root);
         }
-        for parent in self.made.iter().rev() {
-            // Only if still empty: somebody else may have put something there meanwhile.
+        for parent in &self.made {
+            // Only if still empty: the target is in it now, or something that somebody else put there meanwhile.
             let _ = fs::remove_dir(parent);
         }
     }
@@ -171,29 +154,4 @@ fn private() -> DirBuilder {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder
-}
-
-/// Deletes a tree of ours. Directories may have lost the permission that deleting in them takes.
-fn remove(root: &Path) {
-    if fs::remove_dir_all(root).is_ok() {
-        return;
-    }
-    let mut open = vec![root.to_owned()];
-    while let Some(dir) = open.pop() {
-        allow(&dir);
-        let Ok(entries) = fs::read_dir(&dir) else { continue };
-        open.extend(entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()));
-    }
-    // A destructor has nobody to tell.
-    let _ = fs::remove_dir_all(root);
-}
-
-fn allow(dir: &Path) {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let _ = fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
-    }
-    #[cfg(not(unix))]
-    let _ = dir;
 }

@@ -1,0 +1,299 @@
+//! One entry's data: read through a buffer, decoded and checked by the `zip` crate, counted and bounded here.
+//!
+//! The `zip` crate gets a local file header that says nothing but the method, and the sizes and the checksum of the
+//! central directory as its documented overrides. The archive's own header was judged before and stays outside: what the
+//! crate makes of extra fields and names changes with its releases.
+
+use std::cell::Cell;
+use std::io::{self, BufRead, BufReader, Read};
+
+use zip::read::{ZipReadOptions, read_zipfile_from_stream_with_options};
+
+use super::directory::CentralDirectory;
+use super::fault::{Failure, Fault};
+use super::format::{DEFLATE, LOCAL_LEN};
+use crate::error::Error;
+use crate::snapshot::source::Source;
+
+/// What one read asks for at most. A bare file read in inflate's small steps costs three times the time.
+pub(super) const SPAN: usize = 256 << 10;
+
+/// Positioned reads through a buffer, so that neighbours cost one read; each worker has its own.
+pub(super) struct Window<'s, S: ?Sized>(BufReader<Bounded<'s, S>>);
+
+struct Bounded<'s, S: ?Sized> {
+    source: &'s S,
+    at: u64,
+    until: u64,
+}
+
+impl<S: Source + ?Sized> Read for Bounded<'_, S> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let room = usize::try_from(self.until.saturating_sub(self.at)).unwrap_or(usize::MAX).min(out.len());
+        let Some(out) = out.get_mut(..room).filter(|out| !out.is_empty()) else { return Ok(0) };
+        loop {
+            match self.source.read_at(self.at, out) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                result => {
+                    let n = result?.min(room);
+                    self.at += n as u64;
+                    return Ok(n);
+                }
+            }
+        }
+    }
+}
+
+impl<'s, S: Source + ?Sized> Window<'s, S> {
+    pub(super) fn new(source: &'s S) -> Self {
+        Self(BufReader::with_capacity(SPAN, Bounded { source, at: 0, until: 0 }))
+    }
+
+    /// Sets where reading ahead ends.
+    pub(super) fn read_ahead_to(&mut self, until: u64) {
+        self.0.get_mut().until = until;
+    }
+
+    /// Goes to `at`, where `len` bytes at least are wanted; what is in the buffer ahead is not read again.
+    pub(super) fn seek(&mut self, at: u64, len: u64) -> &mut Self {
+        let until = &mut self.0.get_mut().until;
+        *until = at.saturating_add(len).max(*until);
+        let held = self.0.buffer().len();
+        let skip =
+            at.checked_sub(self.0.get_ref().at - held as u64).and_then(|skip| usize::try_from(skip).ok());
+        match skip.filter(|skip| *skip <= held) {
+            Some(skip) => self.0.consume(skip),
+            None => {
+                self.0.consume(held);
+                self.0.get_mut().at = at;
+            }
+        }
+        self
+    }
+
+    /// Appends the next `len` bytes to `to`.
+    pub(super) fn append(&mut self, len: usize, to: &mut Vec<u8>) -> io::Result<()> {
+        let from = to.len();
+        to.resize(from + len, 0);
+        self.0.read_exact(to.get_mut(from..).unwrap_or_default())
+    }
+}
+
+/// Where an entry's data is and what it should become.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Data {
+    pub(super) at: u64,
+    pub(super) compressed: u64,
+    pub(super) size: u64,
+    pub(super) crc: u32,
+    pub(super) method: u16,
+}
+
+impl Data {
+    pub(super) fn of(directory: &CentralDirectory, index: u32, at: u64) -> Self {
+        let record = directory.record(index);
+        let method = directory.header(index).method;
+        Self { at, compressed: record.compressed, size: record.size, crc: record.crc, method }
+    }
+}
+
+/// An entry's data, as the `zip` crate reads it.
+struct Feed<'f, 's, S: ?Sized> {
+    window: &'f mut Window<'s, S>,
+    left: u64,
+    state: &'f State,
+}
+
+/// What is learnt and told while the `zip` crate holds the feed.
+#[derive(Default)]
+struct State {
+    /// Nothing more is read: dropping the `zip` crate's reader would drain it.
+    stop: Cell<bool>,
+    /// A byte after the last one was asked for.
+    past_end: Cell<bool>,
+    error: Cell<Option<io::Error>>,
+}
+
+impl<S: Source + ?Sized> Read for Feed<'_, '_, S> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.state.stop.get() || self.left == 0 {
+            self.state.past_end.set(self.left == 0);
+            return Ok(0);
+        }
+        let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(out.len());
+        let n = match self.window.0.read(out.get_mut(..room).unwrap_or_default()) {
+            Ok(n) if n > 0 || room == 0 => n,
+            ended => {
+                self.state.stop.set(true);
+                let error = ended.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
+                self.state.error.set(Some(error));
+                return Err(io::Error::other("the source failed"));
+            }
+        };
+        self.left -= n as u64;
+        Ok(n)
+    }
+}
+
+/// A local file header that says the method and, by its flags, that sizes and checksum follow the data.
+fn header(method: u16) -> [u8; LOCAL_LEN] {
+    let mut header = [0; LOCAL_LEN];
+    let [low, high] = method.to_le_bytes();
+    for (to, from) in header.iter_mut().zip([80, 75, 3, 4, 20, 0, 8, 0, low, high, 0, 0, 0x21]) {
+        *to = from;
+    }
+    header
+}
+
+/// Decodes an entry into `out`, in pieces of `buf`'s length and a last shorter one. The last piece, so the only one of
+/// a small entry, is given after everything has been checked.
+///
+/// # Errors
+/// What the source or `out` fails with, and whatever is wrong with the data.
+pub(super) fn unpack<S: Source + ?Sized>(
+    window: &mut Window<'_, S>,
+    data: &Data,
+    buf: &mut [u8],
+    mut out: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Failure> {
+    if data.compressed == 0 && data.size == 0 {
+        return match data.crc {
+            0 => Ok(()),
+            _ => Err(Fault::corrupt("it is empty and its checksum is not that of nothing").into()),
+        };
+    }
+    let deflated = data.method == DEFLATE;
+    // The crate's inflater reads from a buffer, asks for more only when that is empty, and ends without a word about bytes
+    // behind its stream. Promised one byte more than there is, it asks for it exactly when it used all the others.
+    let options = ZipReadOptions::new()
+        .override_compressed_size(data.compressed.saturating_add(deflated.into()))
+        .override_uncompressed_size(data.size)
+        .override_crc(data.crc);
+    let state = State::default();
+    window.seek(data.at, data.compressed);
+    let header = header(data.method);
+    let mut feed = header.as_slice().chain(Feed { window, left: data.compressed, state: &state });
+    let result = match read_zipfile_from_stream_with_options(&mut feed, options) {
+        Ok(Some(mut file)) => {
+            let mut result = drain(&mut file, data.size, buf, &mut out);
+            if result.is_ok() && deflated {
+                // The stream may have ended with the last byte of content: only one more question shows that none are left.
+                let _ = file.read(&mut [0; 1]);
+                if !state.past_end.get() {
+                    result = Err(Fault::corrupt("bytes are left over after its data").into());
+                }
+            }
+            state.stop.set(true);
+            result
+        }
+        Ok(None) => Err(Fault::corrupt("its data cannot be read").into()),
+        Err(e) => Err(damaged(&e)),
+    };
+    match state.error.take() {
+        Some(e) => Err(e.into()),
+        None => result,
+    }
+}
+
+fn drain(
+    file: &mut impl Read,
+    size: u64,
+    buf: &mut [u8],
+    out: &mut impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Failure> {
+    let (mut total, mut held) = (0u64, 0);
+    loop {
+        let mut probe = [0; 1];
+        let room = if total == size { &mut probe[..] } else { buf.get_mut(held..).unwrap_or_default() };
+        let n = file.read(room).map_err(|e| damaged(&e))?;
+        if n == 0 {
+            break;
+        }
+        total += n as u64;
+        held += n;
+        if total > size {
+            return Err(Fault::corrupt("it inflates to more than its size; do not trust this archive").into());
+        }
+        if held == buf.len() && total < size {
+            out(buf).map_err(Failure::Output)?;
+            held = 0;
+        }
+    }
+    if total < size {
+        let detail = format!("it has {total} bytes and should have {size}; get the file again");
+        return Err(Fault::corrupt(detail).into());
+    }
+    out(buf.get(..held).unwrap_or_default()).map_err(Failure::Output)
+}
+
+fn damaged(e: &dyn std::error::Error) -> Failure {
+    Fault::corrupt(format!("its data is damaged ({e}); get the file again")).into()
+}
+
+/// A buffer for [`unpack`]: at most of `size`, if no larger entry is read into it.
+pub(super) fn buffer(size: u64) -> Vec<u8> {
+    vec![0; usize::try_from(size).unwrap_or(SPAN).clamp(1, SPAN)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Dribble(Vec<u8>);
+
+    impl Source for Dribble {
+        fn size(&self) -> io::Result<u64> {
+            self.0.size()
+        }
+        fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+            let n = buf.len().min(1);
+            self.0.read_at(offset, &mut buf[..n])
+        }
+    }
+
+    #[test]
+    fn a_window_gives_the_source_s_bytes_in_any_order() {
+        let data: Vec<u8> = (0..=255).cycle().take(700_000).collect();
+        let sources: [&dyn Source; 2] = [&data, &Dribble(data.clone())];
+        for source in sources {
+            let mut window = Window::new(source);
+            for at in [0usize, 5, 300_000, 2, 699_990, 299_999, 300_005] {
+                let (len, mut out) = (100.min(data.len() - at), Vec::new());
+                window.read_ahead_to(at as u64 % 3 * 400_000);
+                window.seek(at as u64, len as u64).append(len, &mut out).unwrap();
+                assert_eq!(out, &data[at..at + len]);
+            }
+            for at in [699_999, 800_000, u64::MAX] {
+                assert!(window.seek(at, 2).append(2, &mut Vec::new()).is_err());
+            }
+        }
+    }
+
+    /// Holds the `zip` crate to what [`unpack`] relies on: a byte behind a deflate stream is seen, wherever it ends.
+    #[test]
+    fn bytes_behind_a_deflate_stream_are_found() {
+        // Stored blocks, so that the stream can end at any place in the crate's buffer of 8 KiB.
+        for len in [1usize, 5, 8180, 8186, 8187, 8188, 20_000] {
+            let content = vec![7; len];
+            let mut stream = vec![1];
+            stream.extend((len as u16).to_le_bytes());
+            stream.extend((!(len as u16)).to_le_bytes());
+            stream.extend(&content);
+            let mut crc = super::super::format::crc32_of_name(&content);
+            for (more, fine) in [(0, true), (1, false), (10_000, false)] {
+                let mut bytes = stream.clone();
+                bytes.resize(stream.len() + more, 0);
+                let data =
+                    Data { at: 0, compressed: bytes.len() as u64, size: len as u64, crc, method: DEFLATE };
+                let mut window = Window::new(&bytes);
+                let result = unpack(&mut window, &data, &mut buffer(data.size), |_| Ok(()));
+                assert_eq!(result.is_ok(), fine, "{len} {more}: {result:?}");
+            }
+            crc ^= 1;
+            let data =
+                Data { at: 0, compressed: stream.len() as u64, size: len as u64, crc, method: DEFLATE };
+            let mut window = Window::new(&stream);
+            assert!(unpack(&mut window, &data, &mut buffer(data.size), |_| Ok(())).is_err());
+        }
+    }
+}

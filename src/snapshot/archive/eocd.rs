@@ -1,0 +1,231 @@
+//! Where the central directory is: the EOCD records of APPNOTE 4.3.14 to 4.3.16, found and compared with each other.
+//!
+//! Readers that disagree about which record counts see different archives in one file. So: exactly one EOCD record
+//! whose comment reaches the file's last byte (or zeros that fill a block), the central directory right before it, and
+//! whatever is said twice agrees. A prefix (a self-extractor, a script) is fine, with offsets from its end or from
+//! the file's start.
+
+use std::io;
+
+use super::fault::{Failure, Fault, Judged};
+use super::format::{CENTRAL, CENTRAL_LEN, EOCD, EOCD_LEN, u16_at, u32_at, u64_at};
+use crate::error::Refusal;
+use crate::snapshot::source::{Source, read_exact_at};
+
+const EOCD64: [u8; 4] = *b"PK\x06\x06";
+const EOCD64_LEN: usize = 56;
+const LOCATOR: [u8; 4] = *b"PK\x06\x07";
+const LOCATOR_LEN: usize = 20;
+
+/// The EOCD record, the longest comment, and room for the ZIP64 records before it.
+pub(crate) const TAIL: usize = EOCD_LEN + 0xFFFF + LOCATOR_LEN + EOCD64_LEN + 1024;
+
+/// Where the central directory lies and what it should hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Its first byte, from the start of the file.
+    pub(super) start: u64,
+    pub(super) len: u64,
+    pub(super) entries: u64,
+    /// What is added to every offset in the archive: the length of a prefix that offsets do not count.
+    pub(super) prefix: u64,
+}
+
+/// The numbers of an EOCD record, 32-bit or 64-bit, in the order of the record.
+#[derive(Clone, Copy, Debug)]
+struct Numbers {
+    disk: u64,
+    directory_disk: u64,
+    entries_here: u64,
+    entries: u64,
+    len: u64,
+    offset: u64,
+}
+
+/// What the file's tail tells.
+pub(super) enum Found {
+    Directory(Place),
+    /// The numbers are in a ZIP64 record.
+    Zip64(Zip64),
+}
+
+/// A ZIP64 locator and the record it belongs to.
+pub(super) struct Zip64 {
+    narrow: Numbers,
+    /// Where the locator is.
+    at: u64,
+    /// Where it says that the ZIP64 record is.
+    said: u64,
+}
+
+/// Finds the central directory. One read of the last 66 KiB, and one more for a ZIP64 record.
+///
+/// # Errors
+/// What the source fails with, or what is wrong with the archive.
+pub(super) fn find<S: Source + ?Sized>(source: &S, size: u64) -> Result<Place, Failure> {
+    let from = size.saturating_sub(TAIL as u64);
+    let mut tail = vec![0; usize::try_from(size - from).unwrap_or(0)];
+    read_exact_at(source, from, &mut tail)?;
+    match in_tail(&tail, from)? {
+        Found::Directory(place) => Ok(place),
+        Found::Zip64(zip64) => zip64.read(|at, record| read_exact_at(source, at, record)),
+    }
+}
+
+/// What the last bytes of a file tell, of which `tail` begins at `from`.
+pub(super) fn in_tail(tail: &[u8], from: u64) -> Judged<Found> {
+    let (at, narrow) = record(tail, from)?;
+    let before = from + at as u64;
+    let locator = at.checked_sub(LOCATOR_LEN).and_then(|at| tail.get(at..));
+    let Some(locator) = locator.filter(|b| b.starts_with(&LOCATOR)) else {
+        return place(narrow, before, None).map(Found::Directory);
+    };
+    if u32_at(locator, 4) != Some(0) || u32_at(locator, 16).is_none_or(|disks| disks > 1) {
+        return Err(spans());
+    }
+    let said = u64_at(locator, 8).unwrap_or(u64::MAX);
+    Ok(Found::Zip64(Zip64 { narrow, at: before - LOCATOR_LEN as u64, said }))
+}
+
+impl Zip64 {
+    fn read(&self, read: impl Fn(u64, &mut [u8]) -> io::Result<()>) -> Result<Place, Failure> {
+        // As said, or, behind a prefix that the offsets do not count, right before the locator.
+        let last = self.at.checked_sub(EOCD64_LEN as u64);
+        for at in [Some(self.said).filter(|said| Some(*said) <= last), last].into_iter().flatten() {
+            let mut record = [0; EOCD64_LEN];
+            read(at, &mut record)?;
+            let end = u64_at(&record, 4).and_then(|len| at.checked_add(12)?.checked_add(len));
+            if record.starts_with(&EOCD64) && end == Some(self.at) {
+                return Ok(place(self.merge(&record)?, at, Some(self.said))?);
+            }
+        }
+        Err(Fault::corrupt(
+            "its ZIP64 end of central directory record is not where it is said to be; get the file again",
+        )
+        .into())
+    }
+
+    /// The ZIP64 record's numbers, if the 32-bit record says the same or leaves them open.
+    fn merge(&self, record: &[u8]) -> Judged<Numbers> {
+        let long = |at| u64_at(record, at).unwrap_or(0);
+        let short = |at| u64::from(u32_at(record, at).unwrap_or(0));
+        let wide = Numbers {
+            disk: short(16),
+            directory_disk: short(20),
+            entries_here: long(24),
+            entries: long(32),
+            len: long(40),
+            offset: long(48),
+        };
+        let (open16, open32) = (0xFFFF, u64::from(u32::MAX));
+        let agree = [
+            (self.narrow.disk, wide.disk, open16),
+            (self.narrow.directory_disk, wide.directory_disk, open16),
+            (self.narrow.entries_here, wide.entries_here, open16),
+            (self.narrow.entries, wide.entries, open16),
+            (self.narrow.len, wide.len, open32),
+            (self.narrow.offset, wide.offset, open32),
+        ];
+        if agree.iter().all(|(narrow, wide, open)| narrow == open || narrow == wide) {
+            Ok(wide)
+        } else {
+            Err(Fault::corrupt("its two end of central directory records contradict each other"))
+        }
+    }
+}
+
+pub(super) fn spans() -> Fault {
+    Fault::new(Refusal::Unsupported, "it is one part of an archive in several files; join the parts first")
+}
+
+/// The one EOCD record in the file's tail, which begins at `from`, and its place there.
+fn record(tail: &[u8], from: u64) -> Judged<(usize, Numbers)> {
+    let mut found: Option<(usize, Numbers)> = None;
+    let (mut another, mut cut) = (false, false);
+    for at in (0..tail.len().saturating_sub(EOCD_LEN - 1)).rev() {
+        let Some(b) = tail.get(at..).filter(|b| b.starts_with(&EOCD)) else { continue };
+        let (Some(numbers), Some(comment)) = (Numbers::parse(b), u16_at(b, 20)) else { continue };
+        // Written to a pipe, bsdtar fills its last block with zeros.
+        let rest = b.get(EOCD_LEN + usize::from(comment)..);
+        let whole = rest.is_some_and(|rest| rest.iter().all(|byte| *byte == 0));
+        match (whole, found.is_some()) {
+            (true, false) => found = Some((at, numbers)),
+            (true, true) => another = true,
+            // What only looks like a record, in a comment or in a file's data, makes no sense as one.
+            (false, _) => cut |= found.is_none() && numbers.plausible(tail, from, at),
+        }
+    }
+    match found {
+        Some(_) if another || cut => Err(Fault::corrupt(
+            "it has several end of central directory records and readers would disagree on which counts; do not trust this archive",
+        )),
+        Some(found) => Ok(found),
+        None if cut => Err(Fault::corrupt(
+            "its end of central directory record does not end with the file: it is cut off or something was appended; get the file again",
+        )),
+        None => Err(Fault::corrupt(
+            "it has no end of central directory record: it is not a ZIP archive or it is cut off; get the file again",
+        )),
+    }
+}
+
+impl Numbers {
+    fn parse(b: &[u8]) -> Option<Self> {
+        Some(Self {
+            disk: u16_at(b, 4)?.into(),
+            directory_disk: u16_at(b, 6)?.into(),
+            entries_here: u16_at(b, 8)?.into(),
+            entries: u16_at(b, 10)?.into(),
+            len: u32_at(b, 12)?.into(),
+            offset: u32_at(b, 16)?.into(),
+        })
+    }
+
+    /// Whether this could be meant as a record: it describes a central directory right before it or at the offset it
+    /// says, or an empty archive.
+    fn plausible(&self, tail: &[u8], from: u64, at: usize) -> bool {
+        if self.disk != 0 || self.directory_disk != 0 || self.entries != self.entries_here {
+            return false;
+        }
+        if self.entries == 0 {
+            return self.len == 0;
+        }
+        // Some readers go to the offset without looking whether the central directory ends here.
+        let room = self.entries * CENTRAL_LEN as u64 <= self.len;
+        if room && self.offset + self.len <= from + at as u64 {
+            return true;
+        }
+        match usize::try_from(self.len).ok().and_then(|len| at.checked_sub(len)) {
+            Some(start) => tail.get(start..).is_some_and(|b| b.starts_with(&CENTRAL)),
+            // The central directory begins before the tail, or the ZIP64 record has the numbers.
+            None => true,
+        }
+    }
+}
+
+/// Where the central directory must be, given that it ends at `before`.
+fn place(numbers: Numbers, before: u64, zip64_said: Option<u64>) -> Judged<Place> {
+    if numbers.disk != 0 || numbers.directory_disk != 0 {
+        return Err(spans());
+    }
+    if numbers.entries_here != numbers.entries {
+        return Err(Fault::corrupt(
+            "its end of central directory record gives two different numbers of entries",
+        ));
+    }
+    let lies = || {
+        Fault::corrupt(
+            "its central directory is not where the end of central directory record says; get the file again",
+        )
+    };
+    let start = before.checked_sub(numbers.len).ok_or_else(lies)?;
+    let prefix = start.checked_sub(numbers.offset).ok_or_else(lies)?;
+    // The ZIP64 record follows the central directory, so the same prefix must be added to its offset.
+    if zip64_said.is_some_and(|said| said.checked_add(prefix) != Some(before)) {
+        return Err(lies());
+    }
+    if numbers.entries.checked_mul(CENTRAL_LEN as u64).is_none_or(|least| least > numbers.len) {
+        return Err(Fault::corrupt("it counts more entries than its central directory can hold"));
+    }
+    Ok(Place { start, len: numbers.len, entries: numbers.entries, prefix })
+}
