@@ -3,17 +3,20 @@
 //! Both print without what makes them secret and have one way out, `expose`, so that every place where a
 //! secret leaves the program can be found by searching for that word.
 
+mod redact;
+
 use std::fmt;
 
 use crate::error::{Error, Result};
+
+pub(crate) use redact::{clean, excerpt};
 
 /// The account's API key.
 #[derive(Clone)]
 pub(crate) struct ApiKey(String);
 
 impl ApiKey {
-    /// Takes a key that can stand in a header. Its length and form are the service's business (contract,
-    /// section 1).
+    /// Takes a key that can stand in a header. Its length and form are the service's business.
     pub(crate) fn new(key: impl Into<String>) -> Result<Self> {
         let key: String = key.into();
         let problem = if key.trim().is_empty() {

@@ -1,4 +1,4 @@
-//! The parts of an error's line.
+//! The parts of the errors' messages.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub(super) struct ApiLine<'a> {
 
 impl fmt::Display for ApiLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the service answered {} (HTTP {})", self.code, self.status)?;
+        write!(f, "the service responded {} (HTTP {})", self.code, self.status)?;
         if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
     }
 }
@@ -35,11 +35,11 @@ impl fmt::Display for WaitLine<'_> {
             (Some(_), None) => f.write_str("; wait and try again"),
             (None, None) => f.write_str(match self.code.as_str() {
                 "ACCESS_DENIED" => {
-                    "; check the API key before the next call, bad keys get an address blocked"
+                    "; check the API key before the next call, since bad keys get an address blocked"
                 }
                 "MISSING_SCOPE" => "; give the key the scope of this call",
                 "UPGRADE_REQUIRED" => "; the account's plan does not include this call",
-                "SNAPSHOT_IN_PROGRESS" => "; one is being made already, look at the listing",
+                "SNAPSHOT_IN_PROGRESS" => "; another one is being made already, so look at the listing",
                 "RESTORE_IN_PROGRESS" => "; try again in about 2 min",
                 _ => "",
             }),
@@ -56,16 +56,16 @@ impl fmt::Display for NextLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.method {
             "GET" => "check the network and try again",
-            _ => "it may have been carried out all the same, so look before asking again",
+            _ => "it may have been carried out all the same, so look before repeating it",
         })
     }
 }
 
-pub(super) struct AnsweredLine(pub(super) Option<u16>);
+pub(super) struct BegunLine(pub(super) Option<u16>);
 
-impl fmt::Display for AnsweredLine {
+impl fmt::Display for BegunLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |status| write!(f, " after the answer began (HTTP {status})"))
+        self.0.map_or(Ok(()), |status| write!(f, " after the response began (HTTP {status})"))
     }
 }
 
@@ -73,11 +73,11 @@ pub(super) struct Excerpt<'a>(pub(super) &'a str);
 
 impl fmt::Display for Excerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() { Ok(()) } else { write!(f, "; the answer begins: {}", self.0) }
+        if self.0.is_empty() { Ok(()) } else { write!(f, "; the response begins: {}", self.0) }
     }
 }
 
-/// A duration as a person says it.
+/// A duration for people.
 pub(super) struct Span(pub(super) Duration);
 
 impl fmt::Display for Span {
