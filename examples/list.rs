@@ -10,7 +10,7 @@ fn main() -> Result<()> {
     println!("{:<17} {:>10}  {:<10} name", "made", "size", "by");
     for info in &listing.snapshots {
         let made = time::PrimitiveDateTime::new(info.created_at.date(), info.created_at.time());
-        let by = info.origin.as_ref().map_or("unknown", |origin| origin.as_str());
+        let by = info.origin.as_ref().map_or_else(|| "unknown".into(), ToString::to_string);
         println!("{:<17} {:>10}  {:<10} {}", common::date(made), common::size(info.size), by, info.id);
     }
     let total = listing.snapshots.iter().map(|info| info.size).sum();

@@ -1,6 +1,5 @@
 //! A handle to an app.
 
-use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +22,7 @@ use crate::types::{AppInfo, Kind, Listing, Response, RestoreStatus, RuntimeStatu
 /// }
 /// # Ok::<(), squarecloud_blocking::Error>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct App {
     core: Arc<Core>,
     id: String,
@@ -189,11 +188,5 @@ impl App {
         progress: impl Fn(Progress) -> ControlFlow<()> + Send + Sync,
     ) -> Result<Response> {
         self.core.commit(&self.id, file.as_ref(), directory, Arc::new(progress))
-    }
-}
-
-impl fmt::Debug for App {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App").field("id", &self.id).finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
 //! I/O. What a client and its handles share: one call of the API from route to value, repeated where that is safe.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,12 @@ pub(crate) struct Core {
     pub(super) sleep: Sleep,
     /// The account's id, requested once.
     pub(super) owner: OnceLock<String>,
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").field("base_url", &self.base_url).finish_non_exhaustive()
+    }
 }
 
 /// Even an attempt that is squeezed in at the end gets a moment.

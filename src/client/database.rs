@@ -1,6 +1,5 @@
 //! A handle to a database.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use crate::types::{DatabaseInfo, Kind, Listing, Response, RestoreStatus, Runtime
 /// client.database("0123456789abcdef0123456789abcdef").snapshot()?.download("backups")?;
 /// # Ok::<(), squarecloud_blocking::Error>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Database {
     core: Arc<Core>,
     id: String,
@@ -149,11 +148,5 @@ impl Database {
     /// As [`start`](Self::start), with `CONTAINER_ALREADY_STOPPED`.
     pub fn stop(&self) -> Result<Response> {
         self.core.action(&Route::Stop(Kind::Database, &self.id))
-    }
-}
-
-impl fmt::Debug for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Database").field("id", &self.id).finish_non_exhaustive()
     }
 }

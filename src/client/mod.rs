@@ -8,7 +8,6 @@ mod database;
 mod upload;
 mod wait;
 
-use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -37,7 +36,7 @@ use crate::types::{Account, Kind, Listing, Response, ServiceStatus, SnapshotInfo
 /// println!("{} bytes in {}", download.bytes, download.path.display());
 /// # Ok::<(), squarecloud_blocking::Error>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Client {
     core: Arc<Core>,
 }
@@ -261,11 +260,5 @@ impl Client {
     fn statuses(&self, kind: Kind, workspace: Option<&str>) -> Result<Statuses> {
         let route = Route::AllStatus { kind, workspace };
         self.core.get(&route, |response| response.data(Statuses::decode))
-    }
-}
-
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("base_url", &self.core.base_url).finish_non_exhaustive()
     }
 }

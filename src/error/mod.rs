@@ -17,7 +17,7 @@ pub use refusal::Refusal;
 
 pub(crate) use predicates::is_refusal;
 
-use lines::{ApiLine, BegunLine, EntryIn, EntryLine, Excerpt, NextLine, Span, StepLine, WaitLine};
+use lines::{advice, begun, entry_name, next, span, suffix};
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -43,7 +43,7 @@ pub enum Error {
     },
 
     /// The service responded with an error of its own.
-    #[error("{method} {path}: {}{}", ApiLine { status: *status, code, message }, WaitLine { code, wait: self.retry_after() })]
+    #[error("{method} {path}: the service responded {code} (HTTP {status}){}{}", suffix(": ", message), advice(code, self.retry_after()))]
     #[non_exhaustive]
     Api {
         /// The request's method.
@@ -61,7 +61,7 @@ pub enum Error {
     },
 
     /// The response is not one the protocol allows here: not JSON, the wrong status, a missing field.
-    #[error("{method} {path}: HTTP {status}, {problem}{}", Excerpt(excerpt))]
+    #[error("{method} {path}: HTTP {status}, {problem}{}", suffix("; the response begins: ", excerpt))]
     #[non_exhaustive]
     UnexpectedResponse {
         /// The request's method.
@@ -78,7 +78,7 @@ pub enum Error {
 
     /// The connection could not be made or broke off, or the response could not be read. A POST may have been
     /// carried out all the same.
-    #[error("{method} {path}: received no readable response{}; {}", BegunLine(*status), NextLine { method })]
+    #[error("{method} {path}: received no readable response{}; {}", begun(*status), next(method))]
     #[non_exhaustive]
     Network {
         /// The request's method.
@@ -92,7 +92,7 @@ pub enum Error {
     },
 
     /// A time limit ran out.
-    #[error("{method} {path}: {phase} took longer than {}{}; {}", Span(*limit), BegunLine(*status), NextLine { method })]
+    #[error("{method} {path}: {phase} took longer than {}{}; {}", span(*limit), begun(*status), next(method))]
     #[non_exhaustive]
     Timeout {
         /// The request's method.
@@ -108,7 +108,7 @@ pub enum Error {
     },
 
     /// The service accepted the work and has not finished it yet: **not** a failure, and **not** done.
-    #[error("{what} is not finished after {}; {next}", Span(*waited))]
+    #[error("{what} is not finished after {}; {next}", span(*waited))]
     #[non_exhaustive]
     Pending {
         /// What is being made: `the snapshot of app ...`.
@@ -120,7 +120,7 @@ pub enum Error {
     },
 
     /// A restore failed at the service.
-    #[error("restoring {what} failed at the service: {code}{}", StepLine(step))]
+    #[error("restoring {what} failed at the service: {code}{}", suffix(" in step ", step.as_deref().unwrap_or_default()))]
     #[non_exhaustive]
     RestoreFailed {
         /// What was being restored: `app ...`.
@@ -188,7 +188,7 @@ pub enum Error {
     },
 
     /// An archive, or one entry of it, was refused.
-    #[error("{}{refusal}{}{}", EntryLine(entry), if detail.is_empty() { "" } else { ": " }, detail)]
+    #[error("{}: {refusal}{}", entry_name(entry), suffix(": ", detail))]
     #[non_exhaustive]
     Refused {
         /// The entry's name, escaped; `None` when the archive as a whole is refused.
@@ -200,7 +200,7 @@ pub enum Error {
     },
 
     /// Reading the archive's bytes failed.
-    #[error("reading the archive{}failed", EntryIn(entry))]
+    #[error("reading {} failed", entry_name(entry))]
     #[non_exhaustive]
     Archive {
         /// The entry being read, escaped.

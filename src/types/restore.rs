@@ -1,9 +1,9 @@
 //! PURE. What an action returns, and the state of a restore.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -27,7 +27,7 @@ pub struct Response {
 
 /// The state of a restore.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum RestoreState {
     /// No restore within the last hour.
@@ -41,53 +41,21 @@ pub enum RestoreState {
     /// Failed.
     Error,
     /// A word of the service this version does not know.
+    #[serde(untagged)]
     Other(String),
-}
-
-impl RestoreState {
-    /// The service's word for it.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::None => "none",
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Success => "success",
-            Self::Error => "error",
-            Self::Other(word) => word,
-        }
-    }
-}
-
-impl From<String> for RestoreState {
-    fn from(word: String) -> Self {
-        match word.as_str() {
-            "none" => Self::None,
-            "queued" => Self::Queued,
-            "running" => Self::Running,
-            "success" => Self::Success,
-            "error" => Self::Error,
-            _ => Self::Other(word),
-        }
-    }
-}
-
-impl From<RestoreState> for String {
-    fn from(state: RestoreState) -> Self {
-        state.to_string()
-    }
-}
-
-impl FromStr for RestoreState {
-    type Err = Infallible;
-
-    fn from_str(word: &str) -> Result<Self, Infallible> {
-        Ok(word.to_owned().into())
-    }
 }
 
 impl fmt::Display for RestoreState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        self.serialize(f)
+    }
+}
+
+impl FromStr for RestoreState {
+    type Err = serde::de::value::Error;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Self::deserialize(word.into_deserializer())
     }
 }
 
@@ -127,9 +95,14 @@ mod tests {
         assert_eq!(failed.started_at.map(OffsetDateTime::unix_timestamp), Some(1_795_196_400));
         assert_eq!(read(&serde_json::to_string(&failed).unwrap()), failed);
         assert_eq!(read(r#"{"state":"error","code":7,"step":""}"#).code, None);
-        assert!(serde_json::from_str::<RestoreStatus>(r#"{"step":"unzip"}"#).is_err());
+        for bad in [r#"{"step":"unzip"}"#, r#"{"state":7}"#, r#"{"state":null}"#, r#"{"state":{"error":1}}"#]
+        {
+            assert!(serde_json::from_str::<RestoreStatus>(bad).is_err(), "{bad}");
+        }
         for word in ["none", "queued", "running", "success", "error", "paused"] {
-            assert_eq!(word.parse::<RestoreState>().unwrap().to_string(), word);
+            let state: RestoreState = word.parse().unwrap();
+            assert_eq!(state.to_string(), word);
+            assert_eq!(read(&format!(r#"{{"state":"{word}"}}"#)).state, state);
         }
     }
 }

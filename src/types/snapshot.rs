@@ -1,11 +1,10 @@
 //! PURE. A snapshot as the listing shows it.
 
 use std::cmp::Reverse;
-use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::Error as _;
+use serde::de::{Error as _, IntoDeserializer};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
@@ -62,10 +61,7 @@ impl Kind {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::App => "app",
-            Self::Database => "database",
-        })
+        self.serialize(f)
     }
 }
 
@@ -83,7 +79,7 @@ impl FromStr for Kind {
 
 /// Who created a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Origin {
     /// The service, on its own schedule.
@@ -91,47 +87,21 @@ pub enum Origin {
     /// A person or a program.
     Manual,
     /// A word of the service this version does not know.
+    #[serde(untagged)]
     Other(String),
-}
-
-impl Origin {
-    /// The service's word for it.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Automatic => "automatic",
-            Self::Manual => "manual",
-            Self::Other(word) => word,
-        }
-    }
-}
-
-impl From<String> for Origin {
-    fn from(word: String) -> Self {
-        match word.as_str() {
-            "automatic" => Self::Automatic,
-            "manual" => Self::Manual,
-            _ => Self::Other(word),
-        }
-    }
-}
-
-impl From<Origin> for String {
-    fn from(origin: Origin) -> Self {
-        origin.to_string()
-    }
-}
-
-impl FromStr for Origin {
-    type Err = Infallible;
-
-    fn from_str(word: &str) -> Result<Self, Infallible> {
-        Ok(word.to_owned().into())
-    }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        self.serialize(f)
+    }
+}
+
+impl FromStr for Origin {
+    type Err = serde::de::value::Error;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Self::deserialize(word.into_deserializer())
     }
 }
 
@@ -189,8 +159,8 @@ struct Item {
     version_id: Option<String>,
     #[serde(default, deserialize_with = "text")]
     runtime: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    origin: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    origin: Option<Origin>,
     #[serde(default, deserialize_with = "text")]
     key: Option<String>,
     #[serde(default, deserialize_with = "text")]
@@ -219,7 +189,7 @@ impl TryFrom<Item> for SnapshotInfo {
             kind: item.kind.ok_or("no `kind`")?,
             version_id,
             runtime: item.runtime,
-            origin: item.origin.map(Origin::from),
+            origin: item.origin,
             url,
             key,
         })
@@ -312,7 +282,9 @@ mod tests {
             "created_at":"2020-01-01T00:00:00Z","origin":"tomorrow","url":"ftp://x","runtime":7}"#;
         let both = app(both);
         assert_eq!((both.id.as_str(), both.created_at.year()), ("x", 2026));
-        assert_eq!(both.origin, Some(Origin::Other("tomorrow".into())));
+        assert_eq!(both.origin, "tomorrow".parse().ok());
+        assert_eq!(both.origin.as_ref().unwrap().to_string(), "tomorrow");
+        assert_eq!(Origin::Manual.to_string().parse(), Ok(Origin::Manual));
         assert!(both.url().is_none() && both.runtime.is_none() && both.key().is_empty());
         for bad in ["..", "", r"a\nb"] {
             let item = format!(r#"{{"name":"{bad}","size":1,"modified":"2026-09-10T03:11:02Z"}}"#);
