@@ -9,11 +9,10 @@ use crate::api::http::{ApiAgent, FileAgent};
 use crate::api::retry::RetryPolicy;
 use crate::api::settings::{Limits, ProxyChoice, Settings};
 use crate::error::{Error, Result};
-use crate::secret::{ApiKey, is_loopback, split_url};
+use crate::secret::{ApiKey, split_url};
 
 const BASE_URL: &str = "https://api.squarecloud.app/v2";
 const SNAPSHOT_HOST: &str = "https://snapshots.squarecloud.app";
-const SNAPSHOT_WAIT: Duration = Duration::from_secs(300);
 
 /// The settings of a [`Client`](crate::Client), each with a sound default.
 ///
@@ -47,9 +46,7 @@ pub struct ClientBuilder {
     snapshot_host: String,
     settings: Settings,
     retry: RetryPolicy,
-    /// As set; otherwise as `timeout` says; otherwise the default.
-    snapshot_wait: Option<Duration>,
-    timeout: Option<Duration>,
+    snapshot_wait: Duration,
     poll_interval: Option<Duration>,
     sleep: Sleep,
 }
@@ -62,8 +59,7 @@ impl ClientBuilder {
             snapshot_host: SNAPSHOT_HOST.into(),
             settings: Settings::default(),
             retry: RetryPolicy::default(),
-            snapshot_wait: None,
-            timeout: None,
+            snapshot_wait: Duration::from_secs(300),
             poll_interval: None,
             sleep: Arc::new(std::thread::sleep),
         }
@@ -89,7 +85,7 @@ impl ClientBuilder {
     pub fn timeout(mut self, limit: Duration) -> Self {
         let min_speed = self.settings.limits.min_speed;
         self.settings.limits = Limits { min_speed, ..Limits::all(limit) };
-        self.timeout = Some(limit);
+        self.snapshot_wait = limit;
         self
     }
 
@@ -166,7 +162,7 @@ impl ClientBuilder {
     /// How long [`Client::snapshot`](crate::Client::snapshot) waits for a snapshot the service is still making; `Duration::ZERO` returns
     /// [`Error::Pending`] at once.
     pub fn snapshot_wait(mut self, at_most: Duration) -> Self {
-        self.snapshot_wait = Some(at_most);
+        self.snapshot_wait = at_most;
         self
     }
 
@@ -202,7 +198,7 @@ impl ClientBuilder {
             snapshot_host,
             limits: settings.limits,
             retry: self.retry,
-            snapshot_wait: self.snapshot_wait.or(self.timeout).unwrap_or(SNAPSHOT_WAIT),
+            snapshot_wait: self.snapshot_wait,
             poll_interval: self.poll_interval,
             sleep: self.sleep,
             owner: OnceLock::new(),
@@ -212,12 +208,7 @@ impl ClientBuilder {
 
 /// Refuses a URL the key may not be sent to, and takes a trailing slash off.
 fn check_url(what: &'static str, url: &str) -> Result<String> {
-    let parts = split_url(url).map_err(|reason| Error::invalid(what, reason))?;
-    if parts.scheme == "http" && !is_loopback(parts.host) {
-        let reason =
-            "uses plain http, which would show the API key to the network; use https (http is for loopback)";
-        return Err(Error::invalid(what, reason));
-    }
+    split_url(url).map_err(|reason| Error::invalid(what, reason))?;
     if url.contains(['?', '#']) {
         return Err(Error::invalid(what, "has a query or a fragment, which a base cannot have"));
     }

@@ -55,7 +55,7 @@ impl Core {
         self.repeat(Duration::MAX, |_, _| {
             attempt += 1;
             let state = Progress { total: Some(size), attempt, ..Progress::default() };
-            let mut body = FileBody { file, at: 0, state, throttle: &throttle, stopped: None };
+            let mut body = FileBody { file, path, state, throttle: &throttle, stopped: None };
             let mut reader = form.head.as_slice().chain(&mut body).chain(form.tail.as_slice());
             let payload = Payload::Stream {
                 content_type: &form.content_type,
@@ -63,7 +63,7 @@ impl Core {
                 reader: &mut reader,
             };
             let (result, _) = self.attempt(route, &target, payload, self.limits.held_open, true, &read);
-            (body.explain(result, path), false)
+            (body.explain(result), false)
         })
     }
 
@@ -141,31 +141,23 @@ impl Form {
     }
 }
 
-/// Why a file was not read to its end: kept here, since the transport would call it a network error.
-enum Stopped {
-    Cancelled,
-    File(io::Error),
-}
-
 /// A file that is read from its start, with progress. What it grows by meanwhile is left out.
 struct FileBody<'a, 'o> {
     file: &'a File,
-    at: u64,
+    path: &'a Path,
     state: Progress,
     throttle: &'a Throttle<'o>,
-    stopped: Option<Stopped>,
+    /// Why the file was not read to its end: kept here, since the transport would call it a network error.
+    stopped: Option<Error>,
 }
 
 impl FileBody<'_, '_> {
     /// The result of sending this file to a service that may have closed the connection first.
-    fn explain<T>(self, result: Result<T>, path: &Path) -> Result<T> {
-        let sent = Some(self.at) == self.state.total;
+    fn explain<T>(self, result: Result<T>) -> Result<T> {
+        let begun = self.state.bytes > 0 && Some(self.state.bytes) != self.state.total;
         match (self.stopped, result) {
-            (Some(Stopped::Cancelled), _) => {
-                Err(Error::Cancelled { action: "sending", path: path.to_owned() })
-            }
-            (Some(Stopped::File(error)), _) => Err(Error::io("reading", path, error)),
-            (None, Err(Error::Network { method, path, status: None, .. })) if !sent && self.at > 0 => {
+            (Some(error), _) => Err(error),
+            (None, Err(Error::Network { method, path, status: None, .. })) if begun => {
                 let reason =
                     "the service closed the connection before the file was sent; it probably refused it";
                 Err(Error::Network { method, path, status: None, source: reason.into() })
@@ -173,38 +165,34 @@ impl FileBody<'_, '_> {
             (None, result) => result,
         }
     }
+
+    fn stop(&mut self, error: Error) -> io::Error {
+        self.stopped = Some(error);
+        io::Error::other("stopped")
+    }
 }
 
 impl Read for FileBody<'_, '_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let size = self.state.total.unwrap_or_default();
-        let most = usize::try_from(size - self.at).unwrap_or(usize::MAX).min(buf.len());
-        let n = match self.file.read_at(self.at, &mut buf[..most]) {
+        let (at, size) = (self.state.bytes, self.state.total.unwrap_or_default());
+        let most = usize::try_from(size - at).unwrap_or(usize::MAX).min(buf.len());
+        let n = match self.file.read_at(at, &mut buf[..most]) {
             Ok(0) if most > 0 => {
-                let shrank = "the file shrank while it was being sent";
-                Err(io::Error::new(io::ErrorKind::UnexpectedEof, shrank))
+                let shrank =
+                    io::Error::new(io::ErrorKind::UnexpectedEof, "the file shrank while it was being sent");
+                return Err(self.stop(Error::io("reading", self.path, shrank)));
             }
-            other => other,
+            Ok(0) => return Ok(0),
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Err(e),
+            Err(e) => return Err(self.stop(Error::io("reading", self.path, e))),
         };
-        let n = match n {
-            Err(e) if e.kind() != io::ErrorKind::Interrupted => {
-                let kind = e.kind();
-                self.stopped = Some(Stopped::File(e));
-                return Err(kind.into());
-            }
-            other => other?,
-        };
-        if n == 0 {
-            return Ok(0);
-        }
-        self.at += n as u64;
-        self.state.bytes = self.at;
+        self.state.bytes += n as u64;
         let state = self.state;
-        let flow =
-            if self.at == size { self.throttle.report_now(state) } else { self.throttle.report(|| state) };
+        let last = state.bytes == size;
+        let flow = if last { self.throttle.report_now(state) } else { self.throttle.report(|| state) };
         if flow.is_break() {
-            self.stopped = Some(Stopped::Cancelled);
-            return Err(io::Error::other("cancelled"));
+            return Err(self.stop(Error::Cancelled { action: "sending", path: self.path.to_owned() }));
         }
         Ok(n)
     }

@@ -34,65 +34,70 @@ impl Core {
         }
     }
 
-    /// Polls the listing until the new snapshot is in it. A poll that fails for a passing reason is followed by the
-    /// next one: the snapshot is being made all the same.
+    /// Polls the listing until the new snapshot is in it.
     fn await_snapshot(&self, kind: Kind, id: &str, mut awaited: Awaited) -> Result<SnapshotInfo> {
-        let mut watch = Stopwatch::start();
-        let at_most = self.snapshot_wait;
-        loop {
-            let waited = watch.elapsed();
-            if at_most.is_zero() || waited > at_most {
-                return Err(Error::Pending {
-                    what: format!("the snapshot of {kind} {id}"),
-                    waited,
-                    next: "it will appear in the listing, usually within 2 minutes; do not request another one",
-                });
-            }
-            let listed = self.get(&Route::Snapshots(kind, id), |response| {
-                Ok((response.data(|data| Listing::decode(kind, data))?, response.date))
-            });
-            match listed {
-                Ok((listing, date)) => {
-                    if let Some(info) = awaited.find(&listing.snapshots, date) {
-                        return Ok(info.clone());
-                    }
-                }
-                Err(error) if is_passing(&error) => {}
-                Err(error) => return Err(error),
-            }
-            self.pause_within(&mut watch, BETWEEN_LISTINGS, at_most);
+        let pending = |waited| Error::Pending {
+            what: format!("the snapshot of {kind} {id}"),
+            waited,
+            next: "it will appear in the listing, usually within 2 minutes; do not request another one",
+        };
+        if self.snapshot_wait.is_zero() {
+            return Err(pending(Duration::ZERO));
         }
+        self.poll(self.snapshot_wait, BETWEEN_LISTINGS, pending, || {
+            let (listing, date) = self.get(&Route::Snapshots(kind, id), |response| {
+                Ok((response.data(|data| Listing::decode(kind, data))?, response.date))
+            })?;
+            Ok(awaited.find(&listing.snapshots, date).cloned())
+        })
     }
 
     /// Follows a restore until it ends.
     pub(super) fn wait_for_restore(&self, kind: Kind, id: &str, at_most: Duration) -> Result<RestoreStatus> {
-        let mut watch = Stopwatch::start();
         let what = format!("{kind} {id}");
+        let pending = |waited| Error::Pending {
+            what: format!("the restore of {what}"),
+            waited,
+            next: "do not repeat it, keep following it with `wait_for_restore`",
+        };
         let mut checks_for_none = 0;
+        self.poll(at_most, BETWEEN_STATUSES, pending, || {
+            let status = self.restore_status(kind, id)?;
+            match status.state {
+                RestoreState::Success => return Ok(Some(status)),
+                RestoreState::Error => return Err(self.restore_failed(what.clone(), &status)),
+                RestoreState::None => checks_for_none += 1,
+                _ => {}
+            }
+            if checks_for_none == CHECKS_FOR_NONE {
+                let reason = "the service knows of no restore within the last hour";
+                return Err(Error::StatusUnavailable { what: what.clone(), status: None, reason });
+            }
+            Ok(None)
+        })
+    }
+
+    /// Checks until there is a result, for at most `at_most`. A check that fails for a passing reason is followed by
+    /// the next one: the work goes on all the same.
+    fn poll<T>(
+        &self,
+        at_most: Duration,
+        usual: Duration,
+        pending: impl Fn(Duration) -> Error,
+        mut check: impl FnMut() -> Result<Option<T>>,
+    ) -> Result<T> {
+        let mut watch = Stopwatch::start();
         loop {
-            match self.restore_status(kind, id) {
-                Ok(status) => match status.state {
-                    RestoreState::Success => return Ok(status),
-                    RestoreState::Error => return Err(self.restore_failed(what, &status)),
-                    RestoreState::None if checks_for_none + 1 == CHECKS_FOR_NONE => {
-                        let reason = "the service knows of no restore within the last hour";
-                        return Err(Error::StatusUnavailable { what, status: None, reason });
-                    }
-                    RestoreState::None => checks_for_none += 1,
-                    _ => {}
-                },
-                Err(error) if is_passing(&error) => {}
-                Err(error) => return Err(error),
+            match check() {
+                Ok(Some(found)) => return Ok(found),
+                Err(error) if !is_passing(&error) => return Err(error),
+                _ => {}
             }
             let waited = watch.elapsed();
             if waited >= at_most {
-                return Err(Error::Pending {
-                    what: format!("the restore of {what}"),
-                    waited,
-                    next: "do not repeat it, keep following it with `wait_for_restore`",
-                });
+                return Err(pending(waited));
             }
-            self.pause_within(&mut watch, BETWEEN_STATUSES, at_most);
+            self.pause(&mut watch, self.poll_interval.unwrap_or(usual).min(at_most - waited));
         }
     }
 
@@ -100,12 +105,6 @@ impl Core {
         let shown = |text: &str| clean(text, SHOWN, self.key.expose());
         let code = status.code.as_ref().map_or(ErrorCode::UNKNOWN, |code| shown(code.as_str()).into());
         Error::RestoreFailed { what, code, step: status.step.as_deref().map(shown) }
-    }
-
-    /// Pauses before the next poll, or to just past the end of the wait if that comes first.
-    fn pause_within(&self, watch: &mut Stopwatch, usual: Duration, at_most: Duration) {
-        let left = at_most.saturating_sub(watch.elapsed()).max(Duration::from_millis(1));
-        self.pause(watch, self.poll_interval.unwrap_or(usual).min(left));
     }
 }
 

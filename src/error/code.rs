@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(ErrorCode::from("KEEP_CALM"), ErrorCode::KEEP_CALM);
 /// assert!(ErrorCode::from("A_CODE_OF_TOMORROW") == "A_CODE_OF_TOMORROW");
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ErrorCode(Cow<'static, str>);
 
@@ -103,11 +103,5 @@ impl PartialEq<&str> for ErrorCode {
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for ErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ErrorCode({:?})", &*self.0)
     }
 }

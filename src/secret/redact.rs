@@ -15,15 +15,12 @@ const PART: usize = 8;
 const SHORTEST: usize = 6;
 const REDACTED: &str = "[redacted]";
 
-/// What a credential is called in a query, in S3's XML and in JSON; lower case. `key` counts in JSON only.
-const NAMES: [&str; 13] = [
+/// How the name of a credential begins in a query, in S3's XML and in JSON; lower case. `key` counts in JSON only.
+const NAMES: [&str; 10] = [
     "awsaccesskeyid",
     "signature",
-    "signatureprovided",
     "stringtosign",
-    "stringtosignbytes",
     "canonicalrequest",
-    "canonicalrequestbytes",
     "credential",
     "x-amz-security-token",
     "authorization",
@@ -149,14 +146,15 @@ fn hide_named(text: &str, name: &str) -> String {
 
 /// Where the value behind a name begins, and how long it is.
 fn value_after(text: &str) -> Option<(usize, usize)> {
-    let unquoted = text.trim_start_matches(['\\', '"']).trim_start();
+    let name_ends = text.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+    let unquoted = name_ends.trim_start_matches(['\\', '"']).trim_start();
     let (value, ends): (&str, &[char]) = if let Some(value) = unquoted.strip_prefix(':') {
         (value.trim_start_matches(['\\', '"', ' ']), &['"', '\\', ',', '}', '<', '\n'])
-    } else if let Some(value) = text.strip_prefix('>') {
+    } else if let Some(value) = name_ends.strip_prefix('>') {
         (value, &['<'])
     } else {
-        let escaped = || text.strip_prefix("%3D").or_else(|| text.strip_prefix("%3d"));
-        let value = text.strip_prefix('=').or_else(escaped)?;
+        let escaped = || name_ends.strip_prefix("%3D").or_else(|| name_ends.strip_prefix("%3d"));
+        let value = name_ends.strip_prefix('=').or_else(escaped)?;
         (value, &['&', '<', '"', '\'', '\\', ' ', '\n'])
     };
     Some((text.len() - value.len(), value.find(ends).unwrap_or(value.len())))
