@@ -147,7 +147,7 @@ impl ClientBuilder {
         self
     }
 
-    /// The `User-Agent` header. The service's edge answers some well-known ones with 403.
+    /// The `User-Agent` header. The service's edge rejects some well-known ones with 403.
     pub fn user_agent(mut self, name: impl Into<String>) -> Self {
         self.settings.user_agent = name.into();
         self
