@@ -11,21 +11,15 @@ compile_error!(
 );
 
 mod api;
-mod app;
 mod client;
-mod database;
 mod error;
+mod percent;
 mod progress;
-mod resource;
 mod secret;
 mod snapshot;
 mod types;
 
-pub use api::decode::Unreadable;
-pub use api::pace::Pace;
-pub use app::App;
-pub use client::{Client, ClientBuilder};
-pub use database::Database;
+pub use client::{App, Client, ClientBuilder, Database};
 pub use error::{Error, ErrorCode, Limit, Rate, Refusal, Result};
 pub use progress::Progress;
 pub use secret::{SignedKey, SignedUrl};
@@ -43,5 +37,5 @@ pub use snapshot::source::{Cursor, Source};
 pub use types::{
     Account, AppInfo, AppSummary, DatabaseInfo, DatabaseSummary, Kind, Language, Listing, Memory, Origin,
     Plan, Reading, Response, RestoreState, RestoreStatus, RunningStatus, RuntimeStatus, ServiceStatus,
-    SnapshotInfo, Statuses, Traffic, UploadedApp, User,
+    Skipped, SnapshotInfo, Statuses, Traffic, UploadedApp, User,
 };

@@ -1,29 +1,29 @@
-//! How a long call reports how far it is, and how its caller stops it.
+//! How a long call reports its progress, and how its caller cancels it.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How far a transfer or an extraction has come.
+/// The progress of a transfer or an extraction.
 ///
-/// Given by value to the one callback of a long call; the callback answers [`ControlFlow::Continue`] to
-/// go on and [`ControlFlow::Break`] to cancel, which ends the call with
+/// Passed by value to the callback of a long call; the callback returns [`ControlFlow::Continue`] to
+/// go on or [`ControlFlow::Break`] to cancel, which ends the call with
 /// [`Error::Cancelled`](crate::Error::Cancelled). It is called often enough for a smooth bar, at most a
 /// few hundred times a second, and always once at the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Bytes done, those of an earlier, continued run included.
+    /// Bytes done, including those of an earlier run that is being continued.
     pub bytes: u64,
-    /// Bytes in all, when known.
+    /// Bytes in total, when known.
     pub total: Option<u64>,
-    /// Bytes that were there before this call began (a continued download); else 0.
+    /// Bytes that were there before this call began (a continued download); otherwise 0.
     pub resumed_from: u64,
-    /// Which attempt this is, from 1. A connection that breaks off makes the next one.
+    /// Which attempt this is, from 1. A connection that breaks off begins the next one.
     pub attempt: u32,
     /// Archive entries done (extraction and verification); 0 for transfers.
     pub entries: u64,
-    /// Archive entries in all (extraction and verification); 0 for transfers.
+    /// Archive entries in total (extraction and verification); 0 for transfers.
     pub total_entries: u64,
 }
 
@@ -33,7 +33,7 @@ pub(crate) type Callback<'a> = Arc<dyn Fn(Progress) -> ControlFlow<()> + Send + 
 /// The shortest time between two reports.
 const INTERVAL: Duration = Duration::from_millis(5);
 
-/// Calls a callback no more often than a bar can be redrawn, and never from two threads at once.
+/// Calls a callback no more often than a progress bar can be redrawn, and never from two threads at once.
 pub(crate) struct Throttle<'a> {
     callback: Option<Callback<'a>>,
     reported: Mutex<Option<Instant>>,

@@ -1,19 +1,22 @@
-//! Values that open doors: the API key and signed links.
+//! The secrets: the API key and signed links.
 //!
-//! Both print without what makes them secret and have one way out, `expose`, so that every place where a
-//! secret leaves the program can be found by searching for that word.
+//! They print without what makes them secret. The only way to the whole value is `expose`, so a search for that
+//! word finds every place where a secret is used.
+
+mod redact;
 
 use std::fmt;
 
 use crate::error::{Error, Result};
+
+pub(crate) use redact::{clean, excerpt};
 
 /// The account's API key.
 #[derive(Clone)]
 pub(crate) struct ApiKey(String);
 
 impl ApiKey {
-    /// Takes a key that can stand in a header. Its length and form are the service's business (contract,
-    /// section 1).
+    /// Takes a key that can stand in a header. Its length and form are the service's business.
     pub(crate) fn new(key: impl Into<String>) -> Result<Self> {
         let key: String = key.into();
         let problem = if key.trim().is_empty() {
@@ -65,27 +68,21 @@ pub struct SignedUrl {
 
 impl SignedUrl {
     /// Checks a link: `https` (plain `http` to loopback only), a host, no user name, nothing that could not
-    /// stand in a request line. Sends nothing.
+    /// be sent in a request line. Sends nothing.
     ///
     /// # Errors
     /// [`Error::Invalid`] says what is wrong, without repeating the link.
     pub fn parse(url: &str) -> Result<Self> {
-        let what = "the signed link";
-        let bad = |reason: &'static str| Err(Error::invalid(what, reason));
-        let parts = split_url(url).map_err(|reason| Error::invalid(what, reason))?;
-        if parts.scheme == "http" && !is_loopback(parts.host) {
-            return bad("uses plain http, which would show the signature to the network; use https");
-        }
-        if url[parts.path..].contains('#') {
-            return bad(
-                "contains a fragment ('#'), which signed links never have; pass it as the service gave it",
-            );
+        let bad = |reason: &'static str| Error::invalid("the signed link", reason);
+        let path = split_url(url).map_err(bad)?.path;
+        if url.contains('#') {
+            return Err(bad("contains a fragment ('#'), which signed links never have"));
         }
         let query = url.find('?').unwrap_or(url.len());
-        if query <= parts.path {
-            return bad("has no path, so it names no snapshot");
+        if query <= path {
+            return Err(bad("has no path, so it names no snapshot"));
         }
-        Ok(Self { url: url.to_owned(), path: parts.path, query })
+        Ok(Self { url: url.to_owned(), path, query })
     }
 
     /// The whole link, signature included. Treat it like a password.
@@ -155,16 +152,16 @@ impl fmt::Debug for SignedKey {
     }
 }
 
-/// An absolute `http` or `https` URL taken apart as far as the safety rules need it.
+/// The parts of a URL that the safety rules need.
 pub(crate) struct UrlParts<'a> {
-    pub(crate) scheme: &'static str,
     /// Without brackets and port.
     pub(crate) host: &'a str,
     /// Offset of the first byte after the authority.
     pub(crate) path: usize,
 }
 
-/// Splits `url`; the error says what is wrong and repeats nothing of it, since it may be a secret.
+/// Splits an absolute `https` URL, or an `http` one of loopback. The error repeats nothing of it, since it may be a
+/// secret.
 pub(crate) fn split_url(url: &str) -> std::result::Result<UrlParts<'_>, &'static str> {
     if url.is_empty() {
         return Err("is empty");
@@ -175,11 +172,10 @@ pub(crate) fn split_url(url: &str) -> std::result::Result<UrlParts<'_>, &'static
     let Some((scheme, rest)) = url.split_once("://") else {
         return Err("is not an absolute URL; it must begin with https://");
     };
-    let scheme = match scheme.to_ascii_lowercase().as_str() {
-        "https" => "https",
-        "http" => "http",
-        _ => return Err("has a scheme other than https"),
-    };
+    let plain = scheme.eq_ignore_ascii_case("http");
+    if !plain && !scheme.eq_ignore_ascii_case("https") {
+        return Err("has a scheme other than https");
+    }
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     if authority.contains('@') {
         return Err("contains a user name or password before the host, which is not supported");
@@ -194,12 +190,17 @@ pub(crate) fn split_url(url: &str) -> std::result::Result<UrlParts<'_>, &'static
     if host.is_empty() {
         return Err("has no host");
     }
+    if plain && !is_loopback(host) {
+        return Err(
+            "uses plain http, which would show a secret to the network; use https (http is for loopback)",
+        );
+    }
     match port.strip_prefix(':') {
         None if port.is_empty() => {}
         Some(digits) if digits.parse::<u16>().is_ok_and(|p| p != 0) => {}
         _ => return Err("has a port that is not a number from 1 to 65535"),
     }
-    Ok(UrlParts { scheme, host, path: url.len() - rest.len() + authority.len() })
+    Ok(UrlParts { host, path: url.len() - rest.len() + authority.len() })
 }
 
 /// Whether `host` can only be this machine: `localhost` or a loopback address.

@@ -1,32 +1,38 @@
-//! PURE. Status and bytes of an answer become a value, a [`Response`] or an error: only the expected status
-//! with the expected body is a success.
+//! PURE. From the status and body of a response to a value or an error: only the expected status with the expected
+//! body is a success.
 
 use std::time::Duration;
 
-use crate::api::json::Value;
-use crate::api::redact::{clean, excerpt};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+
 use crate::error::{Error, ErrorCode};
-use crate::types::Response;
+use crate::secret::{clean, excerpt};
+use crate::types::{Response, ServiceStatus};
 
 /// How many characters of the service's code and message an error keeps.
 const CODE_CHARS: usize = 80;
 const MESSAGE_CHARS: usize = 1000;
 
-/// What was asked, and what came back.
-pub(crate) struct Reply<'a> {
+/// A response of the API, and what it is a response to.
+pub(crate) struct RawResponse<'a> {
     pub(crate) method: &'static str,
     pub(crate) path: &'a str,
     pub(crate) status: u16,
     pub(crate) body: &'a [u8],
+    /// The service's clock.
+    pub(crate) date: Option<OffsetDateTime>,
     /// The `Retry-After` header, read.
     pub(crate) retry_after: Option<Duration>,
-    /// Why the body is not whole, when it is not.
+    /// Why the body is incomplete, when it is.
     pub(crate) broken: Option<String>,
-    /// What must never be shown, should the answer repeat it.
+    /// What must never be shown, should the response repeat it.
     pub(crate) secret: &'a str,
 }
 
-/// What an action may answer (contract, sections 4 and 6).
+/// The result of an action that may go on in the background.
 #[derive(Debug)]
 pub(crate) enum Outcome<T> {
     Done(T),
@@ -34,59 +40,83 @@ pub(crate) enum Outcome<T> {
     Pending,
 }
 
-impl<'a> Reply<'a> {
-    /// The `response` of a call that must have one.
-    pub(crate) fn data(&self) -> Result<Value<'a>, Error> {
-        match self.success()?.into_field("response") {
-            None | Some(Value::Null) => {
-                Err(self.unexpected("a success without the `response` it should have"))
-            }
-            Some(response) => Ok(response),
-        }
+/// What every response but the service's status is wrapped in.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(default, deserialize_with = "word")]
+    status: Option<String>,
+    #[serde(default, deserialize_with = "word")]
+    code: Option<String>,
+    #[serde(default, deserialize_with = "word")]
+    message: Option<String>,
+    #[serde(borrow, default)]
+    response: Option<&'a RawValue>,
+}
+
+fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Value::deserialize(deserializer)?.as_str().filter(|word| !word.is_empty()).map(str::to_owned))
+}
+
+impl Envelope<'_> {
+    fn says(&self, status: &str) -> bool {
+        self.status.as_deref() == Some(status)
+    }
+}
+
+impl<'a> RawResponse<'a> {
+    /// The `response` of a call that must have one, decoded.
+    pub(crate) fn data<T>(&self, decode: impl FnOnce(&'a str) -> serde_json::Result<T>) -> Result<T, Error> {
+        let Some(response) = self.success()?.response else {
+            return Err(self.unexpected("a success without the `response` it should have"));
+        };
+        decode(response.get())
+            .map_err(|problem| self.unexpected(format!("a `response` that cannot be decoded: {problem}")))
     }
 
-    /// The answer of an action, with whatever `response` or none.
+    /// The response to an action, with whatever `response` or none.
     pub(crate) fn action(&self) -> Result<Response, Error> {
-        let envelope = self.success()?;
-        let text = |name: &str| envelope.get(name).and_then(Value::as_str).map(str::to_owned);
-        Ok(Response {
-            status: "success".into(),
-            code: text("code").map(ErrorCode::from),
-            message: text("message"),
-        })
+        let Envelope { code, message, response, .. } = self.success()?;
+        if response.is_some_and(|response| serde_json::from_str::<Value>(response.get()).is_err()) {
+            return Err(self.unexpected("a `response` that is not valid JSON"));
+        }
+        Ok(Response { status: "success".into(), code: code.map(ErrorCode::from), message })
     }
 
     /// The body of the one route without an envelope.
-    pub(crate) fn bare(&self) -> Result<Value<'a>, Error> {
-        if self.broken.is_some() {
-            return Err(self.error());
-        }
-        match (self.status, self.json()) {
-            (200, Ok(value)) if !says_error(&value) => Ok(value),
-            _ => Err(self.error()),
+    pub(crate) fn service_status(&self) -> Result<ServiceStatus, Error> {
+        match self.envelope() {
+            // The word of an envelope says nothing about the service.
+            Ok(Envelope { status: Some(word), .. }) if word.eq_ignore_ascii_case("success") => {
+                Err(self.unexpected("an envelope in place of the service's own status"))
+            }
+            Ok(envelope) if self.status == 200 && envelope.status.is_some() && !envelope.says("error") => {
+                serde_json::from_slice(self.body).map_err(|problem| self.unexpected(problem.to_string()))
+            }
+            other => Err(self.error(other)),
         }
     }
 
-    /// Looks for the answer `pending` means first: by its code, or by HTTP 202, whatever `status` says.
+    /// Checks first whether the work goes on in the background: by the code `pending`, or by HTTP 202, whatever
+    /// `status` says.
     pub(crate) fn or_pending<T>(
         &self,
         pending: &ErrorCode,
         done: impl FnOnce(&Self) -> Result<T, Error>,
     ) -> Result<Outcome<T>, Error> {
-        if self.broken.is_none() {
-            let code = self.json().ok().and_then(|value| code(&value));
-            let json_or_nothing = self.body.is_empty() || self.json().is_ok_and(|value| value.is_object());
-            // A 202 with the other call's code is still a 202.
-            let processing = [&ErrorCode::SNAPSHOT_PROCESSING, &ErrorCode::SNAPSHOT_RESTORE_PROCESSING];
-            let accepted = code.as_ref().is_none_or(|code| processing.contains(&code));
-            if code.as_ref() == Some(pending) || (self.status == 202 && accepted && json_or_nothing) {
-                return Ok(Outcome::Pending);
+        let processing = [ErrorCode::SNAPSHOT_PROCESSING, ErrorCode::SNAPSHOT_RESTORE_PROCESSING];
+        let is_pending = match self.envelope() {
+            Ok(Envelope { code: Some(code), .. }) => {
+                // A 202 with the other call's code is still a 202.
+                *pending == code.as_str()
+                    || (self.status == 202 && processing.iter().any(|p| *p == code.as_str()))
             }
-        }
-        done(self).map(Outcome::Done)
+            Ok(_) => self.status == 202,
+            Err(_) => self.status == 202 && self.body.is_empty() && self.broken.is_none(),
+        };
+        if is_pending { Ok(Outcome::Pending) } else { done(self).map(Outcome::Done) }
     }
 
-    /// An error about an answer whose envelope was good and whose content is not.
+    /// An error about a response whose envelope was good and whose content is not.
     pub(crate) fn unexpected(&self, problem: impl Into<String>) -> Error {
         Error::UnexpectedResponse {
             method: self.method,
@@ -97,76 +127,55 @@ impl<'a> Reply<'a> {
         }
     }
 
-    fn json(&self) -> Result<Value<'a>, &'static str> {
-        if self.body.iter().all(u8::is_ascii_whitespace) {
-            return Err("an empty body");
+    /// The envelope, or what is wrong with the body.
+    fn envelope(&self) -> Result<Envelope<'a>, String> {
+        use serde_json::error::Category;
+        // An incomplete body is not decoded: taking megabytes of it apart would take longer than any limit allows.
+        if let Some(broken) = &self.broken {
+            return Err(format!("the response body is incomplete: {broken}"));
         }
-        serde_json::from_slice(self.body).map_err(|e| match e.classify() {
-            serde_json::error::Category::Eof => "a body of JSON that ends too early",
-            _ if std::str::from_utf8(self.body).is_err() => "a body that is no UTF-8",
-            _ => "a body that is no JSON, or nested too deeply",
+        let text = std::str::from_utf8(self.body).map_err(|_| "a body that is not valid UTF-8")?;
+        if text.trim().is_empty() {
+            return Err("an empty body".into());
+        }
+        serde_json::from_str(text).map_err(|problem| match problem.classify() {
+            Category::Eof => "a body of JSON that ends too early".into(),
+            Category::Data => "JSON that is not an envelope".into(),
+            _ => "a body that is not JSON, or nested too deeply".into(),
         })
     }
 
     /// The envelope of a 200 that says `success`; everything else is an error.
-    fn success(&self) -> Result<Value<'a>, Error> {
-        // Not even looked at: taking megabytes of it apart would take longer than any limit allows.
-        if self.broken.is_some() {
-            return Err(self.error());
-        }
-        match self.json() {
-            Ok(value) if self.status == 200 && says(&value, "success") => Ok(value),
-            _ => Err(self.error()),
+    fn success(&self) -> Result<Envelope<'a>, Error> {
+        match self.envelope() {
+            Ok(envelope) if self.status == 200 && envelope.says("success") => Ok(envelope),
+            other => Err(self.error(other)),
         }
     }
 
-    fn error(&self) -> Error {
-        if let Some(broken) = &self.broken {
-            return self.unexpected(format!("the answer's body is not whole: {broken}"));
-        }
-        let value = match self.json() {
-            Ok(value) => value,
-            Err(_) if matches!(self.status, 301 | 302 | 303 | 307 | 308) => {
-                return self
-                    .unexpected("a redirect, which this API never answers with and which is not followed");
+    fn error(&self, envelope: Result<Envelope<'a>, String>) -> Error {
+        match envelope {
+            Err(_) if self.broken.is_none() && matches!(self.status, 301 | 302 | 303 | 307 | 308) => {
+                self.unexpected("a redirect, which this API never sends and which is not followed")
             }
-            Err(problem) => return self.unexpected(problem),
-        };
-        let refused = says_error(&value) || (self.status >= 300 && code(&value).is_some());
-        if refused {
-            return self.refusal(&value);
-        }
-        match (self.status, value.is_object()) {
-            (_, false) => self.unexpected("JSON that is no envelope"),
-            (200, true) => self.unexpected("an envelope whose `status` is neither `success` nor `error`"),
-            (..) => self.unexpected("a status this call never answers with"),
-        }
-    }
-
-    fn refusal(&self, value: &Value) -> Error {
-        let message = value.get("message").and_then(Value::as_str).unwrap_or_default();
-        let code = code(value).unwrap_or(ErrorCode::UNKNOWN);
-        Error::Api {
-            method: self.method,
-            path: self.path.to_owned(),
-            status: self.status,
-            retry_after: self.retry_after,
-            code: clean(code.as_str(), CODE_CHARS, self.secret).into(),
-            message: clean(message, MESSAGE_CHARS, self.secret),
+            Err(problem) => self.unexpected(problem),
+            Ok(envelope) if envelope.says("error") || (self.status >= 300 && envelope.code.is_some()) => {
+                let code = envelope.code.unwrap_or_else(|| ErrorCode::UNKNOWN.as_str().to_owned());
+                Error::Api {
+                    method: self.method,
+                    path: self.path.to_owned(),
+                    status: self.status,
+                    retry_after: self.retry_after,
+                    code: clean(&code, CODE_CHARS, self.secret).into(),
+                    message: clean(&envelope.message.unwrap_or_default(), MESSAGE_CHARS, self.secret),
+                }
+            }
+            Ok(_) if self.status == 200 => {
+                self.unexpected("an envelope whose `status` is neither `success` nor `error`")
+            }
+            Ok(_) => self.unexpected("a status this call never responds with"),
         }
     }
-}
-
-fn says(value: &Value, status: &str) -> bool {
-    value.get("status").and_then(Value::as_str) == Some(status)
-}
-
-fn says_error(value: &Value) -> bool {
-    says(value, "error")
-}
-
-fn code(value: &Value) -> Option<ErrorCode> {
-    value.get("code").and_then(Value::as_str).filter(|code| !code.is_empty()).map(ErrorCode::from)
 }
 
 #[cfg(test)]
@@ -174,24 +183,29 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn reply(status: u16, body: &[u8]) -> Reply<'_> {
-        Reply {
+    fn response(status: u16, body: &[u8]) -> RawResponse<'_> {
+        RawResponse {
             method: "GET",
             path: "/v2/x",
             status,
             body,
+            date: None,
             retry_after: None,
             broken: None,
             secret: "1-hush",
         }
     }
 
+    fn data(response: &RawResponse<'_>) -> Result<Value, Error> {
+        response.data(serde_json::from_str)
+    }
+
     #[test]
     fn only_the_expected_answer_is_a_success() {
         let good = br#"{"status":"success","response":{"a":1},"code":"SUCCESS"}"#;
-        assert!(reply(200, good).data().is_ok());
+        assert!(data(&response(200, good)).is_ok());
         for status in [201, 202, 204, 206, 301, 304, 400, 404, 500, 999] {
-            let error = reply(status, good).data().unwrap_err();
+            let error = data(&response(status, good)).unwrap_err();
             assert_eq!(error.status(), Some(status));
         }
         let bad: [&[u8]; 11] = [
@@ -208,16 +222,16 @@ mod tests {
             b"<html>",
         ];
         for body in bad {
-            assert!(reply(200, body).data().is_err(), "{}", String::from_utf8_lossy(body));
+            assert!(data(&response(200, body)).is_err(), "{}", String::from_utf8_lossy(body));
         }
         let deep = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
-        assert!(reply(200, &deep).data().is_err());
-        assert!(reply(200, b"{\"status\":\"success\",\"response\":\"\xff\"}").data().is_err());
+        assert!(data(&response(200, &deep)).is_err());
+        assert!(data(&response(200, b"{\"status\":\"success\",\"response\":\"\xff\"}")).is_err());
     }
 
     #[test]
     fn an_error_in_a_success_is_an_error_with_its_code() {
-        let error = reply(200, br#"{"status":"error","code":"KEEP_CALM","message":"wait 1r/5s"}"#)
+        let error = response(200, br#"{"status":"error","code":"KEEP_CALM","message":"wait 1r/5s"}"#)
             .action()
             .unwrap_err();
         assert_eq!(error.code(), Some(&ErrorCode::KEEP_CALM));
@@ -233,16 +247,16 @@ mod tests {
             br#"{"status":"success","response":7}"#,
         ];
         for body in bodies {
-            assert_eq!(reply(200, body).action().unwrap().status, "success");
+            assert_eq!(response(200, body).action().unwrap().status, "success");
         }
-        assert!(reply(200, b"").action().is_err());
+        assert!(response(200, b"").action().is_err());
     }
 
     #[test]
     fn pending_is_known_by_code_or_by_202() {
         let pending = |status, body: &'static [u8]| {
             matches!(
-                reply(status, body).or_pending(&ErrorCode::SNAPSHOT_PROCESSING, Reply::data),
+                response(status, body).or_pending(&ErrorCode::SNAPSHOT_PROCESSING, data),
                 Ok(Outcome::Pending)
             )
         };
@@ -256,11 +270,25 @@ mod tests {
         assert!(!pending(202, br#"{"status":"error","code":"KEEP_CALM"}"#));
     }
 
+    #[test]
+    fn a_service_status_has_no_envelope() {
+        let status = |body: &[u8]| response(200, body).service_status();
+        assert_eq!(status(br#"{"status":"tomorrow","new":1}"#).unwrap().status, "tomorrow");
+        for bad in
+            [r#"{"status":"Success"}"#, r#"{"status":"success","response":{}}"#, "{}", r#"{"status":7}"#]
+        {
+            assert!(status(bad.as_bytes()).is_err(), "{bad}");
+        }
+        let refused = status(br#"{"status":"error","code":"KEEP_CALM"}"#).unwrap_err();
+        assert_eq!(refused.code(), Some(&ErrorCode::KEEP_CALM));
+    }
+
     proptest! {
         #[test]
         fn no_body_panics(status in any::<u16>(), body in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = reply(status, &body).data();
-            let _ = reply(status, &body).action();
+            let _ = data(&response(status, &body));
+            let _ = response(status, &body).service_status();
+            let _ = response(status, &body).action();
         }
     }
 }

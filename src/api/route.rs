@@ -1,9 +1,13 @@
 //! PURE. The service's routes: method, path and query.
 
 use crate::error::{Error, Result};
+use crate::percent::{encode, encode_form};
 use crate::types::Kind;
 
-/// One route of the service (contract, sections 3, 4 and 6 to 8).
+#[allow(unused_imports, reason = "other branches use it until the merge")]
+pub(crate) use crate::percent::{percent_decode, query_value};
+
+/// One route of the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route<'a> {
     Account,
@@ -86,69 +90,9 @@ pub(crate) fn check_id(what: &'static str, id: &str) -> Result<()> {
     Err(Error::invalid(what, format!("{reason}; take it from `Client::account` or the dashboard")))
 }
 
-/// Percent-encodes everything but the unreserved characters (RFC 3986, section 2.3).
-pub(crate) fn encode(segment: &str) -> String {
-    escape(segment, false)
-}
-
-/// Encodes a query value as `application/x-www-form-urlencoded` does: a space becomes `+`.
-fn encode_form(value: &str) -> String {
-    escape(value, true)
-}
-
-fn escape(text: &str, plus: bool) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
-            b' ' if plus => out.push('+'),
-            _ => {
-                use std::fmt::Write;
-                // Writing into a String cannot fail.
-                let _ = write!(out, "%{byte:02X}");
-            }
-        }
-    }
-    out
-}
-
-/// Decodes percent escapes once and leaves `+` alone; `None` when the result is no UTF-8. An escape that is
-/// none stays as it is.
-pub(crate) fn decode(text: &str) -> Option<String> {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let [first, tail @ ..] = rest {
-        let hex = |b: u8| char::from(b).to_digit(16);
-        match (first, tail) {
-            (b'%', [a, b, after @ ..]) if hex(*a).is_some() && hex(*b).is_some() => {
-                let value = hex(*a).zip(hex(*b)).map_or(0, |(a, b)| a * 16 + b);
-                out.push(u8::try_from(value).unwrap_or(b'%'));
-                rest = after;
-            }
-            _ => {
-                out.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(out).ok()
-}
-
-/// The decoded value of `name` in a query string.
-pub(crate) fn query_value(query: &str, name: &str) -> Option<String> {
-    query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .find(|(key, _)| *key == name)
-        .and_then(|(_, value)| decode(value))
-        .filter(|value| !value.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn every_route_is_what_the_contract_says() {
@@ -185,20 +129,5 @@ mod tests {
             assert!(Route::Info(Kind::App, id).path().is_err(), "{id:?}");
         }
         assert_eq!(Route::Info(Kind::App, "../x").path().unwrap(), "/apps/..%2Fx");
-    }
-
-    proptest! {
-        #[test]
-        fn an_encoded_segment_decodes_to_itself_and_stays_one_segment(text in ".*") {
-            let encoded = encode(&text);
-            prop_assert!(!encoded.contains(['/', '?', '#', '+', ' ']));
-            prop_assert_eq!(decode(&encoded), Some(text));
-        }
-    }
-
-    #[test]
-    fn a_version_keeps_its_plus() {
-        assert_eq!(query_value("a=1&versionId=x%2By+z.%2F", "versionId").as_deref(), Some("x+y+z./"));
-        assert_eq!(query_value("versionId=", "versionId"), None);
     }
 }

@@ -1,33 +1,33 @@
-//! The client: one method a route, each a few lines.
+//! The client and its handles: one method a route, each a few lines.
 
+mod app;
+mod awaited;
 mod builder;
-mod call;
-mod time;
+mod core;
+mod database;
 mod upload;
 mod wait;
 
-use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
 
-use serde_json::json;
-
+pub use app::App;
 pub use builder::ClientBuilder;
+pub use database::Database;
 
-use crate::api::decode::Problem;
-use crate::api::envelope::{Outcome, Reply};
-use crate::api::json::Value;
-use crate::api::route::{Route, encode};
-use crate::app::App;
-use crate::database::Database;
-use crate::error::{Error, ErrorCode, Result};
+use self::core::Core;
+use crate::api::route::Route;
+use crate::error::{Error, Result};
+use crate::progress::Progress;
 use crate::secret::SignedUrl;
 use crate::snapshot::Snapshot;
-use crate::types::{Account, Kind, Listing, Response, RestoreStatus, ServiceStatus, SnapshotInfo, Statuses};
+use crate::types::{Account, Kind, Listing, Response, ServiceStatus, SnapshotInfo, Statuses, UploadedApp};
 
-/// A connection to Square Cloud: the one thing to make first.
+/// A client of Square Cloud: the first thing to make.
 ///
-/// Making it sends nothing. Clones share connections and may be used from many threads at once; `Debug` shows
-/// no key.
+/// Making it sends nothing. Clones share connections and may be used from many threads at once; `Debug` does not
+/// show the key.
 ///
 /// ```no_run
 /// let client = squarecloud_blocking::Client::from_env()?;
@@ -36,16 +36,26 @@ use crate::types::{Account, Kind, Listing, Response, RestoreStatus, ServiceStatu
 /// println!("{} bytes in {}", download.bytes, download.path.display());
 /// # Ok::<(), squarecloud_blocking::Error>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Client {
-    inner: Arc<call::Inner>,
+    core: Arc<Core>,
+}
+
+impl ClientBuilder {
+    /// Returns the client. Sends nothing.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] says which setting cannot be used, and why.
+    pub fn build(self) -> Result<Client> {
+        Ok(Client { core: Arc::new(self.core()?) })
+    }
 }
 
 impl Client {
-    /// A client with default settings for an API key.
+    /// Returns a client with default settings for an API key. Sends nothing.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the key is empty or could not stand in a header. Nothing is sent.
+    /// [`Error::Invalid`] when the key is empty or cannot be sent in a header.
     ///
     /// ```
     /// assert!(squarecloud_blocking::Client::new("key\nwith a line break").is_err());
@@ -54,16 +64,16 @@ impl Client {
         Self::builder(api_key).build()
     }
 
-    /// A client from the environment: `SQUARECLOUD_API_KEY`, and `SQUARECLOUD_BASE_URL` when it is set.
+    /// Returns a client with the key in the environment variable `SQUARECLOUD_API_KEY`, and the base URL in
+    /// `SQUARECLOUD_BASE_URL` when that is set. Sends nothing.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the key is not set, or a value cannot be used. Nothing is sent.
+    /// [`Error::Invalid`] when the key is not set, or a value cannot be used.
     pub fn from_env() -> Result<Client> {
         let read = |name: &'static str| match std::env::var(name) {
-            Ok(value) if value.is_empty() => Ok(None),
-            Ok(value) => Ok(Some(value)),
+            Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
             Err(std::env::VarError::NotPresent) => Ok(None),
-            Err(std::env::VarError::NotUnicode(_)) => Err(Error::invalid(name, "is no valid Unicode")),
+            Err(std::env::VarError::NotUnicode(_)) => Err(Error::invalid(name, "is not valid Unicode")),
         };
         let key = read("SQUARECLOUD_API_KEY")?.ok_or_else(|| {
             Error::invalid("SQUARECLOUD_API_KEY", "is not set; export your API key under this name")
@@ -75,123 +85,121 @@ impl Client {
         }
     }
 
-    /// A client with settings of your own.
+    /// Returns a builder for a client with settings of your own.
     pub fn builder(api_key: impl Into<String>) -> ClientBuilder {
         ClientBuilder::new(api_key.into())
     }
 
-    /// A handle to an app, which may be a composite `<appId>-<workspaceId>`. Sends nothing; a bad id is refused
-    /// by the first call that would use it.
+    /// Returns a handle to an app, which may be a composite `<appId>-<workspaceId>`. Sends nothing; a bad id is
+    /// refused by the first call that would use it.
     pub fn app(&self, id: impl Into<String>) -> App {
-        App::new(self.clone(), id.into())
+        App::new(self.core.clone(), id.into())
     }
 
-    /// A handle to a database. Sends nothing; a bad id is refused by the first call that would use it.
+    /// Returns a handle to a database. Sends nothing; a bad id is refused by the first call that would use it.
     pub fn database(&self, id: impl Into<String>) -> Database {
-        Database::new(self.clone(), id.into())
+        Database::new(self.core.clone(), id.into())
     }
 
-    /// Whose key this is, with their apps and databases. One request; scope `account:read`.
+    /// Returns the account the key belongs to, with its apps and databases. One request; scope `account:read`.
     ///
     /// # Errors
     /// [`Error::Api`], [`Error::UnexpectedResponse`], [`Error::Network`], [`Error::Timeout`].
     pub fn account(&self) -> Result<Account> {
-        let account = self.read(&Route::Account, Account::read)?;
-        self.tell_unreadable(&account.unreadable);
-        Ok(account)
+        self.core.account()
     }
 
-    /// How the service itself is doing. One request, which any key may make.
+    /// Returns the state of the service itself. One request, which any key may make.
     ///
     /// # Errors
     /// [`Error::UnexpectedResponse`], [`Error::Network`], [`Error::Timeout`].
     pub fn service_status(&self) -> Result<ServiceStatus> {
-        self.get(&Route::ServiceStatus, |reply| {
-            ServiceStatus::read(&reply.bare()?)
-                .map_err(|problem| reply.unexpected(format!("a body that {problem}")))
-        })
+        self.core.get(&Route::ServiceStatus, |response| response.service_status())
     }
 
-    /// Which apps run. One request; 15 of them in 60 s are allowed.
+    /// Returns which apps are running. One request; the service allows 15 in 60 s.
     ///
     /// # Errors
-    /// As [`account`](Self::account).
+    /// [`Error::UnexpectedResponse`] when there are items and none can be decoded, and as
+    /// [`account`](Self::account).
     pub fn all_app_status(&self, workspace_id: Option<&str>) -> Result<Statuses> {
-        self.statuses(&Route::AllStatus { kind: Kind::App, workspace: workspace_id })
+        self.statuses(Kind::App, workspace_id)
     }
 
-    /// Which databases run. One request.
+    /// Returns which databases are running. One request.
     ///
     /// # Errors
     /// As [`all_app_status`](Self::all_app_status).
     pub fn all_database_status(&self) -> Result<Statuses> {
-        self.statuses(&Route::AllStatus { kind: Kind::Database, workspace: None })
+        self.statuses(Kind::Database, None)
     }
 
-    /// Takes a snapshot of an app and gives it once it can be downloaded.
+    /// Creates a snapshot of an app and returns it once it can be downloaded.
     ///
-    /// One POST, never repeated. When the service answers that it is still at it (HTTP 202), the listing is
-    /// asked every `poll_interval` until the new snapshot is there, for at most `snapshot_wait`. The limits of
-    /// the service are 1 in 5 s, 1 in 180 s for each app, and a daily quota (contract, section 4).
+    /// One POST, never repeated. When the service responds that it is still making it (HTTP 202), the listing is
+    /// polled every `poll_interval` until the new snapshot is there, for at most `snapshot_wait`. The service
+    /// allows 1 in 5 s, 1 in 180 s for each app, and a daily quota.
     ///
     /// # Errors
     /// [`Error::Pending`] when the wait was not long enough: the snapshot will appear in the listing, so do not
-    /// ask again. [`Error::Timeout`] and [`Error::Network`] after the request was sent leave open whether a
-    /// snapshot was begun: look at the listing. [`Error::Api`] with `KEEP_CALM` or
+    /// request another one. [`Error::Timeout`] and [`Error::Network`] after the request was sent leave open whether
+    /// a snapshot was begun: look at the listing. [`Error::Api`] with `KEEP_CALM` or
     /// `DAILY_SNAPSHOTS_LIMIT_REACHED` when it is too soon.
     pub fn snapshot(&self, app_id: &str) -> Result<Snapshot> {
-        self.create_snapshot(Kind::App, app_id)
+        self.core.create_snapshot(Kind::App, app_id)
     }
 
-    /// The same for a database.
+    /// Creates a snapshot of a database and returns it once it can be downloaded; see [`snapshot`](Self::snapshot).
     ///
     /// # Errors
     /// As [`snapshot`](Self::snapshot).
     pub fn database_snapshot(&self, database_id: &str) -> Result<Snapshot> {
-        self.create_snapshot(Kind::Database, database_id)
+        self.core.create_snapshot(Kind::Database, database_id)
     }
 
-    /// The snapshots of an app, newest first. One request; the service may answer from a cache of up to 30
-    /// minutes. An item that cannot be read is left out: [`App::listing`] and
-    /// [`ClientBuilder::on_unreadable`] tell of it.
+    /// Returns the snapshots of an app, newest first. One request; the service may respond from a cache of up to 30
+    /// minutes.
+    ///
+    /// An item that cannot be decoded is left out: [`App::listing`] returns it, too.
     ///
     /// # Errors
-    /// As [`account`](Self::account).
+    /// [`Error::UnexpectedResponse`] when there are items and none can be decoded, and as
+    /// [`account`](Self::account).
     pub fn all_app_snapshots(&self, app_id: &str) -> Result<Vec<SnapshotInfo>> {
-        Ok(self.list(Kind::App, app_id)?.snapshots)
+        self.app(app_id).all_snapshots()
     }
 
-    /// The same for a database.
+    /// Returns the snapshots of a database, newest first; see [`all_app_snapshots`](Self::all_app_snapshots).
     ///
     /// # Errors
-    /// As [`account`](Self::account).
+    /// As [`all_app_snapshots`](Self::all_app_snapshots).
     pub fn all_database_snapshots(&self, database_id: &str) -> Result<Vec<SnapshotInfo>> {
-        Ok(self.list(Kind::Database, database_id)?.snapshots)
+        self.database(database_id).all_snapshots()
     }
 
-    /// The snapshots of all apps, or of all databases, of the account, newest first. One request; needs a paid
-    /// plan (else [`Error::Api`] with `UPGRADE_REQUIRED`) and may be asked 3 times in 60 s.
+    /// Returns the snapshots of all apps, or of all databases, of the account, newest first. One request, 3 in 60 s;
+    /// needs a paid plan.
     ///
     /// # Errors
-    /// As [`account`](Self::account).
+    /// As [`all_app_snapshots`](Self::all_app_snapshots), and [`Error::Api`] with `UPGRADE_REQUIRED`.
     pub fn all_snapshots(&self, kind: Kind) -> Result<Vec<SnapshotInfo>> {
-        Ok(self.account_listing(kind)?.snapshots)
+        Ok(self.listing(kind)?.snapshots)
     }
 
-    /// The same, with the items that could not be read beside the others.
+    /// Returns the account's snapshots, and beside them the items that could not be decoded. One request.
     ///
     /// # Errors
-    /// As [`account`](Self::account).
-    pub fn account_listing(&self, kind: Kind) -> Result<Listing> {
-        self.listing(kind, &Route::AccountSnapshots(kind))
+    /// As [`all_snapshots`](Self::all_snapshots).
+    pub fn listing(&self, kind: Kind) -> Result<Listing> {
+        self.core.listing(kind, &Route::AccountSnapshots(kind))
     }
 
-    /// Restores an app or a database to a snapshot: **its present files are replaced**. One POST, never
-    /// repeated; the service may hold it open for 90 s.
+    /// Restores an app or a database to a snapshot: **its present files are replaced**. One POST, never repeated;
+    /// the service may hold it open for 90 s.
     ///
     /// # Errors
-    /// [`Error::Pending`] when the restore goes on in the background: it is **not** done, and must not be asked
-    /// for again; [`App::wait_for_restore`] follows it. [`Error::Api`] with `SNAPSHOT_NOT_FOUND`, `KEEP_CALM`, ...
+    /// [`Error::Pending`] when the restore goes on in the background: it is **not** done, and must not be requested
+    /// again; [`App::wait_for_restore`] follows it. [`Error::Api`] with `SNAPSHOT_NOT_FOUND`, `KEEP_CALM`, ...
     pub fn restore_snapshot(
         &self,
         kind: Kind,
@@ -199,125 +207,58 @@ impl Client {
         snapshot_id: &str,
         version_id: &str,
     ) -> Result<Response> {
-        if snapshot_id.is_empty() {
-            return Err(Error::invalid("the snapshot id", "is empty; take `id` of a listed snapshot"));
-        }
-        if version_id.is_empty() {
-            return Err(Error::invalid("the version id", "is empty; take `version_id` of a listed snapshot"));
-        }
-        let body = json!({ "snapshotId": snapshot_id, "versionId": version_id }).to_string();
-        let sent = self.inner.time.now();
-        let outcome = self.post(&Route::Restore(kind, id), Some(&body), |reply| {
-            reply.or_pending(&ErrorCode::SNAPSHOT_RESTORE_PROCESSING, |reply| reply.action())
-        })?;
-        match outcome {
-            Outcome::Done(response) => Ok(response),
-            Outcome::Pending => Err(Error::Pending {
-                what: format!("the restore of {kind} {id}"),
-                waited: self.inner.time.now().saturating_sub(sent),
-                next: "do not repeat it, follow it with `wait_for_restore`",
-            }),
-        }
+        self.core.restore(kind, id, snapshot_id, version_id)
     }
 
-    /// A listed snapshot becomes its bytes. No request when the listing gave the signed link; otherwise one
-    /// for the account's id, once a client.
+    /// Opens a listed snapshot for downloading. No request when the listing had the signed link; otherwise one for
+    /// the account's id, once for each client.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the listing gave neither link nor key; else as [`account`](Self::account).
+    /// [`Error::Invalid`] when the listing had neither link nor key; otherwise as [`account`](Self::account).
     pub fn open(&self, info: &SnapshotInfo) -> Result<Snapshot> {
-        let url = match info.url() {
-            Some(url) => url.clone(),
-            None => self.build_url(info)?,
-        };
-        let key = if info.key().is_empty() { url.key() } else { info.key().clone() };
-        Ok(Snapshot::new(self.inner.files.clone(), url, key, Some(info.clone())))
+        self.core.open(info)
     }
 
-    /// A signed link becomes its bytes, with this client's time limits and proxy. Sends nothing, and the key
-    /// never goes there.
+    /// Opens a signed link for downloading, with this client's time limits and proxy. Sends nothing; the API key is
+    /// never sent there.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the link is none that may be fetched.
+    /// [`Error::Invalid`] when it is not a link that may be downloaded.
     pub fn open_url(&self, url: &str) -> Result<Snapshot> {
         let url = SignedUrl::parse(url)?;
         let key = url.key();
-        Ok(Snapshot::new(self.inner.files.clone(), url, key, None))
+        Ok(Snapshot::new(self.core.files.clone(), url, key, None))
     }
 
-    /// The link of a listing's older form (contract, section 3).
-    fn build_url(&self, info: &SnapshotInfo) -> Result<SignedUrl> {
-        if info.key().is_empty() {
-            let reason = "came without link and key, so it cannot be fetched; list the snapshots again";
-            return Err(Error::invalid("the snapshot", reason));
-        }
-        let owner: &OnceLock<String> = &self.inner.owner;
-        let owner = match owner.get() {
-            Some(id) => id.clone(),
-            None => {
-                let id = self.account()?.user.id;
-                owner.get_or_init(|| id).clone()
-            }
-        };
-        SignedUrl::parse(&format!(
-            "{}/{}/{}/{}.zip?{}",
-            self.inner.snapshot_host,
-            info.kind.scope(),
-            encode(&owner),
-            encode(&info.id),
-            info.key().expose()
-        ))
+    /// Creates a **new** app from a local zip: the way to rehearse a restore without touching the original app.
+    ///
+    /// One POST that streams the file in constant memory, after one GET for each client that checks the key; scope
+    /// `apps:write`. The zip may have at most 100 MiB and needs a `squarecloud.app` or `squarecloud.config` file in
+    /// its root, which is checked before anything is sent (with the `zip` feature); the plan needs 256 MB of free
+    /// memory. A database cannot be made or restored from a file.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the file is too large or not such a zip, [`Error::Io`] when it cannot be read,
+    /// [`Error::Api`] with `INSUFFICIENT_MEMORY`, `FILE_TOO_LARGE`, ..., and [`Error::Network`] when the service
+    /// closes the connection before the file was sent, which it does when it refuses the file.
+    pub fn upload(&self, zip: impl AsRef<Path>) -> Result<UploadedApp> {
+        self.upload_with(zip, |_| ControlFlow::Continue(()))
     }
 
-    pub(crate) fn list(&self, kind: Kind, id: &str) -> Result<Listing> {
-        self.listing(kind, &Route::Snapshots(kind, id))
-    }
-
-    fn listing(&self, kind: Kind, route: &Route<'_>) -> Result<Listing> {
-        self.read_listing(kind, route).map(|(listing, _)| listing)
-    }
-
-    pub(crate) fn restore_status(&self, kind: Kind, id: &str) -> Result<RestoreStatus> {
-        let answer = self.read(&Route::RestoreStatus(kind, id), RestoreStatus::read);
-        match answer {
-            Err(error) if error.code() == Some(&ErrorCode::ROUTE_NOT_FOUND) => {
-                Err(Error::StatusUnavailable {
-                    what: format!("{kind} {id}"),
-                    status: error.status(),
-                    reason: "the service does not know this route yet",
-                })
-            }
-            other => other,
-        }
-    }
-
-    pub(crate) fn act(&self, route: &Route<'_>) -> Result<Response> {
-        self.post(route, None, |reply| reply.action())
-    }
-
-    /// A GET whose `response` is read by `read`.
-    pub(crate) fn read<T>(
+    /// Creates a new app from a local zip, with a callback that gets the progress and can cancel.
+    ///
+    /// # Errors
+    /// As [`upload`](Self::upload), and [`Error::Cancelled`].
+    pub fn upload_with(
         &self,
-        route: &Route<'_>,
-        read: impl Fn(&Value) -> Result<T, Problem>,
-    ) -> Result<T> {
-        self.get(route, |reply| read(&reply.data()?).map_err(|problem| explained(&reply, &problem)))
+        zip: impl AsRef<Path>,
+        progress: impl Fn(Progress) -> ControlFlow<()> + Send + Sync,
+    ) -> Result<UploadedApp> {
+        self.core.upload(zip.as_ref(), Arc::new(progress))
     }
 
-    fn statuses(&self, route: &Route<'_>) -> Result<Statuses> {
-        let statuses = self.read(route, Statuses::read)?;
-        self.tell_unreadable(&statuses.unreadable);
-        Ok(statuses)
+    fn statuses(&self, kind: Kind, workspace: Option<&str>) -> Result<Statuses> {
+        let route = Route::AllStatus { kind, workspace };
+        self.core.get(&route, |response| response.data(Statuses::decode))
     }
-}
-
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("base_url", &self.inner.base_url).finish_non_exhaustive()
-    }
-}
-
-/// Says what is wrong with a `response`.
-fn explained(reply: &Reply<'_>, problem: &Problem) -> Error {
-    reply.unexpected(format!("a `response` that {problem}"))
 }

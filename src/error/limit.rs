@@ -1,5 +1,4 @@
-//! PURE. The limits the service sets (contract, sections 4 and 10): which one an error is about, and how long
-//! it lasts as far as anyone knows.
+//! PURE. The service's limits: which one an error is about, and how long it lasts as far as it is known.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use super::{Error, ErrorCode};
 /// How long the budget blocks once it is used up.
 const BUDGET: Duration = Duration::from_secs(30 * 60);
 
-/// A limit of the service. Each wants another reaction, so they are told apart.
+/// A limit of the service. Each calls for another reaction.
 ///
 /// ```
 /// # fn react(error: &squarecloud_blocking::Error) {
@@ -18,7 +17,7 @@ const BUDGET: Duration = Duration::from_secs(30 * 60);
 ///     Some(Limit::Cooldown) => {} // this route, again in seconds to minutes: see `retry_after()`
 ///     Some(Limit::Budget) => {}   // no call at all for about half an hour
 ///     Some(Limit::Quota) => {}    // no snapshot until one of the last 24 h is a day old
-///     _ => {}                     // no limit
+///     _ => {}                     // not a limit
 /// }
 /// # }
 /// ```
@@ -37,12 +36,11 @@ pub enum Limit {
 
 impl Limit {
     pub(super) fn of(code: &ErrorCode) -> Option<Self> {
-        if *code == ErrorCode::KEEP_CALM {
-            Some(Self::Cooldown)
-        } else if *code == ErrorCode::DAILY_SNAPSHOTS_LIMIT_REACHED {
-            Some(Self::Quota)
-        } else {
-            code.is_budget().then_some(Self::Budget)
+        match code.as_str() {
+            "KEEP_CALM" => Some(Self::Cooldown),
+            "RATE_LIMITED" | "RATE_LIMIT" | "RATE_LIMIT_EXCEEDED" => Some(Self::Budget),
+            "DAILY_SNAPSHOTS_LIMIT_REACHED" => Some(Self::Quota),
+            _ => None,
         }
     }
 }
@@ -50,7 +48,7 @@ impl Limit {
 /// How often something is allowed, as the service's messages end: `1r/5s`, `8r/24h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {
-    /// So many requests ...
+    /// The number of requests ...
     pub requests: u32,
     /// ... in this time.
     pub per: Duration,
@@ -77,26 +75,23 @@ pub(super) fn rate(message: &str) -> Option<Rate> {
 fn one_rate(word: &str) -> Option<Rate> {
     let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     let (requests, per) = word.split_once("r/")?;
-    let unit = per.chars().last()?;
+    let (count, unit) = per.split_at_checked(per.len().checked_sub(1)?)?;
     let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
         _ => return None,
     };
-    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u32>().ok())?;
-    let count = match per.strip_suffix(unit)? {
-        "" => 1,
-        count => digits(count)?,
-    };
-    let (requests, count) = (digits(requests)?, u64::from(count));
-    (requests > 0 && count > 0).then(|| Rate { requests, per: Duration::from_secs(count * seconds) })
+    let requests: u32 = requests.parse().ok()?;
+    let count: u32 = if count.is_empty() { 1 } else { count.parse().ok()? };
+    let per = Duration::from_secs(u64::from(count) * seconds);
+    (requests > 0 && count > 0).then_some(Rate { requests, per })
 }
 
 impl Error {
-    /// Which of the service's limits this is about; `None` when it is about none, or when the answer does not
-    /// say (an HTTP 429 without a code of the service: [`is_rate_limited`](Self::is_rate_limited) knows it).
+    /// Which of the service's limits this is about; `None` when it is about none, or when the response does not
+    /// say (an HTTP 429 without a code of the service: [`is_rate_limited`](Self::is_rate_limited) covers it).
     pub fn limit(&self) -> Option<Limit> {
         self.code().and_then(Limit::of)
     }
@@ -105,7 +100,7 @@ impl Error {
     ///
     /// For a [`Limit::Quota`] this is the whole quota, for instance 8 in 24 h.
     pub fn rate(&self) -> Option<Rate> {
-        match self {
+        match self.innermost() {
             Self::Api { message, .. } if self.is_rate_limited() => rate(message),
             _ => None,
         }
@@ -113,11 +108,11 @@ impl Error {
 
     /// How long to wait before the same call can succeed, as far as it is known.
     ///
-    /// What the service says (`Retry-After`) comes first. Otherwise a cooldown lasts at most the time of its
-    /// [`rate`](Self::rate), and a budget blocks for about 30 minutes (contract, section 10). A quota frees up when
-    /// the oldest snapshot of the last 24 h is a day old; only a listing tells when that is, so it is `None`.
+    /// The service's `Retry-After` comes first. Otherwise a cooldown lasts at most the time of its
+    /// [`rate`](Self::rate), and a budget blocks for about 30 minutes. A quota frees up when the oldest snapshot of
+    /// the last 24 h is a day old; only a listing shows when that is, so it is `None`.
     pub fn retry_after(&self) -> Option<Duration> {
-        let Self::Api { retry_after, .. } = self else {
+        let Self::Api { retry_after, .. } = self.innermost() else {
             return None;
         };
         retry_after.or_else(|| match self.limit()? {

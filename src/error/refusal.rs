@@ -1,8 +1,8 @@
-//! Why an archive was refused, to be matched rather than parsed.
+//! Why an archive was refused.
 
 use std::fmt;
 
-/// Why an archive or an entry was refused.
+/// Why an archive or an entry was refused: to be matched, not parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -16,11 +16,11 @@ pub enum Refusal {
     Link,
     /// Two entries would become the same file, or one is a file and the other a directory.
     Collision,
-    /// A limit on bytes is passed.
+    /// A limit on bytes is exceeded.
     TooLarge,
-    /// A limit on the number of entries, the depth or the path length is passed.
+    /// A limit on the number of entries, the depth or the path length is exceeded.
     TooMany,
-    /// An entry inflates to suspiciously many times its packed size.
+    /// An entry's uncompressed size is suspiciously many times its compressed size.
     Ratio,
     /// The data of two entries overlap.
     Overlap,
@@ -40,11 +40,11 @@ impl fmt::Display for Refusal {
             Self::ClimbsOut => "refused, the name climbs out of the target directory",
             Self::Absolute => "refused, the name is absolute or names a drive, a share or a device",
             Self::Name => "refused, the name cannot become a file name",
-            Self::Link => "refused, a symbolic link leads out or is written through",
+            Self::Link => "refused, a symbolic link leads out of the target directory or is written through",
             Self::Collision => "refused, two entries claim the same path",
             Self::TooLarge => "refused, more bytes than the limit allows",
             Self::TooMany => "refused, more entries or a deeper or longer path than the limit allows",
-            Self::Ratio => "refused, it inflates suspiciously far",
+            Self::Ratio => "refused, it decompresses to suspiciously many bytes",
             Self::Overlap => "refused, entries share the same bytes",
             Self::Corrupt => "refused, the archive is damaged or contradicts itself",
             Self::Encrypted => "refused, the entry is encrypted",

@@ -1,13 +1,14 @@
 //! PURE. Whose key it is, and what that account owns.
 
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
+use super::decode::{self, Skipped, id, lenient, number, text, when};
 use super::snapshot::{QUOTA_WINDOW, SnapshotInfo};
-use crate::api::decode::{self, Problem, Unreadable};
-use crate::api::json::Value;
 
 /// The account a key belongs to, with the apps and databases the key may see.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Account {
     /// The account's owner.
@@ -16,27 +17,37 @@ pub struct Account {
     pub applications: Vec<AppSummary>,
     /// Its databases.
     pub databases: Vec<DatabaseSummary>,
-    /// Apps and databases of the answer that could not be read, and why.
-    pub unreadable: Vec<Unreadable>,
+    /// Apps and databases that could not be decoded, and why.
+    #[serde(default)]
+    pub skipped: Vec<Skipped>,
 }
 
 impl Account {
-    pub(crate) fn read(item: &Value) -> Result<Self, Problem> {
-        let user = User::read(decode::required(item, &["user"])?)?;
-        let (applications, mut unreadable) = decode::list(array(item, "applications")?, AppSummary::read);
-        let (databases, more) = decode::list(array(item, "databases")?, DatabaseSummary::read);
-        unreadable.extend(more);
-        Ok(Self { user, applications, databases, unreadable })
+    pub(crate) fn decode(response: &str) -> serde_json::Result<Self> {
+        #[derive(Deserialize)]
+        struct Raw<'a> {
+            user: User,
+            #[serde(borrow, default)]
+            applications: Option<Vec<&'a RawValue>>,
+            #[serde(borrow, default)]
+            databases: Option<Vec<&'a RawValue>>,
+        }
+        let raw: Raw<'_> = serde_json::from_str(response)?;
+        let (applications, mut skipped) =
+            decode::items(&raw.applications.unwrap_or_default(), |item| serde_json::from_str(item));
+        let (databases, more) =
+            decode::items(&raw.databases.unwrap_or_default(), |item| serde_json::from_str(item));
+        skipped.extend(more);
+        Ok(Self { user: raw.user, applications, databases, skipped })
     }
 
-    /// How many snapshots the account may make in a rolling day: `(plan memory in MB / 256) * 2` (contract,
-    /// section 4).
+    /// How many snapshots the account may make in a rolling day: `(plan memory in MB / 256) * 2`.
     pub fn daily_snapshot_quota(&self) -> u64 {
         (self.user.plan.memory.limit / 256) * 2
     }
 
     /// How many of the quota are used at `now`, as a **lower bound** from listings: a snapshot that was
-    /// replaced or deleted counts at the service but is listed no more. Those the service made on its own
+    /// replaced or deleted counts at the service but is no longer listed. Those the service made on its own
     /// schedule are left out, since it is not documented whether they count.
     pub fn snapshots_used<'a>(
         &self,
@@ -48,254 +59,129 @@ impl Account {
     }
 }
 
-/// A list that may be missing or null, but is nothing else.
-fn array<'v, 'a>(item: &'v Value<'a>, name: &str) -> Result<&'v [Value<'a>], Problem> {
-    match decode::field(item, &[name]) {
-        None => Ok(&[]),
-        Some(Value::Array(items)) => Ok(items),
-        Some(_) => Err(format!("has a `{name}` that is no list")),
-    }
-}
-
 /// The account's owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct User {
     /// The account's id.
+    #[serde(deserialize_with = "id")]
     pub id: String,
     /// The display name.
+    #[serde(default, deserialize_with = "lenient")]
     pub name: String,
-    /// The address of the account.
+    /// The account's e-mail address.
+    #[serde(default, deserialize_with = "lenient")]
     pub email: String,
     /// The language setting: `en-US`.
+    #[serde(default, deserialize_with = "text")]
     pub locale: Option<String>,
-    /// What is paid for.
+    /// What the account pays for.
+    #[serde(default, deserialize_with = "lenient")]
     pub plan: Plan,
-    /// Since when the account exists.
+    /// When the account was created.
+    #[serde(default, with = "when")]
     pub created_at: Option<OffsetDateTime>,
 }
 
-impl User {
-    fn read(item: &Value) -> Result<Self, Problem> {
-        Ok(Self {
-            id: decode::string(item, &["id"]).map_err(|p| format!("has a `user` that {p}"))?,
-            name: word(item, "name"),
-            email: word(item, "email"),
-            locale: decode::optional_string(item, &["locale"]),
-            plan: Plan::read(decode::field(item, &["plan"]).unwrap_or(&Value::Null)),
-            created_at: decode::optional_time(item, &["created_at"]),
-        })
-    }
-}
-
 /// What an account pays for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Plan {
     /// The plan's name.
+    #[serde(default, deserialize_with = "lenient")]
     pub name: String,
     /// Its memory.
+    #[serde(default, deserialize_with = "lenient")]
     pub memory: Memory,
     /// When it ends; `None` when it does not.
+    #[serde(default, rename = "duration", with = "when")]
     pub expires_at: Option<OffsetDateTime>,
 }
 
-impl Plan {
-    fn read(item: &Value) -> Self {
-        let memory = decode::field(item, &["memory"]).unwrap_or(&Value::Null);
-        let megabytes = |name| decode::unsigned(memory, &[name]).unwrap_or(0);
-        Self {
-            name: word(item, "name"),
-            memory: Memory {
-                limit: megabytes("limit"),
-                available: megabytes("available"),
-                used: megabytes("used"),
-            },
-            expires_at: decode::optional_millis(item, &["duration"]),
-        }
-    }
-}
-
 /// A plan's memory, in MB.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Memory {
-    /// In all.
+    /// In total.
+    #[serde(default, deserialize_with = "number")]
     pub limit: u64,
     /// Free.
+    #[serde(default, deserialize_with = "number")]
     pub available: u64,
     /// Given to apps and databases.
+    #[serde(default, deserialize_with = "number")]
     pub used: u64,
 }
 
-macro_rules! resource {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $wire:tt $read:ident,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq)]
-        #[non_exhaustive]
-        pub struct $name {
-            /// Its id.
-            pub id: String,
-            $($(#[$field_doc])* pub $field: $type,)*
-        }
-
-        impl $name {
-            pub(crate) fn read(item: &Value) -> Result<Self, Problem> {
-                Ok(Self { id: decode::string(item, &["id"])?, $($field: $read(item, $wire),)* })
-            }
-        }
-    };
-}
-
-fn text(item: &Value, name: &str) -> Option<String> {
-    decode::optional_string(item, &[name])
-}
-
-/// A field the service always sends: empty should it ever not.
-fn word(item: &Value, name: &str) -> String {
-    text(item, name).unwrap_or_default()
-}
-
-/// A number the service always sends: 0 should it ever not.
-fn number(item: &Value, name: &str) -> u64 {
-    decode::unsigned(item, &[name]).unwrap_or_default()
-}
-
-fn when(item: &Value, name: &str) -> Option<OffsetDateTime> {
-    decode::optional_time(item, &[name])
-}
-
-resource! {
-    /// An app as the account's overview shows it.
-    AppSummary {
-        /// Its name.
-        name: String = "name" word,
-        /// What it is for.
-        description: Option<String> = "desc" text,
-        /// Its memory in MB.
-        ram: u64 = "ram" number,
-        /// Its language.
-        lang: String = "lang" word,
-        /// Where it runs.
-        cluster: String = "cluster" word,
-        /// Its address at the service.
-        domain: Option<String> = "domain" text,
-        /// Its own domain.
-        custom: Option<String> = "custom" text,
-        /// Since when it exists.
-        created_at: Option<OffsetDateTime> = "created_at" when,
-    }
-}
-
-resource! {
-    /// A database as the account's overview shows it.
-    DatabaseSummary {
-        /// Its name.
-        name: String = "name" word,
-        /// Its memory in MB.
-        ram: u64 = "ram" number,
-        /// Its engine.
-        engine: String = "type" word,
-        /// Where it runs.
-        cluster: String = "cluster" word,
-        /// Since when it exists.
-        created_at: Option<OffsetDateTime> = "created_at" when,
-    }
-}
-
-resource! {
-    /// An app.
-    AppInfo {
-        /// Its name.
-        name: String = "name" word,
-        /// What it is for.
-        description: Option<String> = "desc" text,
-        /// The account it belongs to.
-        owner: String = "owner" word,
-        /// Where it runs.
-        cluster: String = "cluster" word,
-        /// Its memory in MB.
-        ram: u64 = "ram" number,
-        /// Its language.
-        language: String = "language" word,
-        /// Its address at the service.
-        domain: Option<String> = "domain" text,
-        /// Its own domain.
-        custom: Option<String> = "custom" text,
-        /// Since when it exists.
-        created_at: Option<OffsetDateTime> = "created_at" when,
-    }
-}
-
-resource! {
-    /// A database.
-    DatabaseInfo {
-        /// Its name.
-        name: String = "name" word,
-        /// The account it belongs to.
-        owner: String = "owner" word,
-        /// Where it runs.
-        cluster: String = "cluster" word,
-        /// Its memory in MB.
-        ram: u64 = "ram" number,
-        /// Its engine.
-        engine: String = "type" word,
-        /// The port it answers at.
-        port: u64 = "port" number,
-        /// Since when it exists.
-        created_at: Option<OffsetDateTime> = "created_at" when,
-    }
-}
-
-resource! {
-    /// An app that was made from a zip.
-    UploadedApp {
-        /// Its name.
-        name: String = "name" word,
-        /// What it is for.
-        description: Option<String> = "description" text,
-        /// Its address at the service.
-        domain: Option<String> = "domain" text,
-        /// Where it runs.
-        cluster: Option<String> = "cluster" text,
-        /// Its memory in MB.
-        ram: u64 = "ram" number,
-        /// Its processors.
-        cpu: u64 = "cpu" number,
-        /// Its language.
-        language: Language = "language" language,
-    }
-}
-
-/// An app's language, as the answer to an upload has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// An app as the account's overview shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Language {
-    /// `javascript`, ...
+pub struct AppSummary {
+    /// Its id.
+    #[serde(deserialize_with = "id")]
+    pub id: String,
+    /// Its name.
+    #[serde(default, deserialize_with = "lenient")]
     pub name: String,
-    /// `recommended`, `latest`, ...
-    pub version: Option<String>,
+    /// Its description.
+    #[serde(default, rename = "desc", deserialize_with = "text")]
+    pub description: Option<String>,
+    /// Its memory in MB.
+    #[serde(default, deserialize_with = "number")]
+    pub ram: u64,
+    /// Its language.
+    #[serde(default, deserialize_with = "lenient")]
+    pub lang: String,
+    /// The cluster it runs on.
+    #[serde(default, deserialize_with = "lenient")]
+    pub cluster: String,
+    /// Its domain at the service.
+    #[serde(default, deserialize_with = "text")]
+    pub domain: Option<String>,
+    /// Its own domain.
+    #[serde(default, deserialize_with = "text")]
+    pub custom: Option<String>,
+    /// When it was created.
+    #[serde(default, with = "when")]
+    pub created_at: Option<OffsetDateTime>,
 }
 
-fn language(item: &Value, name: &str) -> Language {
-    match decode::field(item, &[name]) {
-        Some(Value::String(name)) => Language { name: name.clone().into_owned(), version: None },
-        Some(value) => Language { name: word(value, "name"), version: text(value, "version") },
-        None => Language::default(),
-    }
+/// A database as the account's overview shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DatabaseSummary {
+    /// Its id.
+    #[serde(deserialize_with = "id")]
+    pub id: String,
+    /// Its name.
+    #[serde(default, deserialize_with = "lenient")]
+    pub name: String,
+    /// Its memory in MB.
+    #[serde(default, deserialize_with = "number")]
+    pub ram: u64,
+    /// Its engine.
+    #[serde(default, rename = "type", deserialize_with = "lenient")]
+    pub engine: String,
+    /// The cluster it runs on.
+    #[serde(default, deserialize_with = "lenient")]
+    pub cluster: String,
+    /// When it was created.
+    #[serde(default, with = "when")]
+    pub created_at: Option<OffsetDateTime>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Kind;
-    use crate::api::json::json;
 
     fn account() -> Account {
-        Account::read(&json!({ "user": { "id": "84", "name": "Demo", "locale": null,
-                "plan": { "name": "plan of tomorrow", "memory": { "limit": 2048, "available": 1, "used": "2" }, "duration": null } },
-            "applications": [{ "id": "a", "ram": 512, "lang": "javascript", "new": {} }, { "name": "no id" }],
-            "databases": null }))
+        Account::decode(
+            r#"{"user":{"id":"84","name":"Demo","locale":null,
+                "plan":{"name":"plan of tomorrow","memory":{"limit":2048,"available":1,"used":"2"},"duration":null}},
+            "applications":[{"id":"a","ram":512,"lang":"javascript","new":{}},{"name":"no id"}],
+            "databases":null}"#,
+        )
         .unwrap()
     }
 
@@ -304,16 +190,27 @@ mod tests {
         let account = account();
         assert_eq!(account.user.plan.memory.used, 2);
         assert_eq!(account.applications.len(), 1);
-        assert_eq!(account.unreadable[0].name.as_deref(), Some("no id"));
-        assert!(Account::read(&json!({ "user": {} })).is_err());
-        assert!(Account::read(&json!({ "user": { "id": "1" }, "applications": {} })).is_err());
+        assert_eq!(account.skipped[0].name.as_deref(), Some("no id"));
+        assert!(Account::decode(r#"{"user":{}}"#).is_err());
+        assert!(Account::decode(r#"{"user":{"id":""}}"#).is_err());
+        assert!(Account::decode(r#"{"user":{"id":"1"},"applications":{}}"#).is_err());
+        let odd = Account::decode(r#"{"user":{"id":"1","name":7,"plan":"free","created_at":{}}}"#).unwrap();
+        assert_eq!((odd.user.name.as_str(), odd.user.plan), ("", Plan::default()));
     }
 
     #[test]
-    fn the_quota_is_the_contracts_and_its_use_a_lower_bound() {
+    fn an_account_decodes_from_what_it_was_saved_as() {
+        let mut account = account();
+        account.user.plan.expires_at = OffsetDateTime::from_unix_timestamp(1_798_761_600).ok();
+        let saved = serde_json::to_string(&account).unwrap();
+        assert_eq!(serde_json::from_str::<Account>(&saved).unwrap(), account);
+    }
+
+    #[test]
+    fn the_quota_follows_the_plan_and_its_use_is_a_lower_bound() {
         let item = |at: &str, origin: &str| {
-            let item = json!({ "name": "a", "size": 1, "modified": at, "key": "k", "origin": origin });
-            SnapshotInfo::read(Kind::App, &item).unwrap()
+            let item = format!(r#"{{"name":"a","size":1,"modified":"{at}","key":"k","origin":"{origin}"}}"#);
+            SnapshotInfo::decode(Kind::App, &item).unwrap()
         };
         let listed = [
             item("2026-11-20T12:00:00Z", "manual"),

@@ -1,16 +1,20 @@
-//! PURE. The answer of an action, and how a restore stands.
+//! PURE. What an action returns, and the state of a restore.
 
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::IntoDeserializer;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::api::decode::{self, Problem};
-use crate::api::json::Value;
+use super::decode::{lenient, text, when};
 use crate::error::ErrorCode;
 
-/// The service's answer to an action: done.
+/// The service's response to an action: it is done.
 ///
 /// A refusal, and work that is still running, come as [`Error`](crate::Error), so having a `Response` means
 /// that the service said `success`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Response {
     /// The service's word: `success`.
@@ -21,93 +25,84 @@ pub struct Response {
     pub message: Option<String>,
 }
 
-/// How a restore stands.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// The state of a restore.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum RestoreState {
     /// No restore within the last hour.
     None,
     /// Waiting for its turn.
     Queued,
-    /// At work.
+    /// Running.
     Running,
     /// Finished.
     Success,
     /// Failed.
     Error,
     /// A word of the service this version does not know.
+    #[serde(untagged)]
     Other(String),
 }
 
-impl RestoreState {
-    /// The service's word for it.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::None => "none",
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Success => "success",
-            Self::Error => "error",
-            Self::Other(word) => word,
-        }
+impl fmt::Display for RestoreState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
-impl From<String> for RestoreState {
-    fn from(word: String) -> Self {
-        match word.as_str() {
-            "none" => Self::None,
-            "queued" => Self::Queued,
-            "running" => Self::Running,
-            "success" => Self::Success,
-            "error" => Self::Error,
-            _ => Self::Other(word),
-        }
+impl FromStr for RestoreState {
+    type Err = serde::de::value::Error;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Self::deserialize(word.into_deserializer())
     }
 }
 
-/// The answer of the restore-status route (contract, section 6).
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The state of the last restore of an app or a database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RestoreStatus {
-    /// How it stands.
+    /// The state.
     pub state: RestoreState,
-    /// Which step it is in or failed in: `download`, `unzip`, ...
+    /// The step it is in or failed in: `download`, `unzip`, ...
+    #[serde(default, deserialize_with = "text")]
     pub step: Option<String>,
     /// Why it failed.
+    #[serde(default, deserialize_with = "lenient")]
     pub code: Option<ErrorCode>,
     /// When it began.
+    #[serde(default, with = "when")]
     pub started_at: Option<OffsetDateTime>,
     /// When it ended.
+    #[serde(default, with = "when")]
     pub finished_at: Option<OffsetDateTime>,
-}
-
-impl RestoreStatus {
-    pub(crate) fn read(item: &Value) -> Result<Self, Problem> {
-        Ok(Self {
-            state: decode::string(item, &["state"])?.into(),
-            step: decode::optional_string(item, &["step"]),
-            code: decode::optional_string(item, &["code"]).map(ErrorCode::from),
-            started_at: decode::optional_millis(item, &["started_at"]),
-            finished_at: decode::optional_millis(item, &["finished_at"]),
-        })
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::json::json;
 
     #[test]
     fn states_known_and_unknown_decode() {
-        let read = |value| RestoreStatus::read(&value).unwrap();
-        assert_eq!(read(json!({ "state": "none" })).state, RestoreState::None);
-        assert_eq!(read(json!({ "state": "paused" })).state, RestoreState::Other("paused".into()));
-        let failed = read(json!({ "state": "error", "step": "unzip", "code": "SNAPSHOT_CORRUPT",
-            "started_at": 1_795_196_400_000_i64, "finished_at": null }));
+        let read = |json: &str| serde_json::from_str::<RestoreStatus>(json).unwrap();
+        assert_eq!(read(r#"{"state":"none"}"#).state, RestoreState::None);
+        assert_eq!(read(r#"{"state":"paused"}"#).state, RestoreState::Other("paused".into()));
+        let failed = read(
+            r#"{"state":"error","step":"unzip","code":"SNAPSHOT_CORRUPT","started_at":1795196400000,"finished_at":null}"#,
+        );
         assert_eq!(failed.code, Some(ErrorCode::SNAPSHOT_CORRUPT));
         assert_eq!(failed.started_at.map(OffsetDateTime::unix_timestamp), Some(1_795_196_400));
-        assert!(RestoreStatus::read(&json!({ "step": "unzip" })).is_err());
+        assert_eq!(read(&serde_json::to_string(&failed).unwrap()), failed);
+        assert_eq!(read(r#"{"state":"error","code":7,"step":""}"#).code, None);
+        for bad in [r#"{"step":"unzip"}"#, r#"{"state":7}"#, r#"{"state":null}"#, r#"{"state":{"error":1}}"#]
+        {
+            assert!(serde_json::from_str::<RestoreStatus>(bad).is_err(), "{bad}");
+        }
+        for word in ["none", "queued", "running", "success", "error", "paused"] {
+            let state: RestoreState = word.parse().unwrap();
+            assert_eq!(state.to_string(), word);
+            assert_eq!(read(&format!(r#"{{"state":"{word}"}}"#)).state, state);
+        }
     }
 }

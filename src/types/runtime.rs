@@ -1,27 +1,32 @@
-//! PURE. How an app, a database and the service itself are doing.
+//! PURE. The state of an app, a database and the service itself.
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::api::decode::{self, Problem, Unreadable};
-use crate::api::json::Value;
+use super::decode::{self, Skipped, id, lenient, text, when};
 
-/// A reading of the service: formatted text (`118.6MB`), or a bare number when raw data was asked for.
-#[derive(Clone, Debug, PartialEq)]
+/// A measurement: formatted text (`118.6MB`), or a plain number when raw data was requested.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 #[non_exhaustive]
 pub enum Reading {
     /// As the service formatted it.
     Text(String),
-    /// A bare number.
+    /// A plain number.
     Number(f64),
 }
 
-impl Reading {
-    fn read(value: &Value) -> Option<Self> {
-        match value {
-            Value::String(text) => Some(Self::Text(text.clone().into_owned())),
-            number => number.as_f64().map(Self::Number),
+impl<'de> Deserialize<'de> for Reading {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self::Text(text)),
+            other => {
+                let error = || serde::de::Error::custom("a reading that is neither text nor a number");
+                other.as_f64().map(Self::Number).ok_or_else(error)
+            }
         }
     }
 }
@@ -35,128 +40,87 @@ impl fmt::Display for Reading {
     }
 }
 
-fn reading(item: &Value, name: &str) -> Option<Reading> {
-    decode::field(item, &[name]).and_then(Reading::read)
-}
-
 /// Bytes over the network.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Traffic {
     /// Since the start.
+    #[serde(default, deserialize_with = "lenient")]
     pub total: Option<Reading>,
     /// Right now.
+    #[serde(default, deserialize_with = "lenient")]
     pub now: Option<Reading>,
 }
 
-/// How an app or a database is doing.
-#[derive(Clone, Debug, PartialEq)]
+/// The state of an app or a database.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RuntimeStatus {
-    /// Whether it runs.
+    /// Whether it is running.
     pub running: bool,
     /// The service's word: `running`, `exited`, ...
+    #[serde(default, deserialize_with = "text")]
     pub status: Option<String>,
     /// Processor use.
+    #[serde(default, deserialize_with = "lenient")]
     pub cpu: Option<Reading>,
     /// Memory in use.
+    #[serde(default, deserialize_with = "lenient")]
     pub ram: Option<Reading>,
-    /// Disk in use.
+    /// Disk space in use.
+    #[serde(default, deserialize_with = "lenient")]
     pub storage: Option<Reading>,
     /// Network traffic.
+    #[serde(default, deserialize_with = "lenient")]
     pub network: Traffic,
-    /// Since when it runs.
-    pub uptime: Option<OffsetDateTime>,
-}
-
-impl RuntimeStatus {
-    pub(crate) fn read(item: &Value) -> Result<Self, Problem> {
-        let network = decode::field(item, &["network"]).unwrap_or(&Value::Null);
-        Ok(Self {
-            running: running(item)?,
-            status: decode::optional_string(item, &["status"]),
-            cpu: reading(item, "cpu"),
-            ram: reading(item, "ram"),
-            storage: reading(item, "storage"),
-            network: Traffic { total: reading(network, "total"), now: reading(network, "now") },
-            uptime: decode::optional_millis(item, &["uptime"]),
-        })
-    }
+    /// When it was started (the service calls this instant `uptime`); `None` when it is not running.
+    #[serde(default, rename = "uptime", with = "when")]
+    pub started_at: Option<OffsetDateTime>,
 }
 
 /// One line of the status of all apps or all databases.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RunningStatus {
     /// The app's or database's id.
+    #[serde(deserialize_with = "id")]
     pub id: String,
-    /// Whether it runs.
+    /// Whether it is running.
     pub running: bool,
-    /// Processor use, while it runs.
+    /// Processor use, while it is running.
+    #[serde(default, deserialize_with = "lenient")]
     pub cpu: Option<Reading>,
-    /// Memory in use, while it runs.
+    /// Memory in use, while it is running.
+    #[serde(default, deserialize_with = "lenient")]
     pub ram: Option<Reading>,
 }
 
-impl RunningStatus {
-    pub(crate) fn read(item: &Value) -> Result<Self, Problem> {
-        Ok(Self {
-            id: decode::string(item, &["id"])?,
-            running: running(item)?,
-            cpu: reading(item, "cpu"),
-            ram: reading(item, "ram"),
-        })
-    }
-}
-
-/// Which apps or databases run: those that could be read, and what could not be.
-///
-/// Dereferences to the statuses.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Which apps or databases are running, and the items of the response that could not be decoded.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Statuses {
-    /// One of each app or database, in the service's order.
+    /// One for each app or database, in the service's order.
     pub statuses: Vec<RunningStatus>,
-    /// The items that could not be read, and why.
-    pub unreadable: Vec<Unreadable>,
+    /// The items that could not be decoded, and why.
+    pub skipped: Vec<Skipped>,
 }
 
 impl Statuses {
-    pub(crate) fn read(response: &Value) -> Result<Self, Problem> {
-        let items = response.as_array().ok_or("is no list")?;
-        let (statuses, unreadable) = decode::list(items, RunningStatus::read);
-        Ok(Self { statuses, unreadable })
+    pub(crate) fn decode(response: &str) -> serde_json::Result<Self> {
+        let (statuses, skipped) = decode::listing(response, |item| serde_json::from_str(item))?;
+        Ok(Self { statuses, skipped })
     }
 }
 
-impl std::ops::Deref for Statuses {
-    type Target = [RunningStatus];
-
-    fn deref(&self) -> &[RunningStatus] {
-        &self.statuses
-    }
-}
-
-impl IntoIterator for Statuses {
-    type Item = RunningStatus;
-    type IntoIter = std::vec::IntoIter<RunningStatus>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.statuses.into_iter()
-    }
-}
-
-fn running(item: &Value) -> Result<bool, Problem> {
-    decode::required(item, &["running"])?.as_bool().ok_or_else(|| "has a `running` that is no boolean".into())
-}
-
-/// How the service itself is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The state of the service itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ServiceStatus {
     /// `online`, `degraded` or `unknown`.
+    #[serde(deserialize_with = "id")]
     pub status: String,
     /// More in words, when there is more.
+    #[serde(default, deserialize_with = "text")]
     pub message: Option<String>,
 }
 
@@ -165,39 +129,36 @@ impl ServiceStatus {
     pub fn is_online(&self) -> bool {
         self.status == "online"
     }
-
-    pub(crate) fn read(item: &Value) -> Result<Self, Problem> {
-        let status = decode::string(item, &["status"])?;
-        // The word of an envelope, which this route does not have: it says nothing about the service.
-        if status.eq_ignore_ascii_case("success") {
-            return Err("is an envelope, where the service's own status should be".into());
-        }
-        Ok(Self { status, message: decode::optional_string(item, &["message"]) })
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::json::json;
 
     #[test]
     fn text_and_numbers_are_both_readings() {
-        let text = json!({ "cpu": "0.42%", "ram": "118.6MB", "status": "running", "running": true,
-            "storage": "1MB", "network": { "total": "2KB", "now": "0B" }, "uptime": 1_795_196_400_000_i64 });
-        let text = RuntimeStatus::read(&text).unwrap();
-        assert_eq!(text.cpu.unwrap().to_string(), "0.42%");
-        assert!(text.uptime.is_some());
-        let raw = json!({ "cpu": 0.42, "ram": 118, "running": false, "network": null, "uptime": null });
-        let raw = RuntimeStatus::read(&raw).unwrap();
-        assert_eq!((raw.cpu, raw.uptime), (Some(Reading::Number(0.42)), None));
-        assert!(RuntimeStatus::read(&json!({ "running": "yes" })).is_err());
-        for envelope in [json!({ "status": "Success" }), json!({ "status": "success", "response": {} })] {
-            assert!(ServiceStatus::read(&envelope).is_err(), "{envelope:?}");
+        let read = |json: &str| serde_json::from_str::<RuntimeStatus>(json);
+        let text = read(
+            r#"{"cpu":"0.42%","ram":"118.6MB","status":"running","running":true,
+            "storage":"1MB","network":{"total":"2KB","now":"0B"},"uptime":1795196400000}"#,
+        )
+        .unwrap();
+        assert_eq!(text.cpu.as_ref().unwrap().to_string(), "0.42%");
+        assert!(text.started_at.is_some());
+        let raw = read(r#"{"cpu":0.42,"ram":118,"running":false,"network":null,"uptime":null}"#).unwrap();
+        assert_eq!((&raw.cpu, raw.started_at), (&Some(Reading::Number(0.42)), None));
+        assert!(read(r#"{"running":"yes"}"#).is_err());
+        for status in [text, raw] {
+            assert_eq!(read(&serde_json::to_string(&status).unwrap()).unwrap(), status);
         }
-        assert_eq!(
-            ServiceStatus::read(&json!({ "status": "tomorrow", "new": 1 })).unwrap().status,
-            "tomorrow"
-        );
+    }
+
+    #[test]
+    fn statuses_say_what_was_skipped() {
+        let all = Statuses::decode(r#"[{"id":"a","running":true,"cpu":[]},{"id":"b"}]"#).unwrap();
+        assert_eq!((all.statuses.len(), all.statuses[0].cpu.is_none(), all.skipped.len()), (1, true, 1));
+        assert!(Statuses::decode(r#"[{"id":"b"}]"#).is_err());
+        let service: ServiceStatus = serde_json::from_str(r#"{"status":"tomorrow","new":1}"#).unwrap();
+        assert_eq!((service.status.as_str(), service.is_online()), ("tomorrow", false));
     }
 }

@@ -1,21 +1,22 @@
 //! PURE. A snapshot as the listing shows it.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::de::{Error as _, IntoDeserializer};
+use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use crate::api::decode::{self, Problem, Unreadable};
-use crate::api::json::Value;
-use crate::api::route::query_value;
+use super::decode::{self, Skipped, lenient, size, text, when};
 use crate::error::Error;
+use crate::percent::query_value;
 use crate::secret::{SignedKey, SignedUrl};
 
-/// How long the service keeps a snapshot (contract, section 3).
+/// How long the service keeps a snapshot.
 const KEPT: Duration = Duration::days(30);
-/// The day the quota counts over (contract, section 4).
-pub(crate) const QUOTA_WINDOW: Duration = Duration::days(1);
+/// The rolling day of the quota.
+pub(super) const QUOTA_WINDOW: Duration = Duration::days(1);
 
 /// What a snapshot is of: an app or a database.
 ///
@@ -24,7 +25,7 @@ pub(crate) const QUOTA_WINDOW: Duration = Duration::days(1);
 /// assert_eq!("database".parse::<Kind>()?, Kind::Database);
 /// # Ok::<(), squarecloud_blocking::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// An application.
@@ -60,10 +61,7 @@ impl Kind {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::App => "app",
-            Self::Database => "database",
-        })
+        self.serialize(f)
     }
 }
 
@@ -79,8 +77,9 @@ impl FromStr for Kind {
     }
 }
 
-/// Who asked for a snapshot.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// Who created a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Origin {
     /// The service, on its own schedule.
@@ -88,41 +87,31 @@ pub enum Origin {
     /// A person or a program.
     Manual,
     /// A word of the service this version does not know.
+    #[serde(untagged)]
     Other(String),
 }
 
-impl Origin {
-    /// The service's word for it.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Automatic => "automatic",
-            Self::Manual => "manual",
-            Self::Other(word) => word,
-        }
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
-impl From<String> for Origin {
-    fn from(word: String) -> Self {
-        match word.as_str() {
-            "automatic" => Self::Automatic,
-            "manual" => Self::Manual,
-            _ => Self::Other(word),
-        }
+impl FromStr for Origin {
+    type Err = serde::de::value::Error;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Self::deserialize(word.into_deserializer())
     }
 }
 
-impl Serialize for Origin {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-/// A listed snapshot: facts, without the power to fetch it.
+/// A listed snapshot: facts, without the power to download it.
 ///
 /// [`Client::open`](crate::Client::open) turns it into a [`Snapshot`](crate::Snapshot). `Debug` and
-/// `Serialize` leave the signed link and key out.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+/// `Serialize` leave the signed link and key out, so one that was saved can be compared and restored, but not
+/// downloaded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Item")]
 #[non_exhaustive]
 pub struct SnapshotInfo {
     /// The snapshot's name: what restore takes as `snapshotId`. Several versions may share it.
@@ -136,9 +125,9 @@ pub struct SnapshotInfo {
     pub kind: Kind,
     /// The storage version: tells snapshots of one name apart, and is what restore takes as `versionId`.
     pub version_id: Option<String>,
-    /// The app's language or the database's engine, when the service says it.
+    /// The app's language or the database's engine, when the service gives it.
     pub runtime: Option<String>,
-    /// Who asked for it, when the service says it.
+    /// Who created it, when the service says so.
     pub origin: Option<Origin>,
     #[serde(skip)]
     url: Option<SignedUrl>,
@@ -146,37 +135,72 @@ pub struct SnapshotInfo {
     key: SignedKey,
 }
 
-fn rfc3339<S: Serializer>(time: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
-    let text = time.format(&time::format_description::well_known::Rfc3339);
-    serializer.serialize_str(&text.map_err(serde::ser::Error::custom)?)
+fn rfc3339<S: serde::Serializer>(time: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
+    when::serialize(&Some(*time), serializer)
 }
 
-impl SnapshotInfo {
-    /// Reads a listing's item in any of its spellings (contract, section 3).
-    pub(crate) fn read(kind: Kind, item: &Value) -> Result<Self, Problem> {
-        let id = decode::string(item, &["name", "id"])?;
+/// A listing's item in any of its spellings, or a saved [`SnapshotInfo`]. Two fields rather than an `alias`: an
+/// item may have both spellings.
+#[derive(Deserialize)]
+struct Item {
+    #[serde(default, deserialize_with = "text")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    id: Option<String>,
+    #[serde(deserialize_with = "size")]
+    size: u64,
+    #[serde(default, with = "when")]
+    modified: Option<OffsetDateTime>,
+    #[serde(default, with = "when")]
+    created_at: Option<OffsetDateTime>,
+    #[serde(default, deserialize_with = "lenient")]
+    kind: Option<Kind>,
+    #[serde(default, deserialize_with = "text")]
+    version_id: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    runtime: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    origin: Option<Origin>,
+    #[serde(default, deserialize_with = "text")]
+    key: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    url: Option<String>,
+}
+
+impl TryFrom<Item> for SnapshotInfo {
+    type Error = &'static str;
+
+    fn try_from(item: Item) -> Result<Self, &'static str> {
+        let id = item.name.or(item.id).ok_or("no `name`")?;
         if id == "." || id == ".." || id.chars().any(char::is_control) {
-            return Err("has a `name` that can name no snapshot".into());
+            return Err("a `name` that cannot be the name of a snapshot");
         }
-        let url = decode::optional_string(item, &["url"]).and_then(|url| SignedUrl::parse(&url).ok());
-        let key = match decode::optional_string(item, &["key"]) {
-            Some(key) => SignedKey::new(&key),
-            None => url.as_ref().map(SignedUrl::key).unwrap_or_default(),
-        };
-        let version_id = decode::optional_string(item, &["version_id"])
+        let url = item.url.and_then(|url| SignedUrl::parse(&url).ok());
+        let key = item.key.map(|key| SignedKey::new(&key));
+        let key = key.or_else(|| url.as_ref().map(SignedUrl::key)).unwrap_or_default();
+        let version_id = item
+            .version_id
             .or_else(|| query_value(url.as_ref()?.query(), "versionId"))
             .or_else(|| query_value(key.expose(), "versionId"));
         Ok(Self {
-            size: decode::unsigned(item, &["size"])?,
-            created_at: decode::time(item, &["modified", "created_at"])?,
-            kind,
-            version_id,
-            runtime: decode::optional_string(item, &["runtime"]),
-            origin: decode::optional_string(item, &["origin"]).map(Origin::from),
             id,
+            size: item.size,
+            created_at: item.modified.or(item.created_at).ok_or("no `modified` time")?,
+            kind: item.kind.ok_or("no `kind`")?,
+            version_id,
+            runtime: item.runtime,
+            origin: item.origin,
             url,
             key,
         })
+    }
+}
+
+impl SnapshotInfo {
+    /// Decodes an item of a listing of `kind`.
+    pub(crate) fn decode(kind: Kind, item: &str) -> serde_json::Result<Self> {
+        let item: Item = serde_json::from_str(item)?;
+        Self::try_from(Item { kind: Some(kind), ..item }).map_err(serde_json::Error::custom)
     }
 
     /// The id of the app or database it is of: the name up to its first `_`.
@@ -189,12 +213,12 @@ impl SnapshotInfo {
         self.created_at.saturating_add(KEPT)
     }
 
-    /// The signed link the listing gave, when it gave one.
+    /// The signed link, when the listing had one.
     pub fn url(&self) -> Option<&SignedUrl> {
         self.url.as_ref()
     }
 
-    /// The signed query; empty when the listing gave none.
+    /// The signed query; empty when the listing had none.
     pub fn key(&self) -> &SignedKey {
         &self.key
     }
@@ -205,88 +229,105 @@ impl SnapshotInfo {
     }
 }
 
-/// A listing: the snapshots that could be read, newest first, and what could not be.
-///
-/// Dereferences to the snapshots. An item that cannot be read does not take down the others; it stands in
-/// [`unreadable`](Self::unreadable) instead.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Snapshots, newest first, and the items of the response that could not be decoded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Listing {
     /// The snapshots, newest first.
     pub snapshots: Vec<SnapshotInfo>,
-    /// The items that could not be read, and why.
-    pub unreadable: Vec<Unreadable>,
+    /// The items that could not be decoded, and why.
+    pub skipped: Vec<Skipped>,
 }
 
 impl Listing {
-    /// Reads the items of a listing of `kind`; the service's order is not documented.
-    pub(crate) fn read(kind: Kind, items: &[Value]) -> Self {
-        let (mut snapshots, unreadable) = decode::list(items, |item| SnapshotInfo::read(kind, item));
-        snapshots.sort_by_key(|info| std::cmp::Reverse(info.created_at));
-        Self { snapshots, unreadable }
-    }
-}
-
-impl std::ops::Deref for Listing {
-    type Target = [SnapshotInfo];
-
-    fn deref(&self) -> &[SnapshotInfo] {
-        &self.snapshots
-    }
-}
-
-impl IntoIterator for Listing {
-    type Item = SnapshotInfo;
-    type IntoIter = std::vec::IntoIter<SnapshotInfo>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.snapshots.into_iter()
+    /// Decodes a listing of `kind`; the service's order is not documented.
+    pub(crate) fn decode(kind: Kind, response: &str) -> serde_json::Result<Self> {
+        let (mut snapshots, skipped) = decode::listing(response, |item| SnapshotInfo::decode(kind, item))?;
+        snapshots.sort_by_key(|info| Reverse(info.created_at));
+        Ok(Self { snapshots, skipped })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::json::json;
 
     const NEW: &str = r#"{"name":"c0ffee_javascript_manual","size":12900705,"modified":"2026-11-20T18:04:11.512Z",
         "key":"AWSAccessKeyId=EX&Expires=1797925061&Signature=iWPed%2F%3D&versionId=k3Z%2Bp+0",
         "url":"https://snapshots.squarecloud.app/applications/1/c0ffee_javascript_manual.zip?Signature=iWPed&versionId=u",
         "runtime":"javascript","origin":"manual","tomorrow":[1]}"#;
 
+    fn app(item: &str) -> SnapshotInfo {
+        SnapshotInfo::decode(Kind::App, item).unwrap()
+    }
+
     #[test]
-    fn both_generations_and_the_pages_own_spelling_decode() {
-        let new = SnapshotInfo::read(Kind::App, &serde_json::from_str(NEW).unwrap()).unwrap();
+    fn both_generations_and_the_older_pages_spelling_decode() {
+        let new = app(NEW);
         assert_eq!(new.resource_id(), "c0ffee");
         assert_eq!(new.version_id.as_deref(), Some("u"), "the url's version wins over the key's");
         assert_eq!(new.origin, Some(Origin::Manual));
         assert_eq!(new.expires_at() - new.created_at, Duration::days(30));
 
-        let old = json!({ "name": "c0ffee", "size": 1, "modified": "2026-09-10T03:11:02.871Z",
-            "key": "Signature=abc%3D&versionId=k3Z%2Bp+0", "version_id": null, "url": null, "runtime": null });
-        let old = SnapshotInfo::read(Kind::App, &old).unwrap();
+        let old = app(r#"{"name":"c0ffee","size":1,"modified":"2026-09-10T03:11:02.871Z",
+            "key":"Signature=abc%3D&versionId=k3Z%2Bp+0","version_id":null,"url":null,"runtime":null}"#);
         assert_eq!(old.version_id.as_deref(), Some("k3Z+p+0"));
         assert!(old.url().is_none());
 
-        let page = json!({ "id": "c0ffee", "size": "42", "created_at": "2026-09-10T03:11:02Z", "key": "k" });
-        let page = SnapshotInfo::read(Kind::Database, &page).unwrap();
-        assert_eq!((page.id.as_str(), page.size), ("c0ffee", 42));
+        let page = r#"{"id":"c0ffee","size":"42","created_at":"2026-09-10T03:11:02Z","key":"k"}"#;
+        let page = SnapshotInfo::decode(Kind::Database, page).unwrap();
+        assert_eq!((page.id.as_str(), page.size, page.kind), ("c0ffee", 42, Kind::Database));
+
+        let both = r#"{"name":null,"id":"x","size":1.0,"modified":"2026-09-10T03:11:02Z",
+            "created_at":"2020-01-01T00:00:00Z","origin":"tomorrow","url":"ftp://x","runtime":7}"#;
+        let both = app(both);
+        assert_eq!((both.id.as_str(), both.created_at.year()), ("x", 2026));
+        assert_eq!(both.origin, "tomorrow".parse().ok());
+        assert_eq!(both.origin.as_ref().unwrap().to_string(), "tomorrow");
+        assert_eq!(Origin::Manual.to_string().parse(), Ok(Origin::Manual));
+        assert!(both.url().is_none() && both.runtime.is_none() && both.key().is_empty());
+        for bad in ["..", "", r"a\nb"] {
+            let item = format!(r#"{{"name":"{bad}","size":1,"modified":"2026-09-10T03:11:02Z"}}"#);
+            assert!(SnapshotInfo::decode(Kind::App, &item).is_err(), "{bad:?}");
+        }
     }
 
     #[test]
     fn the_signature_never_prints() {
-        let info = SnapshotInfo::read(Kind::App, &serde_json::from_str(NEW).unwrap()).unwrap();
+        let info = app(NEW);
         let shown = format!("{info:?} {info:#?} {}", serde_json::to_string(&info).unwrap());
         assert!(!shown.contains("iWPed") && !shown.contains("AWSAccessKeyId"), "{shown}");
         assert!(info.key().expose().contains("iWPed"));
     }
 
     #[test]
-    fn a_listing_is_newest_first_and_says_what_it_could_not_read() {
-        let item = |day: u8| json!({ "name": "a", "size": 1, "modified": format!("2026-11-{day:02}T00:00:00Z"), "key": "k" });
-        let listing =
-            Listing::read(Kind::App, &[item(3), json!({ "name": "b", "size": 1 }), item(9), item(5)]);
-        assert_eq!(listing.iter().map(|i| i.created_at.day()).collect::<Vec<_>>(), [9, 5, 3]);
-        assert_eq!(listing.unreadable[0].to_string(), "item 1 (\"b\") has no `modified`");
+    fn a_saved_snapshot_comes_back_without_link_and_key() {
+        let info = app(NEW);
+        let saved = serde_json::to_string(&info).unwrap();
+        assert!(saved.contains(r#""created_at":"2026-11-20T18:04:11.512Z""#), "{saved}");
+        let back: SnapshotInfo = serde_json::from_str(&saved).unwrap();
+        assert!(back.url().is_none() && back.key().is_empty());
+        assert_eq!(
+            (&back.id, back.created_at, &back.version_id),
+            (&info.id, info.created_at, &info.version_id)
+        );
+        assert_eq!(serde_json::to_string(&back).unwrap(), saved);
+        assert_eq!(
+            serde_json::from_value::<SnapshotInfo>(serde_json::to_value(&back).unwrap()).unwrap(),
+            back
+        );
+        assert!(serde_json::from_str::<SnapshotInfo>(NEW).is_err(), "an item does not say its kind");
+    }
+
+    #[test]
+    fn a_listing_is_newest_first_and_says_what_was_skipped() {
+        let item =
+            |day: u8| format!(r#"{{"name":"a","size":1,"modified":"2026-11-{day:02}T00:00:00Z","key":"k"}}"#);
+        let items = [item(3), r#"{"name":"b","size":1}"#.into(), item(9), item(5)].join(",");
+        let listing = Listing::decode(Kind::App, &format!("[{items}]")).unwrap();
+        assert_eq!(listing.snapshots.iter().map(|i| i.created_at.day()).collect::<Vec<_>>(), [9, 5, 3]);
+        assert_eq!(listing.skipped[0].to_string(), "item 1 (\"b\"): no `modified` time");
+        assert!(Listing::decode(Kind::App, r#"[{"name":"b","size":1}]"#).is_err());
+        assert!(Listing::decode(Kind::App, "[]").unwrap().snapshots.is_empty());
     }
 }

@@ -50,6 +50,11 @@ impl Op {
         }
     }
 
+    /// Where the fault is. An upload checks the key first, and that GET is left alone.
+    fn on(self) -> On {
+        if self.is_upload() { self.route().into() } else { On::Api }
+    }
+
     fn is_upload(self) -> bool {
         matches!(self, Self::Upload | Self::Commit)
     }
@@ -127,13 +132,14 @@ impl Stage {
             .build()
             .unwrap();
         for fault in &case.faults {
-            self.sandbox.fault(On::Api, fault.clone());
+            self.sandbox.fault(op.on(), fault.clone());
         }
         self.sandbox.clear_requests();
         let started = Instant::now();
         let result = self.run(&client, op);
         let took = started.elapsed();
-        let sent = self.sandbox.requests().len();
+        let sent = self.sandbox.count(op.on());
+        let checks = self.sandbox.requests().len() - sent;
         self.sandbox.clear_faults();
 
         if let Err(error) = &result {
@@ -161,6 +167,7 @@ impl Stage {
             _ => case.gets,
         };
         assert_eq!(sent, wanted, "{label}: requests, {result:?}");
+        assert_eq!(checks, usize::from(op.is_upload()), "{label}: checks of the key");
         assert!(took < Duration::from_secs(8), "{label} took {took:?}");
         assert!(slept.total() <= Duration::from_secs(20), "{label} slept {:?}", slept.total());
         assert_eq!(self.elsewhere.connections(Port::Api), 0, "{label} followed a redirect");

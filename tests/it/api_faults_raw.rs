@@ -125,8 +125,7 @@ fn codings_hide_behind_no_second_header() {
 fn no_limit_at_all_is_no_panic() {
     let bare = Bare::new(account(ACCOUNT.len()), true);
     let builder = bare.builder().timeout(Duration::MAX).snapshot_wait(Duration::MAX).retries(u32::MAX);
-    let pace = squarecloud_blocking::Pace::new().between_creations(Duration::MAX);
-    let client = builder.pace(pace.between_creations_of_one(Duration::MAX)).sleep(|_| {}).build().unwrap();
+    let client = builder.sleep(|_| {}).build().unwrap();
     assert_eq!(client.account().unwrap().user.id, "84");
     assert!(client.app("a").snapshot().is_err());
     assert!(client.app("a").snapshot().is_err());

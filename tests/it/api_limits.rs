@@ -1,21 +1,18 @@
-//! The limits the service sets: how errors tell them apart, and how a paced client keeps under them.
+//! The limits the service sets: how errors tell them apart.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use squarecloud_blocking::{Client, ErrorCode, Limit, Pace, Rate};
+use squarecloud_blocking::{Client, ErrorCode, Limit, Rate};
 
 use crate::sandbox::{Fault, Files, Kind, On, Route, Sandbox};
 use crate::support::builder;
 
 /// A client whose pauses pass in the sandbox's world only.
-fn virtual_client(sandbox: &Arc<Sandbox>, pace: Option<Pace>) -> Client {
+fn virtual_client(sandbox: &Arc<Sandbox>) -> Client {
     let clock = Arc::clone(sandbox);
     let builder = builder(sandbox).sleep(move |pause| clock.advance(pause + Duration::from_millis(1)));
-    match pace {
-        Some(pace) => builder.pace(pace).build().unwrap(),
-        None => builder.build().unwrap(),
-    }
+    builder.build().unwrap()
 }
 
 fn apps(sandbox: &Sandbox) -> Vec<String> {
@@ -25,39 +22,9 @@ fn apps(sandbox: &Sandbox) -> Vec<String> {
 }
 
 #[test]
-fn a_paced_loop_over_many_apps_meets_no_limit() {
-    let sandbox = Arc::new(Sandbox::builder().small().rules(|r| r.budget = Some(30)).start());
-    let client = virtual_client(&sandbox, Some(Pace::new()));
-    let before = sandbox.now_ms();
-    for _ in 0..3 {
-        for app in apps(&sandbox).iter().take(4) {
-            client.snapshot(app).unwrap();
-            for _ in 0..4 {
-                client.all_app_snapshots(app).unwrap();
-            }
-        }
-    }
-    assert_eq!(sandbox.count(Route::Create(Kind::App)), 12);
-    let minutes = (sandbox.now_ms() - before) / 60_000;
-    assert!((1..=30).contains(&minutes), "{minutes} minutes");
-}
-
-#[test]
-fn one_app_is_paced_by_its_own_cooldown() {
+fn a_cooldown_is_refused_and_says_how_long_to_wait() {
     let sandbox = Arc::new(Sandbox::builder().small().start());
-    let client = virtual_client(&sandbox, Some(Pace::new()));
-    let before = sandbox.now_ms();
-    for _ in 0..3 {
-        client.snapshot(sandbox.app_id()).unwrap();
-    }
-    let seconds = (sandbox.now_ms() - before) / 1000;
-    assert!((360..=370).contains(&seconds), "{seconds} s");
-}
-
-#[test]
-fn without_pacing_the_same_loop_is_refused_and_says_how_long_to_wait() {
-    let sandbox = Arc::new(Sandbox::builder().small().start());
-    let client = virtual_client(&sandbox, None);
+    let client = virtual_client(&sandbox);
     let apps = apps(&sandbox);
     client.snapshot(&apps[0]).unwrap();
     let error = client.snapshot(&apps[1]).unwrap_err();
@@ -74,7 +41,7 @@ fn without_pacing_the_same_loop_is_refused_and_says_how_long_to_wait() {
 #[test]
 fn the_quota_and_the_budget_are_no_cooldown() {
     let sandbox = Arc::new(Sandbox::builder().small().rules(|r| r.cooldowns = false).start());
-    let client = virtual_client(&sandbox, None);
+    let client = virtual_client(&sandbox);
     let quota = client.account().unwrap().daily_snapshot_quota();
     let error = (0..=quota).find_map(|_| client.snapshot(sandbox.app_id()).err()).unwrap();
     assert_eq!(error.code(), Some(&ErrorCode::DAILY_SNAPSHOTS_LIMIT_REACHED));
@@ -101,22 +68,4 @@ fn the_services_own_word_comes_first_and_an_edge_says_nothing() {
     sandbox.fault(On::Api, Fault::html(429));
     let error = client.account().unwrap_err();
     assert!(error.is_rate_limited() && error.limit().is_none() && error.retry_after().is_none(), "{error}");
-}
-
-#[test]
-fn threads_wait_for_their_turns_without_holding_each_other_up() {
-    let sandbox = Sandbox::builder().small().no_limits().start();
-    let pace = Pace::new().between_creations(Duration::from_millis(150)).requests_per_minute(0);
-    let client = builder(&sandbox).pace(pace.between_creations_of_one(Duration::ZERO)).build().unwrap();
-    let started = std::time::Instant::now();
-    std::thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| client.snapshot(sandbox.app_id()).unwrap());
-        }
-        std::thread::sleep(Duration::from_millis(20));
-        let asked = std::time::Instant::now();
-        client.account().unwrap();
-        assert!(asked.elapsed() < Duration::from_millis(250), "a read waited for creations");
-    });
-    assert!(started.elapsed() >= Duration::from_millis(300));
 }

@@ -30,15 +30,15 @@ fn every_read_gives_what_the_service_says() {
     assert!(account.applications.iter().any(|a| a.id == app && a.ram > 0 && !a.lang.is_empty()));
     assert!(account.databases.iter().any(|d| d.id == database && !d.engine.is_empty()));
     assert_eq!(account.daily_snapshot_quota(), account.user.plan.memory.limit / 256 * 2);
-    assert!(account.unreadable.is_empty());
+    assert!(account.skipped.is_empty());
 
     assert!(client.service_status().unwrap().is_online());
     assert_eq!(client.app(&app).info().unwrap().id, app);
     assert!(client.database(&database).info().unwrap().port > 0);
     assert!(client.app(&app).status().unwrap().running);
     assert!(client.database(&database).raw_status().unwrap().cpu.is_some());
-    assert!(client.all_app_status(None).unwrap().iter().any(|s| s.id == app));
-    assert!(client.all_database_status().unwrap().iter().any(|s| s.id == database));
+    assert!(client.all_app_status(None).unwrap().statuses.iter().any(|s| s.id == app));
+    assert!(client.all_database_status().unwrap().statuses.iter().any(|s| s.id == database));
 
     let v2 = |path: &str| format!("GET /v2{path}");
     assert_eq!(

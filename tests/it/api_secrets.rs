@@ -170,7 +170,7 @@ fn nothing_that_prints_shows_a_secret() {
     let mut shown = format!("{builder:?} {builder:#?}");
     let client = builder.build().unwrap();
     let listing = client.app(sandbox.app_id()).listing().unwrap();
-    let info = listing[0].clone();
+    let info = listing.snapshots[0].clone();
     let debug: Vec<&dyn std::fmt::Debug> = vec![&client, &listing, &info];
     let (app, database) = (client.app(sandbox.app_id()), client.database("d"));
     let snapshot = client.open(&info).unwrap();

@@ -8,10 +8,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use squarecloud_blocking::{Error, Progress};
+use squarecloud_blocking::{Client, Error, Progress};
 
-use crate::sandbox::{End, Fault, FileNode, Files, On, Recorded, Route, Sandbox, parse_multipart, to_zip};
-use crate::support::{Slept, builder, client};
+use crate::sandbox::{End, Fault, FileNode, Files, Recorded, Route, Sandbox, parse_multipart, to_zip};
+use crate::support::{Slept, builder, client, whole};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -31,9 +31,12 @@ fn sparse(directory: &Path, size: u64) -> PathBuf {
     path
 }
 
+/// The one request that sends the file; before it the key is checked.
 fn only_request(sandbox: &Sandbox) -> Recorded {
     let mut requests = sandbox.requests();
-    assert_eq!(requests.len(), 1);
+    assert_eq!(requests.len(), 2);
+    let check = requests.remove(0);
+    assert_eq!((check.method.as_str(), check.path.as_str()), ("GET", "/v2/users/me"));
     requests.remove(0)
 }
 
@@ -184,7 +187,8 @@ fn a_busy_service_gets_the_whole_body_again_and_nothing_else_is_repeated() {
             ControlFlow::Continue(())
         })
         .unwrap();
-    let requests = sandbox.requests();
+    let mut requests = sandbox.requests();
+    assert_eq!(requests.remove(0).path, "/v2/users/me");
     assert_eq!(requests.len(), 3);
     let parts = requests
         .iter()
@@ -213,12 +217,13 @@ fn a_service_that_stops_reading_ends_the_call() {
     let big = sparse(directory.path(), 40 * MIB);
     let client = builder(&sandbox).timeout(Duration::from_millis(200)).build().unwrap();
     for end in [End::Stall, End::Close, End::Reset] {
-        sandbox.fault(On::Api, Fault::InRequest(1 << 20, end)).once();
+        sandbox.fault(Route::Commit, Fault::InRequest(1 << 20, end)).once();
         let started = std::time::Instant::now();
         let error = client.app(sandbox.app_id()).commit(&big).unwrap_err();
         let expected =
             if end == End::Stall { error.is_timeout() } else { matches!(error, Error::Network { .. }) };
         assert!(expected, "{end:?}: {error:?}");
+        assert_eq!(whole(&error).contains("probably refused"), end != End::Stall, "{end:?}: {error:?}");
         assert!(started.elapsed() < Duration::from_secs(4), "{end:?}: {:?}", started.elapsed());
     }
     assert!(!sandbox.files(sandbox.app_id()).contains_key("big.bin"));
@@ -232,4 +237,22 @@ fn a_refusal_before_the_body_was_read_keeps_its_status() {
     sandbox.fault(Route::Commit, Fault::Code(413, "FILE_TOO_LARGE", "too large"));
     let error = client(&sandbox).app(sandbox.app_id()).commit(&big).unwrap_err();
     assert_eq!(error.status(), Some(413), "{error:?}");
+}
+
+#[test]
+fn a_bad_key_is_noticed_before_the_file_is_sent() {
+    let (sandbox, directory) = (Sandbox::builder().small().no_limits().start(), tempfile::tempdir().unwrap());
+    let zip = app_zip(directory.path());
+    let wrong = Client::builder("841905532178461902-wrong").base_url(sandbox.base_url()).build().unwrap();
+    for error in [wrong.upload(&zip).unwrap_err(), wrong.app(sandbox.app_id()).commit(&zip).unwrap_err()] {
+        assert!(error.is_unauthorized(), "{error}");
+    }
+    assert_eq!((sandbox.count(Route::Upload), sandbox.count(Route::Commit)), (0, 0));
+
+    // A key that may upload and not read the account is good enough, and a good one is checked once.
+    let client = client(&sandbox);
+    sandbox.fault(Route::Me, Fault::Code(403, "MISSING_SCOPE", "no")).once();
+    sandbox.clear_requests();
+    (0..3).for_each(|_| drop(client.app(sandbox.app_id()).commit(&zip).unwrap()));
+    assert_eq!((sandbox.count(Route::Me), sandbox.count(Route::Commit)), (2, 3));
 }

@@ -25,6 +25,7 @@ mod conformance;
 mod download_nginx;
 mod download_origin;
 mod download_tls;
+mod public_surface;
 #[cfg(feature = "zip")]
 mod raw_zip;
 mod sandbox_account;

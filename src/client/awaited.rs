@@ -1,7 +1,7 @@
-//! PURE. Which listed snapshot is the one that was just asked for (contract, section 4).
+//! PURE. Which listed snapshot is the one that was just requested.
 //!
 //! The local clock takes no part in it. Two things tell the new one: its time lies after the request by the
-//! service's own clock (the `Date` of its answers), or it was not there when waiting began and is newer than
+//! service's own clock (the `Date` of its responses), or it was not there when waiting began and is newer than
 //! everything that was.
 
 use time::{Duration, OffsetDateTime};
@@ -11,28 +11,28 @@ use crate::types::SnapshotInfo;
 /// How far the clocks of the API and of the store may lie apart before the first is not believed.
 const SKEW: Duration = Duration::seconds(5);
 
-/// A snapshot that was asked for and is not listed yet.
+/// A snapshot that was requested and is not listed yet.
 pub(crate) struct Awaited {
-    /// When it was asked for, by the service's clock, rounded down.
-    asked: Option<OffsetDateTime>,
+    /// When it was requested, by the service's clock, rounded down.
+    requested: Option<OffsetDateTime>,
     /// What the first listing showed.
     before: Option<Vec<SnapshotInfo>>,
 }
 
 impl Awaited {
-    /// `answered` is the `Date` of the answer to the request, which was `held` open that long.
-    pub(crate) fn new(answered: Option<OffsetDateTime>, held: std::time::Duration) -> Self {
+    /// `responded` is the `Date` of the response to the request, which was `held` open that long.
+    pub(crate) fn new(responded: Option<OffsetDateTime>, held: std::time::Duration) -> Self {
         let held = Duration::try_from(held).unwrap_or(Duration::ZERO);
-        Self { asked: answered.and_then(|date| date.checked_sub(held)), before: None }
+        Self { requested: responded.and_then(|date| date.checked_sub(held)), before: None }
     }
 
-    /// Looks for the new snapshot in a listing that was answered at `now` by the service's clock.
+    /// Looks for the new snapshot in a listing that was sent at `now` by the service's clock.
     pub(crate) fn find<'a>(
         &mut self,
         listing: &'a [SnapshotInfo],
         now: Option<OffsetDateTime>,
     ) -> Option<&'a SnapshotInfo> {
-        // One the service made on its own schedule is never the one asked for.
+        // One the service made on its own schedule is never the one requested.
         let newest = listing.iter().filter(|info| !info.is_automatic()).max_by_key(|info| info.created_at);
         let Some(before) = &self.before else {
             let found = newest.filter(|info| self.is_after_the_request(info, listing, now));
@@ -54,19 +54,18 @@ impl Awaited {
         listing: &[SnapshotInfo],
         now: Option<OffsetDateTime>,
     ) -> bool {
-        let (Some(asked), Some(now)) = (self.asked, now) else {
+        let (Some(requested), Some(now)) = (self.requested, now) else {
             return false;
         };
         // A snapshot from the future shows that the two clocks disagree.
         let latest = now.saturating_add(SKEW);
-        info.created_at >= asked && listing.iter().all(|listed| listed.created_at <= latest)
+        info.created_at >= requested && listing.iter().all(|listed| listed.created_at <= latest)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::json::json;
 
     /// A snapshot made `second` seconds into the day.
     fn made(second: i64) -> SnapshotInfo {
@@ -75,8 +74,10 @@ mod tests {
 
     fn labelled(second: i64, origin: &str) -> SnapshotInfo {
         let at = at(second).format(&time::format_description::well_known::Rfc3339).unwrap();
-        let item = json!({ "name": "a", "size": 1, "modified": at, "version_id": format!("v{second}"), "origin": origin });
-        SnapshotInfo::read(crate::Kind::App, &item).unwrap()
+        let item = format!(
+            r#"{{"name":"a","size":1,"modified":"{at}","version_id":"v{second}","origin":"{origin}"}}"#
+        );
+        SnapshotInfo::decode(crate::Kind::App, &item).unwrap()
     }
 
     fn at(second: i64) -> OffsetDateTime {
@@ -87,7 +88,7 @@ mod tests {
         std::time::Duration::from_secs(seconds)
     }
 
-    /// Asked at second 1000, answered at 1090.
+    /// Requested at second 1000; the response came at 1090.
     fn awaited() -> Awaited {
         Awaited::new(Some(at(1090)), held(90))
     }

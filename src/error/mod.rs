@@ -1,0 +1,229 @@
+//! What can go wrong. An error names what was being done, and what to do next.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+mod code;
+mod limit;
+mod lines;
+mod predicates;
+mod refusal;
+
+pub use code::ErrorCode;
+pub use limit::{Limit, Rate};
+pub use refusal::Refusal;
+
+pub(crate) use predicates::is_refusal;
+
+use lines::{advice, begun, entry_name, next, span, suffix};
+
+/// A result whose error is [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A cause whose type belongs to a dependency: boxed, so that no dependency appears in a signature.
+pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Everything a call of this crate can fail with.
+///
+/// `Display` prints one layer: what was being done to what and what to do next. The cause, if there is one,
+/// is in [`source`](std::error::Error::source). No secret is ever part of either.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An argument was refused before anything was sent or written.
+    #[error("{what} {reason}")]
+    #[non_exhaustive]
+    Invalid {
+        /// The argument, in words: `the app id`.
+        what: Cow<'static, str>,
+        /// What is wrong with it and what it should be.
+        reason: Cow<'static, str>,
+    },
+
+    /// The service responded with an error of its own.
+    #[error("{method} {path}: the service responded {code} (HTTP {status}){}{}", suffix(": ", message), advice(code, self.retry_after()))]
+    #[non_exhaustive]
+    Api {
+        /// The request's method.
+        method: &'static str,
+        /// The request's path, without query.
+        path: String,
+        /// The response's HTTP status.
+        status: u16,
+        /// The service's code; [`ErrorCode::UNKNOWN`] when the response has none.
+        code: ErrorCode,
+        /// The service's message, or an empty string.
+        message: String,
+        /// How long the service says to wait (`Retry-After`), when it does; [`Error::retry_after`] knows more.
+        retry_after: Option<Duration>,
+    },
+
+    /// The response is not one the protocol allows here: not JSON, the wrong status, a missing field.
+    #[error("{method} {path}: HTTP {status}, {problem}{}", suffix("; the response begins: ", excerpt))]
+    #[non_exhaustive]
+    UnexpectedResponse {
+        /// The request's method.
+        method: &'static str,
+        /// The request's path, without query.
+        path: String,
+        /// The response's HTTP status.
+        status: u16,
+        /// What is wrong with the response.
+        problem: Cow<'static, str>,
+        /// The beginning of the response body, escaped and cut; secrets are redacted.
+        excerpt: String,
+    },
+
+    /// The connection could not be made or broke off, or the response could not be read. A POST may have been
+    /// carried out all the same.
+    #[error("{method} {path}: received no readable response{}; {}", begun(*status), next(method))]
+    #[non_exhaustive]
+    Network {
+        /// The request's method.
+        method: &'static str,
+        /// The request's path, without query.
+        path: String,
+        /// The response's HTTP status, when the status line arrived before the connection failed.
+        status: Option<u16>,
+        /// What went wrong with the connection.
+        source: Cause,
+    },
+
+    /// A time limit ran out.
+    #[error("{method} {path}: {phase} took longer than {}{}; {}", span(*limit), begun(*status), next(method))]
+    #[non_exhaustive]
+    Timeout {
+        /// The request's method.
+        method: &'static str,
+        /// The request's path, without query.
+        path: String,
+        /// What took too long: `connecting`, `waiting for the response`, ...
+        phase: Cow<'static, str>,
+        /// The limit that ran out.
+        limit: Duration,
+        /// The response's HTTP status, when the status line arrived before time ran out.
+        status: Option<u16>,
+    },
+
+    /// The service accepted the work and has not finished it yet: **not** a failure, and **not** done.
+    #[error("{what} is not finished after {}; {next}", span(*waited))]
+    #[non_exhaustive]
+    Pending {
+        /// What is being made: `the snapshot of app ...`.
+        what: String,
+        /// How long this call waited.
+        waited: Duration,
+        /// What to do next.
+        next: &'static str,
+    },
+
+    /// A restore failed at the service.
+    #[error("restoring {what} failed at the service: {code}{}", suffix(" in step ", step.as_deref().unwrap_or_default()))]
+    #[non_exhaustive]
+    RestoreFailed {
+        /// What was being restored: `app ...`.
+        what: String,
+        /// The service's code; [`ErrorCode::UNKNOWN`] when it gave none.
+        code: ErrorCode,
+        /// The step it failed in, when known.
+        step: Option<String>,
+    },
+
+    /// The state of a restore is not known: it may be running, done or failed.
+    #[error("the restore status of {what} is unavailable: {reason}")]
+    #[non_exhaustive]
+    StatusUnavailable {
+        /// What was being restored: `app ...`.
+        what: String,
+        /// The response's HTTP status, when the service refused.
+        status: Option<u16>,
+        /// Why the state is not known.
+        reason: &'static str,
+    },
+
+    /// The call's own callback cancelled it.
+    #[error("{action} {} was cancelled by its callback", path.display())]
+    #[non_exhaustive]
+    Cancelled {
+        /// What was being done: `sending`, `extracting`, ...
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+    },
+
+    /// A file operation failed.
+    #[error("{action} {} failed", path.display())]
+    #[non_exhaustive]
+    Io {
+        /// What was being done: `creating`, `writing`, ...
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system reported.
+        source: io::Error,
+    },
+
+    /// The target exists already and may not be replaced.
+    #[error("{} exists already and was left alone; choose another path, or allow replacing or keeping it", path.display())]
+    #[non_exhaustive]
+    Exists {
+        /// The existing file or directory.
+        path: PathBuf,
+    },
+
+    /// A download could not be completed, or is not the snapshot that was requested. No final file was made.
+    #[error("downloading {what}: {problem}")]
+    #[non_exhaustive]
+    Download {
+        /// The snapshot's file name.
+        what: String,
+        /// The HTTP status of the last response, when there was one.
+        status: Option<u16>,
+        /// What is wrong and what to do next.
+        problem: Cow<'static, str>,
+        /// The cause, when there is one.
+        source: Option<Cause>,
+    },
+
+    /// An archive, or one entry of it, was refused.
+    #[error("{}: {refusal}{}", entry_name(entry), suffix(": ", detail))]
+    #[non_exhaustive]
+    Refused {
+        /// The entry's name, escaped; `None` when the archive as a whole is refused.
+        entry: Option<String>,
+        /// Why.
+        refusal: Refusal,
+        /// The details, and what to do next.
+        detail: String,
+    },
+
+    /// Reading the archive's bytes failed.
+    #[error("reading {} failed", entry_name(entry))]
+    #[non_exhaustive]
+    Archive {
+        /// The entry being read, escaped.
+        entry: Option<String>,
+        /// What went wrong.
+        source: Cause,
+    },
+
+    /// The archive has no entry of that name.
+    #[error("the archive has no entry named {name:?}; `entries()` lists what it has")]
+    #[non_exhaustive]
+    NoSuchEntry {
+        /// The name that was looked up.
+        name: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn invalid(what: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Invalid { what: what.into(), reason: reason.into() }
+    }
+
+    pub(crate) fn io(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
+        Self::Io { action, path: path.as_ref().to_owned(), source }
+    }
+}

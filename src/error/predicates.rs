@@ -1,0 +1,203 @@
+//! What a program asks an error. The methods look through the errors that only pass another one on, so they say
+//! the same whether an error comes from a call, a `Read`, a [`Source`](crate::Source) or an archive.
+
+use std::error::Error as StdError;
+use std::io;
+
+use super::{Error, ErrorCode, Refusal};
+
+impl Error {
+    /// The service's code, when the service sent the error.
+    pub fn code(&self) -> Option<&ErrorCode> {
+        match self.innermost() {
+            Self::Api { code, .. } | Self::RestoreFailed { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    /// The HTTP status of the response, when there was one.
+    pub fn status(&self) -> Option<u16> {
+        match self.innermost() {
+            Self::Api { status, .. } | Self::UnexpectedResponse { status, .. } => Some(*status),
+            Self::Network { status, .. }
+            | Self::Timeout { status, .. }
+            | Self::Download { status, .. }
+            | Self::StatusUnavailable { status, .. } => *status,
+            _ => None,
+        }
+    }
+
+    /// Why an archive was refused, when it was.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self.innermost() {
+            Self::Refused { refusal, .. } => Some(*refusal),
+            _ => None,
+        }
+    }
+
+    /// Whether the same call may succeed if it is made again soon. False for rate limits and quotas, which take
+    /// longer, and for everything that might do its work twice.
+    pub fn is_retryable(&self) -> bool {
+        match self.innermost() {
+            Self::Api { method, code, .. } => {
+                *code == ErrorCode::UPLOAD_BUSY
+                    || *code == ErrorCode::ANALYTICS_BUSY
+                    || (*method == "GET" && *code == ErrorCode::DATABASE_UNAVAILABLE)
+            }
+            Self::Network { method, status, .. } | Self::Timeout { method, status, .. } => {
+                *method == "GET" && !is_refusal(*status)
+            }
+            // A page of the service's edge in place of a response.
+            Self::UnexpectedResponse { method, status, .. } => *method == "GET" && *status >= 500,
+            _ => false,
+        }
+    }
+
+    /// Whether the service refused because of a cooldown, a budget or a quota (HTTP 429).
+    pub fn is_rate_limited(&self) -> bool {
+        self.limit().is_some() || self.has_status(429)
+    }
+
+    /// Whether the app, database, snapshot or workspace does not exist, or the key may not see it.
+    /// `SNAPSHOT_FAILED` and `SNAPSHOT_RESTORE_FAILED` are failures in spite of their HTTP 404.
+    pub fn is_not_found(&self) -> bool {
+        match self.code().filter(|code| **code != ErrorCode::UNKNOWN) {
+            Some(code) => code.as_str().ends_with("_NOT_FOUND") && *code != ErrorCode::ROUTE_NOT_FOUND,
+            None => self.has_status(404),
+        }
+    }
+
+    /// Whether the key is wrong, expired or lacks a scope. Such a call is never retried: repeated bad keys get an
+    /// address blocked.
+    pub fn is_unauthorized(&self) -> bool {
+        self.has_status(401)
+            || self
+                .code()
+                .is_some_and(|code| *code == ErrorCode::ACCESS_DENIED || *code == ErrorCode::MISSING_SCOPE)
+    }
+
+    /// Whether a time limit of this crate ran out.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.innermost(), Self::Timeout { .. })
+    }
+
+    /// Whether the call's own callback cancelled it.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.innermost(), Self::Cancelled { .. })
+    }
+
+    /// Whether the service accepted the work and has not finished it. Never repeat the call then.
+    pub fn is_pending(&self) -> bool {
+        matches!(self.innermost(), Self::Pending { .. })
+    }
+
+    /// Whether the service responded with `status` to a request of the API or of the snapshot host.
+    fn has_status(&self, status: u16) -> bool {
+        let is_http = |error: &Self| !matches!(error, Self::Download { .. } | Self::StatusUnavailable { .. });
+        is_http(self.innermost()) && self.status() == Some(status)
+    }
+
+    /// The error itself, or the one of this crate that it passes on.
+    pub(super) fn innermost(&self) -> &Self {
+        let source: &(dyn StdError + 'static) = match self {
+            Self::Archive { source, .. } | Self::Download { source: Some(source), .. } => &**source,
+            Self::Io { source, .. } => source,
+            _ => return self,
+        };
+        let mut cause = Some(source);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<Self>() {
+                return error.innermost();
+            }
+            // `source()` of an `io::Error` leaves out the error it carries.
+            cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+                Some(carried) => Some(carried),
+                None => error.source(),
+            };
+        }
+        self
+    }
+}
+
+/// Whether the service said no, even if the rest of its response was lost: another attempt is of no use or does
+/// harm.
+pub(crate) fn is_refusal(status: Option<u16>) -> bool {
+    status.is_some_and(|status| (400..500).contains(&status))
+}
+
+/// For a `Read` or a [`Source`](crate::Source). The error stays whole inside: `io_error.downcast::<Error>()` gives it
+/// back.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error.innermost() {
+            Error::Io { source, .. } => source.kind(),
+            Error::Timeout { .. } => io::ErrorKind::TimedOut,
+            Error::Invalid { .. } => io::ErrorKind::InvalidInput,
+            Error::Refused { .. } => io::ErrorKind::InvalidData,
+            Error::NoSuchEntry { .. } => io::ErrorKind::NotFound,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn expired() -> Error {
+        Error::UnexpectedResponse {
+            method: "GET",
+            path: "/a.zip".into(),
+            status: 403,
+            problem: "the link has expired".into(),
+            excerpt: String::new(),
+        }
+    }
+
+    fn stalled() -> Error {
+        let limit = Duration::from_secs(1);
+        Error::Timeout { method: "GET", path: "/a.zip".into(), phase: "reading".into(), limit, status: None }
+    }
+
+    /// The ways an error takes through a reader, a file operation and an archive.
+    fn ways(error: fn() -> Error) -> Vec<Error> {
+        let io = || io::Error::from(error());
+        let archive = |source| Error::Archive { entry: None, source };
+        vec![
+            error(),
+            Error::io("writing", "a.zip", io()),
+            archive(error().into()),
+            archive(io().into()),
+            archive(io::Error::other(io()).into()),
+            archive(io::Error::from(Error::io("reading", "a.zip", io())).into()),
+            Error::io("writing", "a.zip", io::Error::from(archive(io().into()))),
+        ]
+    }
+
+    #[test]
+    fn an_error_answers_the_same_whatever_way_it_took() {
+        for error in ways(expired) {
+            assert_eq!((error.status(), error.is_retryable()), (Some(403), false), "{error:?}");
+            assert!(!error.is_timeout() && !error.is_unauthorized(), "{error:?}");
+        }
+        for error in ways(stalled) {
+            assert!(error.is_timeout() && error.is_retryable(), "{error:?}");
+            assert_eq!(io::Error::from(error).kind(), io::ErrorKind::TimedOut);
+        }
+        let cancelled = || Error::Cancelled { action: "reading", path: "a.zip".into() };
+        assert!(ways(cancelled).iter().all(Error::is_cancelled));
+        let refused = || Error::Refused { entry: None, refusal: Refusal::Link, detail: String::new() };
+        assert!(ways(refused).iter().all(|error| error.refusal() == Some(Refusal::Link)));
+    }
+
+    #[test]
+    fn an_error_comes_back_out_of_an_io_error() {
+        let back = io::Error::from(expired()).downcast::<Error>().unwrap();
+        assert_eq!(back.status(), Some(403));
+        let plain = Error::io("reading", "a.zip", io::ErrorKind::TimedOut.into());
+        assert!(!plain.is_timeout() && plain.status().is_none());
+        assert_eq!(io::Error::from(plain).kind(), io::ErrorKind::TimedOut);
+    }
+}

@@ -1,0 +1,148 @@
+//! The names a program outside this repository compiles against: each is used once, nothing is run.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use squarecloud_blocking::*;
+use time::OffsetDateTime;
+
+#[allow(dead_code)]
+fn client() -> Result<()> {
+    let _: Result<Client> = Client::new(String::new());
+    let _: Result<Client> = Client::from_env();
+    let builder: ClientBuilder = Client::builder("key");
+    let builder = builder.base_url("b").timeout(Duration::ZERO).retries(2).proxy("p").user_agent("u");
+    let client: Client = builder.snapshot_wait(Duration::ZERO).build()?;
+    let (app, database): (App, Database) = (client.app("a"), client.database(String::from("d")));
+    let _: Result<Account> = client.account();
+    let _: Result<ServiceStatus> = client.service_status();
+    let _: Result<Snapshot> = client.snapshot("a");
+    let _: Result<Snapshot> = client.database_snapshot("d");
+    let _: Result<Vec<SnapshotInfo>> = client.all_app_snapshots("a");
+    let _: Result<Vec<SnapshotInfo>> = client.all_database_snapshots("d");
+    let infos: Result<Vec<SnapshotInfo>> = client.all_snapshots(Kind::App);
+    let _: Result<Response> = client.restore_snapshot(Kind::Database, "d", "s", "v");
+    let info = &infos?[0];
+    let _: Result<Snapshot> = client.open(info);
+    let _: Result<Snapshot> = client.open_url("u");
+    let _: Result<UploadedApp> = client.upload(Path::new("a.zip"));
+
+    let _: &str = app.id();
+    let _: Result<AppInfo> = app.info();
+    let _: Result<RuntimeStatus> = app.status();
+    let _: Result<Snapshot> = app.snapshot();
+    let _: Result<Vec<SnapshotInfo>> = app.all_snapshots();
+    let _: Result<Option<SnapshotInfo>> = app.latest_snapshot();
+    let _: Result<Snapshot> = app.open(info);
+    let _: Result<Response> = app.restore(info);
+    let _: Result<RestoreStatus> = app.restore_status();
+    let _: Result<RestoreStatus> = app.wait_for_restore(Duration::ZERO);
+    let _: [Result<Response>; 4] = [app.start(), app.stop(), app.restart(), app.commit("a.zip")];
+
+    let _: &str = database.id();
+    let _: Result<DatabaseInfo> = database.info();
+    let _: Result<RuntimeStatus> = database.status();
+    let _: Result<Snapshot> = database.snapshot();
+    let _: Result<Vec<SnapshotInfo>> = database.all_snapshots();
+    let _: Result<Option<SnapshotInfo>> = database.latest_snapshot();
+    let _: Result<Snapshot> = database.open(info);
+    let _: Result<Response> = database.restore(info);
+    let _: Result<RestoreStatus> = database.restore_status();
+    let _: Result<RestoreStatus> = database.wait_for_restore(Duration::ZERO);
+    let _: [Result<Response>; 2] = [database.start(), database.stop()];
+    let _: Result<(Listing, Listing, Listing)> =
+        Ok((app.listing()?, database.listing()?, client.listing(Kind::App)?));
+    Ok(())
+}
+
+#[allow(dead_code)]
+fn snapshots(info: &SnapshotInfo) -> Result<()> {
+    let SnapshotInfo { id, size, created_at, kind, version_id, runtime, origin, .. } = info;
+    let _: (&String, &u64, &OffsetDateTime, &Kind) = (id, size, created_at, kind);
+    let _: (&Option<String>, &Option<String>, &Option<Origin>) = (version_id, runtime, origin);
+    let _: (&str, OffsetDateTime) = (info.resource_id(), info.expires_at());
+    let _: (Option<&SignedUrl>, &SignedKey) = (info.url(), info.key());
+
+    let snapshot: Snapshot = Snapshot::from_url("u")?.clone();
+    let (url, key): (&SignedUrl, &SignedKey) = (snapshot.url(), snapshot.key());
+    let _: [&str; 3] = [url.expose(), key.expose(), snapshot.file_name()];
+    let _: Option<&SnapshotInfo> = snapshot.info();
+    let _: Result<Download> = snapshot.download(PathBuf::new());
+    let options: DownloadOptions<'_> = DownloadOptions::new();
+    let Download { path, bytes, resumed_from, .. } = snapshot.download_with("a", &options)?;
+    let _: (PathBuf, u64, u64) = (path, bytes, resumed_from);
+    let mut reader: RemoteReader = snapshot.reader()?;
+    let _ = reader.read(&mut []);
+    let remote: Remote = snapshot.remote()?;
+    let source: &dyn Source = &remote;
+    let _: (io::Result<u64>, io::Result<usize>) = (source.size(), source.read_at(0, &mut []));
+    Ok(())
+}
+
+#[cfg(feature = "zip")]
+#[allow(dead_code)]
+fn archives(snapshot: &Snapshot) -> Result<()> {
+    let remote: Archive<Remote> = snapshot.archive()?;
+    let archive: Archive<File> = Archive::open("a.zip")?;
+    let _: Result<Archive<File>> = snapshot.download("a")?.archive();
+    let _: Result<Archive<Vec<u8>>> = Archive::new(Vec::new());
+    let _: usize = archive.len();
+    let _: Option<Entry<'_>> = archive.entries().next();
+    let _: usize = archive.entries().len();
+    if let Some(entry) = archive.entry("a") {
+        let _: (&str, u64, u64, u32) = (entry.name(), entry.size(), entry.compressed_size(), entry.crc32());
+        let _: (Option<time::PrimitiveDateTime>, EntryKind, Option<u32>) =
+            (entry.modified(), entry.kind(), entry.unix_mode());
+    }
+    let _: Result<Vec<u8>> = archive.read("a");
+    let _: Result<u64> = archive.copy("a", &mut Vec::new());
+    let _: Result<Verified> = archive.verify();
+    let options: ExtractOptions = ExtractOptions::new().threads(2);
+    let _: Result<ExtractPlan> = archive.plan(&options);
+    let _: Result<Extracted> = archive.extract("a");
+    let _: Result<Extracted> = archive.extract_with(Path::new("a"), &options);
+    let _: Diff = archive.diff(&remote);
+    Ok(())
+}
+
+#[allow(dead_code)]
+fn errors(error: &Error) {
+    let _: (Option<&ErrorCode>, Option<u16>) = (error.code(), error.status());
+    let _ = [error.is_retryable(), error.is_rate_limited(), error.is_not_found(), error.is_unauthorized()];
+    let _ = [error.is_timeout(), error.is_cancelled(), error.is_pending()];
+    let _ = error.code().is_some_and(|code| *code == "KEEP_CALM" || *code == ErrorCode::KEEP_CALM);
+    let _ = match error {
+        Error::Api { method, path, status, code, message, .. } => {
+            format!("{method} {path} {status} {code} {message}")
+        }
+        _ => String::new(),
+    };
+    let _ = [Refusal::ClimbsOut, Refusal::Absolute, Refusal::Link, Refusal::Collision, Refusal::TooLarge];
+    let _ = [Refusal::TooMany, Refusal::Ratio, Refusal::Overlap, Refusal::Corrupt, Refusal::Encrypted];
+    let _ = Refusal::Unsupported;
+}
+
+fn plain_data<T: std::fmt::Debug + Clone + PartialEq + Serialize + DeserializeOwned>() {}
+fn handle<T: std::fmt::Debug + Clone + Send + Sync + 'static>() {}
+fn word<T: std::fmt::Display + std::str::FromStr>() {}
+
+#[test]
+fn plain_data_can_be_compared_and_saved_and_handles_sent_to_threads() {
+    plain_data::<(Account, User, Plan, Memory)>();
+    plain_data::<(AppSummary, DatabaseSummary, AppInfo, DatabaseInfo, UploadedApp, Language)>();
+    plain_data::<(SnapshotInfo, Listing, Skipped, Kind, Origin)>();
+    plain_data::<(Response, RestoreState, RestoreStatus, ErrorCode)>();
+    plain_data::<(RuntimeStatus, RunningStatus, Statuses, Traffic, Reading, ServiceStatus)>();
+    handle::<(Client, App, Database, Snapshot)>();
+    word::<Kind>();
+    word::<Origin>();
+    word::<RestoreState>();
+    let io = io::Error::from(Client::new("").unwrap_err());
+    assert_eq!(io.kind(), io::ErrorKind::InvalidInput);
+    let back: Error = io.downcast().unwrap();
+    assert!(matches!(back, Error::Invalid { .. }));
+}
