@@ -9,7 +9,7 @@ use super::call::{Inner, base_path};
 use super::time::{Sleep, Time};
 use super::wait::Waiting;
 use crate::api::decode::Unreadable;
-use crate::api::http::{ApiAgent, FileAgent};
+use crate::api::http::{ApiAgent, SnapshotAgent};
 use crate::api::pace::{Pace, Pacer};
 use crate::api::retry::RetryPolicy;
 use crate::api::settings::{Limits, ProxyChoice, Settings};
@@ -224,7 +224,7 @@ impl ClientBuilder {
         let snapshot = self.snapshot_wait.or(self.timeout).unwrap_or(SNAPSHOT_WAIT);
         let inner = Inner {
             api: ApiAgent::new(&settings, &base_url)?,
-            files: FileAgent::new(&settings)?,
+            files: SnapshotAgent::new(&settings)?,
             key,
             base_path: base_path(&base_url).to_owned(),
             base_url,

@@ -12,7 +12,7 @@ use super::wait::Waiting;
 use crate::api::decode::Unreadable;
 use crate::api::envelope::Reply;
 use crate::api::failure::Failure;
-use crate::api::http::{Answer, ApiAgent, FileAgent, Payload, Request};
+use crate::api::http::{ApiAgent, ApiResponse, Payload, Request, SnapshotAgent};
 use crate::api::json::Value;
 use crate::api::pace::Pacer;
 use crate::api::retry::{RetryPolicy, http_date, retry_after};
@@ -25,7 +25,7 @@ use crate::types::{Kind, Listing};
 /// What all clones of a client share.
 pub(crate) struct Inner {
     pub(super) api: ApiAgent,
-    pub(super) files: FileAgent,
+    pub(super) files: SnapshotAgent,
     pub(super) key: ApiKey,
     pub(super) base_url: String,
     /// The base URL's own path: errors show whole paths.
@@ -54,8 +54,6 @@ const LEAST: Duration = Duration::from_millis(1);
 struct Allowed {
     limit: Duration,
     total: Duration,
-    /// Over a new connection.
-    fresh: bool,
 }
 
 /// What an attempt came to.
@@ -84,26 +82,18 @@ impl Client {
         // A paced client's turn comes first: waiting for it is no part of the call's total.
         inner.pace(route);
         let started = inner.time.now();
-        let (mut attempt, mut again) = (0, false);
+        let mut attempt = 0;
         let mut before = None;
         loop {
             let total = inner.limits.total;
             let left = total.saturating_sub(inner.time.now().saturating_sub(started));
-            let limit = if attempt == 0 && !again { total } else { left.max(LEAST) };
-            let time = Allowed { limit, total, fresh: attempt > 0 || again };
-            let may_be_stale = inner.api.may_be_stale() && !time.fresh;
+            let limit = if attempt == 0 { total } else { left.max(LEAST) };
+            let time = Allowed { limit, total };
             let tried = self.attempt(route, &path, Payload::Nothing, time, &read);
             let error = match tried.result {
                 Ok(value) => return Ok((value, tried.date)),
                 Err(error) => error,
             };
-            if may_be_stale && matches!(error, Error::Network { status: None, .. }) {
-                // The service may have closed an idle connection in the same moment: nothing the caller sees, and
-                // nothing to wait for.
-                (again, attempt) = (true, u32::from(inner.retry.retries > 0));
-                inner.pace(route);
-                continue;
-            }
             // That time ran out says less than what the attempt before came to.
             if let (Error::Timeout { status: None, .. }, Some(before)) = (&error, before.take()) {
                 return Err(before);
@@ -140,7 +130,7 @@ impl Client {
         let payload = body.map_or(Payload::Nothing, |json| Payload::Json(json.as_bytes()));
         let total = self.inner.limits.held_open;
         self.inner.pace(route);
-        let tried = self.attempt(route, &path, payload, Allowed { limit: total, total, fresh: true }, &read);
+        let tried = self.attempt(route, &path, payload, Allowed { limit: total, total }, &read);
         self.inner.created(route);
         Ok((tried.result?, tried.date))
     }
@@ -160,7 +150,7 @@ impl Client {
         let mut attempt = 0;
         loop {
             inner.pace(route);
-            let time = Allowed { limit: total, total, fresh: true };
+            let time = Allowed { limit: total, total };
             let result = send(&mut |payload| self.attempt(route, &path, payload, time, &read).result);
             let error = match result {
                 Ok(value) => return Ok(value),
@@ -192,31 +182,31 @@ impl Client {
         let method = route.method();
         // The path alone: a query has no place in an error's line.
         let shown = format!("{}{}", inner.base_path, path.split('?').next().unwrap_or_default());
-        let Allowed { limit, total, fresh } = time;
-        let request = Request { method, url: &url, payload, limit, total, fresh };
-        let answer = match inner.api.send(request, &inner.key) {
-            Ok(answer) => answer,
-            Err(lost) => {
+        let Allowed { limit, total } = time;
+        let request = Request { method, url: &url, payload, timeout: limit, total };
+        let response = match inner.api.send(request, &inner.key) {
+            Ok(response) => response,
+            Err(failure) => {
                 return Attempt {
-                    result: Err(lost.failure.into_error(method, &shown, lost.status)),
+                    result: Err(failure.into_error(method, &shown, None)),
                     broken: false,
                     date: None,
                 };
             }
         };
-        let Answer { head, body, broken } = answer;
-        let date = head.get("date").and_then(http_date);
+        let ApiResponse { status, headers, body, broken } = response;
+        let date = headers.get("date").and_then(http_date);
         if let Some(Failure::Timeout { phase, limit }) = broken {
-            let (phase, status) = (phase.into(), Some(head.status));
+            let (phase, status) = (phase.into(), Some(status));
             let error = Error::Timeout { method, path: shown, phase, limit, status };
             return Attempt { result: Err(error), broken: false, date };
         }
         let reply = Reply {
             method,
             path: &shown,
-            status: head.status,
+            status,
             body: &body,
-            retry_after: head.get("retry-after").and_then(|value| retry_after(value, date)),
+            retry_after: headers.get("retry-after").and_then(|value| retry_after(value, date)),
             broken: broken.as_ref().map(ToString::to_string),
             secret: inner.key.expose(),
         };

@@ -10,7 +10,7 @@ use super::range::{Ask, Verdict, Version};
 use super::tries::Tries;
 use super::wire::{Opened, Wire};
 use crate::api::failure::Failure;
-use crate::api::http::{Body, FileAnswer};
+use crate::api::http::{Body, SnapshotResponse};
 use crate::error::{Error, Result};
 
 /// What one step of a [`Stream`] gave.
@@ -150,7 +150,7 @@ impl Stream {
     }
 
     /// Uses an answer that came already.
-    pub(crate) fn adopt(&mut self, answer: FileAnswer, version: Version, left: Option<u64>) {
+    pub(crate) fn adopt(&mut self, answer: SnapshotResponse, version: Version, left: Option<u64>) {
         self.attempt = self.attempt.max(1);
         self.accept(answer, version, left);
     }
@@ -220,7 +220,7 @@ impl Stream {
             Ok(opened) => opened,
             Err(lost) => return self.unanswered(lost),
         };
-        self.status = answer.head.status;
+        self.status = answer.status;
         match verdict {
             Verdict::Whole(version) if ask == Ask::All => {
                 let left = version.total;
@@ -253,8 +253,8 @@ impl Stream {
         }
     }
 
-    fn accept(&mut self, answer: FileAnswer, version: Version, left: Option<u64>) {
-        self.status = answer.head.status;
+    fn accept(&mut self, answer: SnapshotResponse, version: Version, left: Option<u64>) {
+        self.status = answer.status;
         if let Some(total) = version.total {
             self.tries.total(total);
         }
