@@ -90,6 +90,11 @@ impl SignedUrl {
         &self.url
     }
 
+    /// Scheme, host and port.
+    pub(crate) fn origin(&self) -> &str {
+        &self.url[..self.path]
+    }
+
     /// The path without the query, as it is on the wire.
     pub(crate) fn path(&self) -> &str {
         &self.url[self.path..self.query]

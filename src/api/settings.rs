@@ -10,6 +10,9 @@ pub(crate) const MAX_JSON_BYTES: usize = 32 * 1024 * 1024;
 /// The longest time limit: whoever sets `Duration::MAX` means none, and a clock cannot be that far ahead.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// The bound of a response body of unknown length. One that takes longer is continued like one that broke off.
+const BODY: Duration = Duration::from_secs(24 * 3600);
+
 /// How long each phase may take. Every value is set on the builder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
@@ -19,7 +22,7 @@ pub(crate) struct Limits {
     pub(crate) total: Duration,
     /// The same for calls the service holds open (contract, section 9).
     pub(crate) held_open: Duration,
-    /// From a request on the snapshot host to the end of its answer's head.
+    /// From a request on the snapshot host to the end of the response's header section.
     pub(crate) first_byte: Duration,
     /// Silence within a transfer.
     pub(crate) stall: Duration,
@@ -41,6 +44,13 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// How long a response body of `length` bytes may take as a whole: what comes after its last byte, endless
+    /// trailers for instance, ends here.
+    pub(crate) fn body(&self, length: Option<u64>) -> Duration {
+        let slowest = length.and_then(|length| length.checked_div(self.min_speed)).map(Duration::from_secs);
+        slowest.map_or(BODY, |slowest| slowest.min(LONGEST) + self.stall.max(self.first_byte))
+    }
+
     /// One limit for everything: what `ClientBuilder::timeout` sets. A transfer's silence gets half of it, since
     /// it may follow a wait for the first byte and is tried a second time.
     pub(crate) fn all(limit: Duration) -> Self {

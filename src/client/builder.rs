@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::core::{Core, Sleep};
-use crate::api::http::{ApiAgent, FileAgent};
+use crate::api::http::{ApiAgent, SnapshotAgent};
 use crate::api::retry::RetryPolicy;
 use crate::api::settings::{Limits, ProxyChoice, Settings};
 use crate::error::{Error, Result};
@@ -191,7 +191,7 @@ impl ClientBuilder {
         }
         Ok(Core {
             api: ApiAgent::new(&settings, &base_url)?,
-            files: FileAgent::new(&settings)?,
+            files: SnapshotAgent::new(&settings)?,
             key,
             base_path: split_url(&base_url).map_or("", |parts| &base_url[parts.path..]).to_owned(),
             base_url,

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::api::envelope::{Outcome, RawResponse};
 use crate::api::failure::Failure;
-use crate::api::http::{Answer, ApiAgent, FileAgent, Payload, Request};
+use crate::api::http::{ApiAgent, ApiResponse, Payload, Request, SnapshotAgent};
 use crate::api::retry::{RetryPolicy, http_date, retry_after};
 use crate::api::route::Route;
 use crate::api::settings::Limits;
@@ -25,7 +25,7 @@ pub(super) type Sleep = Arc<dyn Fn(Duration) + Send + Sync>;
 /// The inside of a client.
 pub(crate) struct Core {
     pub(super) api: ApiAgent,
-    pub(super) files: FileAgent,
+    pub(super) files: SnapshotAgent,
     pub(super) key: ApiKey,
     pub(super) base_url: String,
     /// The base URL's own path: errors show whole paths.
@@ -78,9 +78,7 @@ impl Core {
         read: impl Fn(&RawResponse<'_>) -> Result<T>,
     ) -> Result<T> {
         let path = route.path()?;
-        self.repeat(self.limits.total, |left, fresh| {
-            self.attempt(route, &path, Payload::Nothing, left, fresh, &read)
-        })
+        self.repeat(self.limits.total, |left| self.attempt(route, &path, Payload::Nothing, left, &read))
     }
 
     /// A GET whose `response` is decoded.
@@ -97,35 +95,28 @@ impl Core {
     ) -> Result<T> {
         let path = route.path()?;
         let payload = body.map_or(Payload::Nothing, |json| Payload::Json(json.as_bytes()));
-        self.attempt(route, &path, payload, self.limits.held_open, true, read).0
+        self.attempt(route, &path, payload, self.limits.held_open, read).0
     }
 
     pub(super) fn action(&self, route: &Route<'_>) -> Result<Response> {
         self.post(route, None, |response| response.action())
     }
 
-    /// Repeats `send` as long as the retry policy allows. It gets the time that is left and whether it must use a
-    /// new connection, and returns also whether the response body broke off.
+    /// Repeats `send` as long as the retry policy allows. It gets the time that is left, and returns
+    /// also whether the response body broke off.
     pub(super) fn repeat<T>(
         &self,
         total: Duration,
-        mut send: impl FnMut(Duration, bool) -> (Result<T>, bool),
+        mut send: impl FnMut(Duration) -> (Result<T>, bool),
     ) -> Result<T> {
         let mut watch = Stopwatch::start();
-        let (mut attempt, mut fresh, mut before) = (0, false, None);
+        let (mut attempt, mut before) = (0, None);
         loop {
-            let may_be_stale = !fresh && self.api.may_be_stale();
-            let (result, broken) = send(total.saturating_sub(watch.elapsed()).max(SHORTEST), fresh);
-            fresh = true;
+            let (result, broken) = send(total.saturating_sub(watch.elapsed()).max(SHORTEST));
             let error = match result {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            if may_be_stale && matches!(error, Error::Network { method: "GET", status: None, .. }) {
-                // The service may have closed the idle connection at the same moment: nothing the caller needs to
-                // know, and no reason to wait.
-                continue;
-            }
             // That time ran out says less than what happened before.
             if let (Error::Timeout { status: None, .. }, Some(before)) = (&error, before.take()) {
                 return Err(before);
@@ -146,8 +137,7 @@ impl Core {
         route: &Route<'_>,
         path: &str,
         payload: Payload<'_>,
-        limit: Duration,
-        fresh: bool,
+        timeout: Duration,
         read: impl Fn(&RawResponse<'_>) -> Result<T>,
     ) -> (Result<T>, bool) {
         let method = route.method();
@@ -155,22 +145,22 @@ impl Core {
         // The path alone: a query has no place in an error message.
         let shown = format!("{}{}", self.base_path, path.split('?').next().unwrap_or_default());
         let total = if method == "GET" { self.limits.total } else { self.limits.held_open };
-        let request = Request { method, url: &url, payload, limit, total, fresh };
-        let Answer { head, body, broken } = match self.api.send(request, &self.key) {
-            Ok(answer) => answer,
-            Err(lost) => return (Err(lost.failure.into_error(method, &shown, lost.status)), false),
+        let request = Request { method, url: &url, payload, timeout, total };
+        let ApiResponse { status, headers, body, broken } = match self.api.send(request, &self.key) {
+            Ok(response) => response,
+            Err(failure) => return (Err(failure.into_error(method, &shown, None)), false),
         };
         if let Some(failure @ Failure::Timeout { .. }) = broken {
-            return (Err(failure.into_error(method, &shown, Some(head.status))), false);
+            return (Err(failure.into_error(method, &shown, Some(status))), false);
         }
-        let date = head.get("date").and_then(http_date);
+        let date = headers.get("date").and_then(http_date);
         let response = RawResponse {
             method,
             path: &shown,
-            status: head.status,
+            status,
             body: &body,
             date,
-            retry_after: head.get("retry-after").and_then(|value| retry_after(value, date)),
+            retry_after: headers.get("retry-after").and_then(|value| retry_after(value, date)),
             broken: broken.as_ref().map(ToString::to_string),
             secret: self.key.expose(),
         };

@@ -52,7 +52,7 @@ impl Core {
         let throttle = Throttle::new(Some(progress));
         let mut attempt = 0;
         // A transfer has no total limit.
-        self.repeat(Duration::MAX, |_, _| {
+        self.repeat(Duration::MAX, |_| {
             attempt += 1;
             let state = Progress { total: Some(size), attempt, ..Progress::default() };
             let mut body = FileBody { file, path, state, throttle: &throttle, stopped: None };
@@ -62,7 +62,7 @@ impl Core {
                 length: form.length(size),
                 reader: &mut reader,
             };
-            let (result, _) = self.attempt(route, &target, payload, self.limits.held_open, true, &read);
+            let (result, _) = self.attempt(route, &target, payload, self.limits.held_open, &read);
             (body.explain(result), false)
         })
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::api::http::FileAgent;
+use crate::api::http::SnapshotAgent;
 use crate::api::settings::Settings;
 use crate::error::Result;
 use crate::secret::{SignedKey, SignedUrl};
@@ -45,7 +45,7 @@ use wire::Wire;
 /// Cheap to clone and free of the client it came from.
 #[derive(Clone)]
 pub struct Snapshot {
-    agent: FileAgent,
+    agent: SnapshotAgent,
     url: Arc<SignedUrl>,
     key: SignedKey,
     name: Arc<str>,
@@ -68,10 +68,15 @@ impl Snapshot {
     pub fn from_url(url: &str) -> Result<Self> {
         let url = SignedUrl::parse(url)?;
         let key = url.key();
-        Ok(Self::new(FileAgent::new(&Settings::default())?, url, key, None))
+        Ok(Self::new(SnapshotAgent::new(&Settings::default())?, url, key, None))
     }
 
-    pub(crate) fn new(agent: FileAgent, url: SignedUrl, key: SignedKey, info: Option<SnapshotInfo>) -> Self {
+    pub(crate) fn new(
+        agent: SnapshotAgent,
+        url: SignedUrl,
+        key: SignedKey,
+        info: Option<SnapshotInfo>,
+    ) -> Self {
         let version = info.as_ref().and_then(|info| info.version_id.as_deref());
         let name = name::file_name(url.path(), url.query(), version);
         Self { agent, url: url.into(), key, name: name.into(), info: info.map(Arc::new) }

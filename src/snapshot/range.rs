@@ -31,6 +31,17 @@ impl Ask {
         }
     }
 
+    /// How many bytes are asked for, when `total` or the request itself says so.
+    pub(crate) fn length(self, total: Option<u64>) -> Option<u64> {
+        match (self, total) {
+            (Self::Span(start, end), None) => Some(end - start),
+            (Self::Tail(count), None) => Some(count),
+            (_, None) => None,
+            // The whole object may come whatever is asked for.
+            (_, Some(total)) => Some(total),
+        }
+    }
+
     /// The bytes a server with `total` bytes must send, as start and end.
     fn expected(self, total: u64) -> (u64, u64) {
         match self {

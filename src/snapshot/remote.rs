@@ -146,7 +146,7 @@ impl Remote {
         let mut stream = Stream::new(wire.clone(), Version::default(), 0, None, ATTEMPTS);
         let opened = stream.ask_first(Ask::Tail(TAIL))?;
         let Opened { verdict, answer } = opened;
-        let status = answer.head.status;
+        let status = answer.status;
         let refuse = |problem: &'static str| wire.download_error(problem, Some(status));
         match verdict {
             Verdict::Part { start, end, version } if version.is_provable() => {

@@ -10,7 +10,7 @@ use super::range::{Ask, Verdict, Version};
 use super::tries::Tries;
 use super::wire::{Opened, Wire};
 use crate::api::failure::Failure;
-use crate::api::http::{Body, FileAnswer};
+use crate::api::http::{Body, SnapshotResponse};
 use crate::error::{Error, Result};
 
 /// What one step of a [`Stream`] gave.
@@ -61,6 +61,8 @@ struct Open {
     body: Body,
     /// What is still to come, when known.
     left: Option<u64>,
+    /// There is no `Content-Length`.
+    chunked: bool,
 }
 
 impl Stream {
@@ -150,7 +152,7 @@ impl Stream {
     }
 
     /// Uses an answer that came already.
-    pub(crate) fn adopt(&mut self, answer: FileAnswer, version: Version, left: Option<u64>) {
+    pub(crate) fn adopt(&mut self, answer: SnapshotResponse, version: Version, left: Option<u64>) {
         self.attempt = self.attempt.max(1);
         self.accept(answer, version, left);
     }
@@ -165,6 +167,8 @@ impl Stream {
             None => self.connect(),
             // No room: a read of nothing would look like the end.
             Some(_) if buf.is_empty() => Ok(Step::Bytes(0)),
+            // Chunked and complete: a further read would go on for as long as the host sends trailers.
+            Some(open) if open.left == Some(0) && open.chunked => self.got(0),
             Some(open) => match open.body.read(buf) {
                 Ok(count) => self.got(count),
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => Ok(Step::Bytes(0)),
@@ -220,7 +224,7 @@ impl Stream {
             Ok(opened) => opened,
             Err(lost) => return self.unanswered(lost),
         };
-        self.status = answer.head.status;
+        self.status = answer.status;
         match verdict {
             Verdict::Whole(version) if ask == Ask::All => {
                 let left = version.total;
@@ -253,15 +257,16 @@ impl Stream {
         }
     }
 
-    fn accept(&mut self, answer: FileAnswer, version: Version, left: Option<u64>) {
-        self.status = answer.head.status;
+    fn accept(&mut self, answer: SnapshotResponse, version: Version, left: Option<u64>) {
+        self.status = answer.status;
         if let Some(total) = version.total {
             self.tries.total(total);
         }
         self.begin();
         self.why = None;
         self.known = version;
-        self.open = Some(Open { body: answer.body, left });
+        let chunked = answer.headers.get("content-length").is_none();
+        self.open = Some(Open { body: answer.body, left, chunked });
         self.fresh = true;
     }
 

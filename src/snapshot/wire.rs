@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::excerpt::{READ, excerpt};
 use super::range::{Ask, Reply, Verdict, Version, judge, number};
 use crate::api::failure::{Failure, Lost};
-use crate::api::http::{FileAgent, FileAnswer};
+use crate::api::http::{SnapshotAgent, SnapshotResponse};
 use crate::error::Error;
 use crate::secret::SignedUrl;
 
@@ -19,7 +19,7 @@ const EXCERPT_WAIT: Duration = Duration::from_millis(250);
 /// Where a snapshot's bytes are.
 #[derive(Clone)]
 pub(crate) struct Wire {
-    pub(crate) agent: FileAgent,
+    pub(crate) agent: SnapshotAgent,
     pub(crate) url: Arc<SignedUrl>,
     /// The snapshot's file name, for errors.
     pub(crate) what: Arc<str>,
@@ -30,7 +30,7 @@ pub(crate) struct Wire {
 /// An answer that passed the judge.
 pub(crate) struct Opened {
     pub(crate) verdict: Verdict,
-    pub(crate) answer: FileAnswer,
+    pub(crate) answer: SnapshotResponse,
 }
 
 impl Wire {
@@ -48,10 +48,10 @@ impl Wire {
                 headers.push(("if-match", etag.clone()));
             }
         }
-        let answer = self.agent.get(&self.url, &headers, silence)?;
-        let head = &answer.head;
+        let answer = self.agent.get(&self.url, &headers, silence, ask.length(known.total))?;
+        let head = &answer.headers;
         let reply = Reply {
-            status: head.status,
+            status: answer.status,
             content_range: head.get("content-range"),
             content_length: head.get("content-length").and_then(number),
             version: Version::new(head.get("etag"), head.get("x-amz-version-id"), head.get("last-modified")),
@@ -75,7 +75,7 @@ impl Wire {
     }
 
     /// The error of an answer that is none; reads its first bytes, as far as they come without much waiting.
-    pub(crate) fn wrong(&self, mut answer: FileAnswer, problem: Cow<'static, str>) -> Error {
+    pub(crate) fn wrong(&self, mut answer: SnapshotResponse, problem: Cow<'static, str>) -> Error {
         let (begun, mut bytes, mut count) = (Instant::now(), vec![0; READ], 0);
         while begun.elapsed() < EXCERPT_WAIT {
             match answer.body.read(bytes.get_mut(count..).unwrap_or_default()) {
@@ -83,7 +83,7 @@ impl Wire {
                 _ => break,
             }
         }
-        self.answer_error(answer.head.status, problem, bytes.get(..count).unwrap_or_default())
+        self.answer_error(answer.status, problem, bytes.get(..count).unwrap_or_default())
     }
 
     /// The error about an answer whose bytes are no whole archive; `first` are the first of them.

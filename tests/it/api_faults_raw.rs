@@ -216,25 +216,12 @@ proptest! {
     }
 }
 
-/// A refusal whose head cannot be read: its first line was heard, so it is known and not asked for again.
+/// A refusal whose body cannot be read: its status is known, so it is not sent again.
 #[test]
-fn a_refusal_is_kept_and_not_repeated_however_its_head_goes_on() {
-    let rest = [
-        "Content-Length: 99999999999999999999999\r\n\r\n",
-        "Content-Length: 2\r\nContent-Length: 3\r\n\r\n",
-        "Content-Length: -1\r\n\r\n",
-        "Bad Header: 1\r\n\r\n",
-        ": 1\r\n\r\n",
-        "X: a\0b\r\n\r\n",
-        "X: a\r\n folded\r\n\r\n",
-        "X: cut o",
-        "Content-Length: 500\r\n\r\n<html>",
-        "Transfer-Encoding: chunked\r\n\r\n5\r\n<ht",
-    ];
-    let many = format!("{}\r\n", "X: y\r\n".repeat(300));
-    let long = format!("X: {}\r\n\r\n", "y".repeat(100_000));
+fn a_refusal_is_kept_and_not_repeated_however_its_body_goes_on() {
+    let rest = ["Content-Length: 500\r\n\r\n<html>", "Transfer-Encoding: chunked\r\n\r\n5\r\n<ht"];
     for status in [401u16, 403, 429] {
-        for rest in rest.iter().copied().chain([many.as_str(), long.as_str()]) {
+        for rest in rest {
             for early in ["", "HTTP/1.1 103 Early\r\nLink: a\r\n\r\n"] {
                 let bare = Bare::new(format!("{early}HTTP/1.1 {status} No\r\n{rest}").into_bytes(), false);
                 let client = bare.builder().retries(2).sleep(|_| {}).build().unwrap();

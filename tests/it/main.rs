@@ -24,7 +24,6 @@ mod archive_inspect;
 mod conformance;
 mod download_nginx;
 mod download_origin;
-mod download_tls;
 mod public_surface;
 #[cfg(feature = "zip")]
 mod raw_zip;

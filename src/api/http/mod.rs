@@ -1,50 +1,38 @@
-//! I/O. The only folder that names ureq: two agents, one for JSON calls and one for the snapshot host.
+//! I/O. The only folder that names ureq: two agents, one for the API and one for the snapshot host.
 //!
 //! The two never share a request type: [`ApiAgent`] is the only one that is ever given the key, and
-//! [`FileAgent`] has no way to send one.
+//! [`SnapshotAgent`] has no way to send one.
 
-mod files;
-mod json;
-mod resolve;
-mod transport;
-mod watch;
+mod api_agent;
+mod snapshot_agent;
 
 use std::io::{self, Read};
-use std::time::Duration;
 
 use ureq::config::{Config, ConfigBuilder};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 use ureq::typestate::AgentScope;
-use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
-use ureq::{Agent, Proxy, ProxyProtocol};
+use ureq::{Proxy, ProxyProtocol};
 
 use super::failure::Failure;
 use super::settings::{Limits, ProxyChoice, Settings};
 use crate::error::{Error, Result};
 
-pub(crate) use files::{FileAgent, FileAnswer};
-pub(crate) use json::{Answer, ApiAgent, Payload, Request};
+pub(crate) use api_agent::{ApiAgent, ApiResponse, Payload, Request};
+pub(crate) use snapshot_agent::{SnapshotAgent, SnapshotResponse};
 
-use resolve::Remembering;
-use transport::Tcp;
-use watch::Watching;
+/// The longest header section that is read, in bytes. At least the input buffer, or ureq takes a long header
+/// section for a closed connection.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
 
-/// The longest answer head that is read, in bytes. At least the input buffer, or a 1xx head before a large
-/// body would be taken for a head that is too long.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
-
-/// An answer's head, as far as anyone here looks at it.
+/// A response's header fields.
 #[derive(Debug)]
-pub(crate) struct Head {
-    pub(crate) status: u16,
-    headers: ureq::http::HeaderMap,
-}
+pub(crate) struct Headers(ureq::http::HeaderMap);
 
-impl Head {
-    /// The value of a header that may come once; `None` when it is missing, no text, or there twice with
+impl Headers {
+    /// The value of a field that may come once; `None` when it is missing, not text, or there twice with
     /// different values.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        let mut values = self.headers.get_all(name).iter();
+        let mut values = self.0.get_all(name).iter();
         let first = values.next()?;
         if values.any(|other| other != first) {
             return None;
@@ -52,49 +40,35 @@ impl Head {
         first.to_str().ok()
     }
 
-    /// The coding of the body when it is anything but the bytes themselves, however often the header comes.
-    fn coding(&self) -> Option<&str> {
-        let all = self.headers.get_all("content-encoding").iter();
-        all.map(|value| value.to_str().unwrap_or("no text"))
-            .find(|c| !c.trim().is_empty() && !c.trim().eq_ignore_ascii_case("identity"))
+    /// Refuses a body in a content coding: none is asked for, and none is decoded.
+    fn refuse_coding(&self) -> std::result::Result<(), Failure> {
+        let mut all =
+            self.0.get_all("content-encoding").iter().map(|value| value.to_str().unwrap_or("not text"));
+        match all.find(|c| !c.trim().is_empty() && !c.trim().eq_ignore_ascii_case("identity")) {
+            None => Ok(()),
+            Some(coding) => {
+                let coding: String = coding.chars().take(40).collect();
+                let problem =
+                    format!("the response has the content coding {coding:?}, which was not asked for");
+                Err(Failure::Protocol(problem.into()))
+            }
+        }
     }
 }
 
-/// A body that reports its failures as [`Failure`] inside [`io::Error`].
+/// A response body that reports its failures as a [`Failure`] inside an [`io::Error`].
 pub(crate) struct Body {
     reader: ureq::BodyReader<'static>,
     limits: Limits,
-    /// How long one read may take, where the call as a whole has no limit.
-    silence: Option<Duration>,
-}
-
-impl Body {
-    /// Sets how long one read may take.
-    fn be_patient_for(&mut self, silence: Duration) {
-        (self.silence, self.limits.stall) = (Some(silence), silence);
-    }
 }
 
 impl Read for Body {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = match self.silence {
-            Some(silence) => watch::within(silence, || self.reader.read(buf)),
-            None => self.reader.read(buf),
-        };
-        read.map_err(|e| match e.kind() {
+        self.reader.read(buf).map_err(|e| match e.kind() {
             io::ErrorKind::Interrupted => e,
             _ => io::Error::other(failure(ureq::Error::from(e), &self.limits)),
         })
     }
-}
-
-fn agent(config: Config) -> Agent {
-    let connector = ().chain(ConnectProxyConnector::default()).chain(Tcp);
-    #[cfg(feature = "rustls")]
-    let connector = connector.chain(ureq::unversioned::transport::RustlsConnector::default());
-    #[cfg(feature = "native-tls")]
-    let connector = connector.chain(ureq::unversioned::transport::NativeTlsConnector::default());
-    Agent::with_parts(config, Watching(connector), Remembering::default())
 }
 
 /// What both agents share. `direct`: no proxy, whatever the environment says.
@@ -106,7 +80,7 @@ fn common(settings: &Settings, direct: bool) -> Result<ConfigBuilder<AgentScope>
         .accept_encoding("identity")
         .timeout_connect(Some(settings.limits.connect))
         .timeout_resolve(Some(settings.limits.connect))
-        .max_response_header_size(MAX_HEAD_BYTES)
+        .max_response_header_size(MAX_HEADER_BYTES)
         .tls_config(tls(settings)?);
     match &settings.proxy {
         _ if direct => config = config.proxy(None),
@@ -158,8 +132,8 @@ fn failure(error: ureq::Error, limits: &Limits) -> Failure {
         E::Timeout(T::PerWrite | T::SendRequest | T::SendBody) => {
             timeout("sending the request", limits.stall)
         }
-        E::Timeout(T::RecvResponse) => timeout("waiting for the answer", limits.first_byte),
-        E::Timeout(T::PerRead) => timeout("waiting for more of the answer", limits.stall),
+        E::Timeout(T::RecvResponse) => timeout("waiting for the response", limits.first_byte),
+        E::Timeout(T::PerRead | T::RecvBody) => timeout("waiting for more of the response", limits.stall),
         E::Timeout(_) => timeout("the call", limits.total),
         E::Io(e) => Failure::Broken(e.into()),
         E::HostNotFound => Failure::Broken("the host name was not found".into()),
@@ -169,17 +143,11 @@ fn failure(error: ureq::Error, limits: &Limits) -> Failure {
         E::Rustls(e) => Failure::Broken(e.to_string().into()),
         #[cfg(feature = "native-tls")]
         E::NativeTls(e) => Failure::Broken(e.to_string().into()),
-        E::Protocol(e) => Failure::Protocol(format!("the answer is not valid HTTP: {e}").into()),
-        E::LargeResponseHeader(..) => {
-            Failure::Protocol("the answer's head is longer than is read of one".into())
-        }
+        E::Protocol(e) => Failure::Protocol(format!("the response is not valid HTTP: {e}").into()),
+        E::LargeResponseHeader(..) => Failure::Protocol("the response's header section is too long".into()),
         E::InvalidProxyUrl | E::ConnectProxyFailed(_) => {
             Failure::Broken("the proxy refused the connection".into())
         }
         _ => Failure::Broken("the request could not be carried out".into()),
     }
-}
-
-fn clip(text: &str) -> String {
-    text.chars().take(40).collect()
 }

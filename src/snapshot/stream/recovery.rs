@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 use super::{Step, Stream};
 use crate::api::failure::{Failure, Lost};
-use crate::api::http::FileAnswer;
+use crate::api::http::SnapshotResponse;
 use crate::error::{Error, Result, is_refusal};
 
 impl Stream {
     /// A 5xx; `again_or` bounds how often one is met.
-    pub(super) fn busy(&mut self, answer: FileAnswer) -> Error {
-        self.status = answer.head.status;
+    pub(super) fn busy(&mut self, answer: SnapshotResponse) -> Error {
+        self.status = answer.status;
         self.tries.busy();
         self.wire.wrong(answer, "the snapshot host is busy or broken; try again later".into())
     }

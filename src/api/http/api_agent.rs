@@ -1,0 +1,182 @@
+//! I/O. The agent of the API: the only one that is ever given the key.
+
+use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ureq::http::{self, HeaderValue};
+use ureq::{Agent, AsSendBody, SendBody};
+
+use super::{Body, Headers, MAX_HEADER_BYTES, common, failure};
+use crate::api::failure::Failure;
+use crate::api::settings::{Limits, MAX_JSON_BYTES, Settings};
+use crate::error::Result;
+use crate::secret::{ApiKey, is_loopback, split_url};
+
+/// How long a connection may have been idle to be used again.
+const MAX_IDLE_AGE: Duration = Duration::from_secs(15);
+
+/// What an API call sends.
+pub(crate) enum Payload<'a> {
+    Nothing,
+    Json(&'a [u8]),
+    /// A body of known length that is read while it is sent.
+    Stream {
+        content_type: &'a str,
+        length: u64,
+        reader: &'a mut dyn Read,
+    },
+}
+
+/// One API call, ready to send.
+pub(crate) struct Request<'a, 'p> {
+    pub(crate) method: &'static str,
+    pub(crate) url: &'a str,
+    pub(crate) payload: Payload<'p>,
+    /// How long this attempt may take; for a [`Payload::Stream`], only the wait for the response.
+    pub(crate) timeout: Duration,
+    /// The timeout an error names: that of the whole call, of which this attempt may have only the rest.
+    pub(crate) total: Duration,
+}
+
+/// The response to an API call; its body may have broken off.
+pub(crate) struct ApiResponse {
+    pub(crate) status: u16,
+    pub(crate) headers: Headers,
+    pub(crate) body: Vec<u8>,
+    /// Why the body is incomplete.
+    pub(crate) broken: Option<Failure>,
+}
+
+/// The agent of the API.
+pub(crate) struct ApiAgent {
+    agent: Agent,
+    limits: Limits,
+    /// Whether the last call got a response, so that the next may be sent over its connection.
+    pooled: AtomicBool,
+}
+
+impl ApiAgent {
+    /// `base_url` decides whether a proxy is used: loopback is reached directly.
+    pub(crate) fn new(settings: &Settings, base_url: &str) -> Result<Self> {
+        let direct = split_url(base_url).is_ok_and(|parts| is_loopback(parts.host));
+        let config = common(settings, direct)?
+            .accept("application/json")
+            .input_buffer_size(MAX_HEADER_BYTES)
+            .output_buffer_size(16 * 1024)
+            .build();
+        let limits = settings.limits.clone();
+        Ok(Self { agent: config.into(), limits, pooled: AtomicBool::new(false) })
+    }
+
+    /// Sends `request` once. A response with a broken body is a response: its status counts.
+    ///
+    /// A GET that finds its pooled connection closed by the service is sent again over a new one; the caller never
+    /// sees that. Anything else always gets a new connection: on an old one, a close by the service in the same
+    /// moment could not be told from a failure after the work was begun.
+    pub(crate) fn send(
+        &self,
+        request: Request<'_, '_>,
+        key: &ApiKey,
+    ) -> std::result::Result<ApiResponse, Failure> {
+        let is_get = request.method == "GET";
+        let started = Instant::now();
+        let may_be_stale = is_get && self.pooled.swap(false, Ordering::Relaxed);
+        let again = Request { payload: Payload::Nothing, ..request };
+        let result = match self.send_over(request, key, !is_get) {
+            Err(Failure::Broken(_)) if may_be_stale => {
+                let timeout = again.timeout.saturating_sub(started.elapsed()).max(Duration::from_millis(1));
+                self.send_over(Request { timeout, ..again }, key, true)
+            }
+            result => result,
+        };
+        self.pooled.fetch_or(result.is_ok(), Ordering::Relaxed);
+        result
+    }
+
+    /// `fresh`: over a new connection, whatever the pool has.
+    fn send_over(
+        &self,
+        request: Request<'_, '_>,
+        key: &ApiKey,
+        fresh: bool,
+    ) -> std::result::Result<ApiResponse, Failure> {
+        let Request { method, url, payload, timeout, total } = request;
+        let limits = Limits { total, first_byte: total, ..self.limits.clone() };
+        let mut authorization = HeaderValue::from_str(key.expose())
+            .map_err(|_| Failure::Protocol("the API key cannot stand in a header".into()))?;
+        authorization.set_sensitive(true);
+        let builder = http::Request::builder().method(method).uri(url).header("authorization", authorization);
+        let sent = match payload {
+            Payload::Nothing if method == "GET" => self.call(builder, (), timeout, fresh),
+            Payload::Nothing => self.call(builder.header("content-length", "0"), (), timeout, fresh),
+            Payload::Json(json) => {
+                self.call(builder.header("content-type", "application/json"), json, timeout, fresh)
+            }
+            Payload::Stream { content_type, length, reader } => {
+                let builder = builder.header("content-type", content_type).header("content-length", length);
+                self.upload(builder, reader, timeout)
+            }
+        };
+        let (parts, body) = sent.map_err(|e| failure(e, &limits))?.into_parts();
+        let headers = Headers(parts.headers);
+        let (body, broken) = match headers.refuse_coding() {
+            Ok(()) => read_capped(Body { reader: body.into_reader(), limits }),
+            Err(failure) => (Vec::new(), Some(failure)),
+        };
+        Ok(ApiResponse { status: parts.status.as_u16(), headers, body, broken })
+    }
+
+    fn call(
+        &self,
+        request: http::request::Builder,
+        body: impl AsSendBody,
+        timeout: Duration,
+        fresh: bool,
+    ) -> std::result::Result<http::Response<ureq::Body>, ureq::Error> {
+        let config = self.agent.configure_request(request.body(body)?).timeout_global(Some(timeout));
+        let max_idle_age = if fresh { Duration::ZERO } else { MAX_IDLE_AGE };
+        self.agent.run(config.max_idle_age(max_idle_age).build())
+    }
+
+    /// Without a total: it ends when writing stalls.
+    fn upload(
+        &self,
+        request: http::request::Builder,
+        reader: &mut dyn Read,
+        timeout: Duration,
+    ) -> std::result::Result<http::Response<ureq::Body>, ureq::Error> {
+        let request = request.body(SendBody::from_reader(reader))?;
+        let stall = Some(self.limits.stall);
+        let config = self.agent.configure_request(request).max_idle_age(Duration::ZERO);
+        let config = config.timeout_per_write(stall).timeout_recv_response(Some(timeout));
+        self.agent.run(config.timeout_recv_body(stall).build()).map_err(unsent)
+    }
+}
+
+/// A server that refuses an upload early closes the connection, and its response is lost with it.
+fn unsent(error: ureq::Error) -> ureq::Error {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    match error {
+        ureq::Error::Io(e) if matches!(e.kind(), BrokenPipe | ConnectionAborted | ConnectionReset) => {
+            let problem =
+                "the service closed the connection before the file was sent; it probably refused it";
+            ureq::Error::Io(std::io::Error::new(e.kind(), problem))
+        }
+        error => error,
+    }
+}
+
+/// Reads to the end or to [`MAX_JSON_BYTES`], whichever comes first; counts decoded bytes.
+fn read_capped(body: Body) -> (Vec<u8>, Option<Failure>) {
+    let mut bytes = Vec::new();
+    match body.take(MAX_JSON_BYTES as u64 + 1).read_to_end(&mut bytes) {
+        Ok(n) if n > MAX_JSON_BYTES => {
+            bytes.truncate(MAX_JSON_BYTES);
+            let problem = format!("the response is longer than the {MAX_JSON_BYTES} bytes that are read");
+            (bytes, Some(Failure::Protocol(problem.into())))
+        }
+        Ok(_) => (bytes, None),
+        Err(e) => (bytes, Some(Failure::from_io(e))),
+    }
+}

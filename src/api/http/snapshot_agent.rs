@@ -1,0 +1,146 @@
+//! I/O. The agent of the snapshot host: it knows no key and keeps no cookies.
+
+use std::time::{Duration, Instant};
+
+use ureq::Agent;
+
+use super::{Body, Headers, common, failure};
+use crate::api::failure::{Failure, Lost};
+use crate::api::settings::{Limits, Settings};
+use crate::error::Result;
+use crate::secret::{SignedUrl, is_loopback, split_url};
+
+/// The input buffer of transfers: large reads are what makes them fast.
+const INPUT_BUFFER: usize = 1024 * 1024;
+/// How many redirects of the snapshot host are followed.
+const MAX_REDIRECTS: usize = 3;
+
+/// The agent of the snapshot host. It knows no key and keeps no cookies.
+#[derive(Clone)]
+pub(crate) struct SnapshotAgent {
+    agent: Agent,
+    limits: Limits,
+}
+
+/// A response of the snapshot host whose body is still to be read.
+pub(crate) struct SnapshotResponse {
+    pub(crate) status: u16,
+    pub(crate) headers: Headers,
+    pub(crate) body: Body,
+}
+
+impl SnapshotAgent {
+    pub(crate) fn new(settings: &Settings) -> Result<Self> {
+        let config = common(settings, false)?
+            .accept("*/*")
+            .timeout_per_write(Some(settings.limits.stall))
+            .input_buffer_size(INPUT_BUFFER)
+            .output_buffer_size(16 * 1024)
+            .max_idle_connections_per_host(16)
+            .max_idle_connections(32)
+            .max_response_header_size(INPUT_BUFFER)
+            .build();
+        Ok(Self { agent: config.into(), limits: settings.limits.clone() })
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// `GET url` with `headers`; follows at most [`MAX_REDIRECTS`] redirects, each to the scheme it came
+    /// from. Any status is a response; a body in a content coding that was not asked for is a failure.
+    ///
+    /// `idle`: how long one read may wait, and all redirects together. `length`: that of the body, when it is known.
+    pub(crate) fn get(
+        &self,
+        url: &SignedUrl,
+        headers: &[(&'static str, String)],
+        idle: Duration,
+        length: Option<u64>,
+    ) -> std::result::Result<SnapshotResponse, Lost> {
+        let mut url = url.clone();
+        let mut status = None;
+        let (mut left, begun) = (idle, Instant::now());
+        for _ in 0..=MAX_REDIRECTS {
+            let response =
+                self.get_once(&url, headers, left, length).map_err(|failure| Lost { failure, status })?;
+            status = Some(response.status);
+            if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
+                return match response.headers.refuse_coding() {
+                    Ok(()) => Ok(response),
+                    Err(failure) => Err(Lost { failure, status }),
+                };
+            }
+            url = redirect(&url, response.headers.get("location"))
+                .map_err(|failure| Lost { failure, status })?;
+            // All redirects together may take as long as one response.
+            left = idle.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                let failure = Failure::Timeout { phase: "waiting for the response", limit: idle };
+                return Err(Lost { failure, status });
+            }
+        }
+        let problem = format!("the snapshot host redirected more than {MAX_REDIRECTS} times");
+        Err(Lost { failure: Failure::Protocol(problem.into()), status })
+    }
+
+    fn get_once(
+        &self,
+        url: &SignedUrl,
+        headers: &[(&'static str, String)],
+        idle: Duration,
+        length: Option<u64>,
+    ) -> std::result::Result<SnapshotResponse, Failure> {
+        let first_byte = self.limits.first_byte.min(idle);
+        let limits = Limits { first_byte, stall: idle, ..self.limits.clone() };
+        let fail = |e| failure(e, &limits);
+        let mut builder = ureq::http::Request::builder().method("GET").uri(url.expose());
+        for (name, value) in headers {
+            builder = builder.header(*name, value);
+        }
+        let request = builder.body(()).map_err(|e| fail(e.into()))?;
+        let mut config = self
+            .agent
+            .configure_request(request)
+            .timeout_per_read(Some(idle))
+            .timeout_recv_response(Some(first_byte))
+            .timeout_recv_body(Some(self.limits.body(length)));
+        if split_url(url.expose()).is_ok_and(|parts| is_loopback(parts.host)) {
+            config = config.proxy(None);
+        }
+        let response = self.agent.run(config.build()).map_err(|e| match e {
+            // ureq applies the limit of one read to the wait for the header section, too.
+            ureq::Error::Timeout(ureq::Timeout::PerRead) => {
+                Failure::Timeout { phase: "waiting for the response", limit: first_byte }
+            }
+            e => fail(e),
+        })?;
+        let (parts, body) = response.into_parts();
+        let (status, headers) = (parts.status.as_u16(), Headers(parts.headers));
+        Ok(SnapshotResponse { status, headers, body: Body { reader: body.into_reader(), limits } })
+    }
+}
+
+/// Where a redirect of the snapshot host leads, when it may be followed.
+fn redirect(from: &SignedUrl, location: Option<&str>) -> std::result::Result<SignedUrl, Failure> {
+    let refuse = |problem: &'static str| Err(Failure::Protocol(problem.into()));
+    let Some(location) = location else {
+        return refuse("the snapshot host redirected without saying where to");
+    };
+    let target = match location {
+        l if l.starts_with("//") => {
+            return refuse("the snapshot host redirected to an address without a scheme");
+        }
+        l if l.starts_with('/') => format!("{}{l}", from.origin()),
+        l => l.to_owned(),
+    };
+    let target = target.split('#').next().unwrap_or_default();
+    let Ok(to) = SignedUrl::parse(target) else {
+        return refuse("the snapshot host redirected to an address that may not be followed");
+    };
+    let scheme = |url: &SignedUrl| url.expose().split(':').next().map(str::to_ascii_lowercase);
+    if scheme(&to) != scheme(from) {
+        return refuse("the snapshot host redirected to another scheme");
+    }
+    Ok(to)
+}
