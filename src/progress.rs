@@ -51,17 +51,15 @@ impl<'a> Throttle<'a> {
         if reported.is_some_and(|at| at.elapsed() < INTERVAL) {
             return ControlFlow::Continue(());
         }
-        let flow = callback(progress());
         *reported = Some(Instant::now());
-        flow
+        callback(progress())
     }
 
     /// Reports in any case: the first and the last report of a call.
     pub(crate) fn report_now(&self, progress: Progress) -> ControlFlow<()> {
         let Some(callback) = &self.callback else { return ControlFlow::Continue(()) };
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        let flow = callback(progress);
         *reported = Some(Instant::now());
-        flow
+        callback(progress)
     }
 }
