@@ -3,7 +3,6 @@
 pub(crate) mod envelope;
 pub(crate) mod failure;
 pub(crate) mod http;
-pub(crate) mod redact;
 pub(crate) mod retry;
 pub(crate) mod route;
 pub(crate) mod settings;

@@ -1,4 +1,4 @@
-//! PURE. What may be sent again, and after how long (contract, section 10). Sleeping is injected.
+//! PURE. What may be sent again, and after how long. Sleeping is injected.
 
 use std::time::Duration;
 

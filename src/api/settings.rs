@@ -20,7 +20,7 @@ pub(crate) struct Limits {
     pub(crate) connect: Duration,
     /// A JSON call from start to end, retries and their pauses included.
     pub(crate) total: Duration,
-    /// The same for calls the service holds open (contract, section 9).
+    /// The same for calls the service holds open.
     pub(crate) held_open: Duration,
     /// From a request on the snapshot host to the end of the response's header section.
     pub(crate) first_byte: Duration,

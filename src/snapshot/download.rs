@@ -156,7 +156,7 @@ pub(crate) fn resume_at(part: &Part) -> u64 {
 fn check(wire: &Wire, part: &Part, status: u16, options: &DownloadOptions<'_>) -> Result<()> {
     let verdict = zipcheck::check(&part.file).map_err(|e| Error::io("reading", part.path(), e))?;
     if let Err(why) = verdict {
-        let mut first = vec![0; super::excerpt::READ];
+        let mut first = vec![0; super::ends::READ];
         let count = super::source::Source::read_at(&part.file, 0, &mut first).unwrap_or(0);
         first.truncate(count);
         return Err(wire.unfit(&first, why, status));

@@ -1,7 +1,9 @@
 //! PURE. Whether bytes that go by begin and end like a snapshot's.
 
-use super::excerpt::READ;
 use super::zipcheck::{LAST, check_end};
+
+/// How many of the first bytes are kept for an error.
+pub(crate) const READ: usize = 4096;
 
 const MAGIC: &[u8] = b"PK";
 /// How a snapshot may begin: like an archive, or like the program or the script before one that unpacks itself.

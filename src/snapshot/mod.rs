@@ -13,7 +13,6 @@ use crate::types::SnapshotInfo;
 pub(crate) mod archive;
 pub(crate) mod download;
 mod ends;
-mod excerpt;
 mod keep;
 mod lock;
 mod meter;
@@ -116,7 +115,7 @@ impl Snapshot {
     /// # Errors
     /// [`Error::Exists`](crate::Error::Exists) when the target is there and may not be replaced,
     /// [`Error::Io`](crate::Error::Io) from the file system, [`Error::UnexpectedResponse`](crate::Error::UnexpectedResponse) when the link
-    /// has expired or what comes is no zip archive, [`Error::Network`](crate::Error::Network) and
+    /// has expired or the response is not a zip archive, [`Error::Network`](crate::Error::Network) and
     /// [`Error::Timeout`](crate::Error::Timeout) when the connection fails for good or is too slow,
     /// [`Error::Download`](crate::Error::Download) when the archive is damaged or keeps changing,
     /// [`Error::Cancelled`](crate::Error::Cancelled) when the callback said so, and

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 /// The longest name made here, in bytes: file systems take 255, and the part file's name is longer.
 const MAX_NAME: usize = 200;
-/// How long a signed link lives, in seconds (contract, section 3).
+/// How long a signed link lives, in seconds.
 const LINK_LIFE: i64 = 30 * 24 * 60 * 60;
 
 /// The file name of the snapshot behind a link: `<stem>.<version>.zip`.
@@ -33,7 +33,7 @@ pub(crate) fn has_mark(query: &str, version: Option<&str>) -> bool {
     link_version(query).is_some() || version.is_some_and(|v| !v.is_empty()) || signing_time(query).is_some()
 }
 
-/// The `versionId` of a link's query, percent-decoded once; `+` stays `+` (contract, section 3).
+/// The `versionId` of a link's query, percent-decoded once; `+` stays `+`.
 pub(crate) fn link_version(query: &str) -> Option<String> {
     parameter(query, "versionId").map(percent_decode).filter(|v| !v.is_empty())
 }

@@ -51,7 +51,7 @@ impl<'a> DownloadOptions<'a> {
     ///
     /// Called in the thread of the call, at most about 200 times a second while bytes come and once at the
     /// end. A stopped download keeps its part file and goes on from there the next time. While the host is
-    /// silent it is not called by a download over one connection: a wish to stop is heard when bytes come again, or
+    /// silent it is not called by a download over one connection: the download is cancelled when bytes arrive again, or
     /// after [`ClientBuilder::stall_timeout`](crate::ClientBuilder::stall_timeout) at the latest.
     pub fn progress(mut self, callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'a) -> Self {
         self.callback = Some(Arc::new(callback));

@@ -5,12 +5,12 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::excerpt::{READ, excerpt};
+use super::ends::READ;
 use super::range::{Ask, Reply, Verdict, Version, judge, number};
 use crate::api::failure::{Failure, Lost};
 use crate::api::http::{SnapshotAgent, SnapshotResponse};
 use crate::error::Error;
-use crate::secret::SignedUrl;
+use crate::secret::{SignedUrl, excerpt};
 
 const GET: &str = "GET";
 /// How long the first bytes of an answer that is an error are collected: they explain it, nothing more.
@@ -91,7 +91,8 @@ impl Wire {
         if first.starts_with(b"PK") {
             return self.download_error(format!("the archive is damaged: {why}; try again"), Some(status));
         }
-        let problem = if first.is_empty() { "the answer is empty" } else { "what came is no zip archive" };
+        let problem =
+            if first.is_empty() { "the response body is empty" } else { "the response is not a zip archive" };
         self.answer_error(status, problem.into(), first)
     }
 
