@@ -24,6 +24,15 @@ pub(crate) fn encode_form(value: &str) -> String {
 /// Decodes percent escapes once and leaves `+` alone; `None` when the result is not valid UTF-8. A `%` that
 /// begins no escape stays as it is.
 pub(crate) fn percent_decode(text: &str) -> Option<String> {
+    String::from_utf8(decode(text)).ok()
+}
+
+/// The same with U+FFFD in place of what is not valid UTF-8: for file names, which must not fail.
+pub(crate) fn percent_decode_lossy(text: &str) -> String {
+    String::from_utf8_lossy(&decode(text)).into_owned()
+}
+
+fn decode(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
@@ -35,7 +44,7 @@ pub(crate) fn percent_decode(text: &str) -> Option<String> {
         out.push(escaped.unwrap_or(*first));
         rest = if escaped.is_some() { &tail[2..] } else { tail };
     }
-    String::from_utf8(out).ok()
+    out
 }
 
 /// The decoded value of `name` in a query string, unless it is empty.

@@ -4,9 +4,6 @@ use crate::error::{Error, Result};
 use crate::percent::{encode, encode_form};
 use crate::types::Kind;
 
-#[allow(unused_imports, reason = "other branches use it until the merge")]
-pub(crate) use crate::percent::{percent_decode, query_value};
-
 /// One route of the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route<'a> {

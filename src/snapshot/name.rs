@@ -2,6 +2,8 @@
 
 use time::OffsetDateTime;
 
+use crate::percent::percent_decode_lossy;
+
 /// The longest name made here, in bytes: file systems take 255, and the part file's name is longer.
 const MAX_NAME: usize = 200;
 /// How long a signed link lives, in seconds.
@@ -13,7 +15,7 @@ const LINK_LIFE: i64 = 30 * 24 * 60 * 60;
 /// signing stands in, so that two creations of one app do not collide. Never holds a part of the signature.
 pub(crate) fn file_name(path: &str, query: &str, version: Option<&str>) -> String {
     let last = path.rsplit('/').next().unwrap_or_default();
-    let stem = percent_decode(last);
+    let stem = percent_decode_lossy(last);
     let stem = match stem.len().checked_sub(4).and_then(|at| stem.split_at_checked(at)) {
         Some((stem, zip)) if zip.eq_ignore_ascii_case(".zip") => stem.to_owned(),
         _ => stem,
@@ -35,7 +37,7 @@ pub(crate) fn has_mark(query: &str, version: Option<&str>) -> bool {
 
 /// The `versionId` of a link's query, percent-decoded once; `+` stays `+`.
 pub(crate) fn link_version(query: &str) -> Option<String> {
-    parameter(query, "versionId").map(percent_decode).filter(|v| !v.is_empty())
+    parameter(query, "versionId").map(percent_decode_lossy).filter(|v| !v.is_empty())
 }
 
 /// The name of the file that collects the bytes of `name`.
@@ -151,23 +153,6 @@ fn is_reserved(name: &str) -> bool {
         || (base.chars().count() == 4
             && (base.starts_with("COM") || base.starts_with("LPT"))
             && base.ends_with(|c: char| c.is_ascii_digit() || matches!(c, '¹' | '²' | '³')))
-}
-
-/// Decodes `%xx` once; what is no UTF-8 becomes U+FFFD.
-pub(crate) fn percent_decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let hex = (byte == b'%')
-            .then(|| text.get(at + 1..at + 3))
-            .flatten()
-            .filter(|h| h.bytes().all(|b| b.is_ascii_hexdigit()))
-            .and_then(|h| u8::from_str_radix(h, 16).ok());
-        out.push(hex.unwrap_or(byte));
-        at += if hex.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// FNV-1a, 64 bits: short, stable, and not a secret.
