@@ -1,5 +1,5 @@
-//! What a program asks an error. The methods look through the errors that only pass another one on, so they say
-//! the same whether an error comes from a call, a `Read`, a [`Source`](crate::Source) or an archive.
+//! PURE. What a program asks an error. The methods look through errors that only wrap another one, so they say the same
+//! whether an error comes from a call, a `Read`, a [`Source`](crate::Source) or an archive.
 
 use std::error::Error as StdError;
 use std::io;
@@ -47,7 +47,7 @@ impl Error {
             Self::Network { method, status, .. } | Self::Timeout { method, status, .. } => {
                 *method == "GET" && !is_refusal(*status)
             }
-            // A page of the service's edge in place of a response.
+
             Self::UnexpectedResponse { method, status, .. } => *method == "GET" && *status >= 500,
             _ => false,
         }
@@ -76,7 +76,7 @@ impl Error {
                 .is_some_and(|code| *code == ErrorCode::ACCESS_DENIED || *code == ErrorCode::MISSING_SCOPE)
     }
 
-    /// Whether a time limit of this crate ran out.
+    /// Whether a time limit of this crate was exceeded.
     pub fn is_timeout(&self) -> bool {
         matches!(self.innermost(), Self::Timeout { .. })
     }
@@ -93,11 +93,13 @@ impl Error {
 
     /// Whether the service responded with `status` to a request of the API or of the snapshot host.
     fn has_status(&self, status: u16) -> bool {
-        let is_http = |error: &Self| !matches!(error, Self::Download { .. } | Self::StatusUnavailable { .. });
-        is_http(self.innermost()) && self.status() == Some(status)
+        match self.innermost() {
+            Self::Download { .. } | Self::StatusUnavailable { .. } => false,
+            error => error.status() == Some(status),
+        }
     }
 
-    /// The error itself, or the one of this crate that it passes on.
+    /// The error itself, or the error of this crate that it wraps.
     pub(super) fn innermost(&self) -> &Self {
         let source: &(dyn StdError + 'static) = match self {
             Self::Archive { source, .. } | Self::Download { source: Some(source), .. } => &**source,
@@ -119,8 +121,8 @@ impl Error {
     }
 }
 
-/// Whether the service said no, even if the rest of its response was lost: another attempt is of no use or does
-/// harm.
+/// Whether the service refused the request, even if the rest of its response was lost: another attempt would be
+/// useless or harmful.
 pub(crate) fn is_refusal(status: Option<u16>) -> bool {
     status.is_some_and(|status| (400..500).contains(&status))
 }
