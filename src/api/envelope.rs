@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use crate::error::{Error, ErrorCode};
 use crate::secret::{clean, excerpt};
-use crate::types::{Response, ServiceStatus};
+use crate::types::{Response, ServiceStatus, text};
 
 /// How many characters of the service's code and message an error keeps.
 const CODE_CHARS: usize = 80;
@@ -32,29 +32,17 @@ pub(crate) struct RawResponse<'a> {
     pub(crate) secret: &'a str,
 }
 
-/// The result of an action that may go on in the background.
-#[derive(Debug)]
-pub(crate) enum Outcome<T> {
-    Done(T),
-    /// Accepted and still running: one of the two 202.
-    Pending,
-}
-
 /// What every response but the service's status is wrapped in.
 #[derive(Deserialize)]
 struct Envelope<'a> {
-    #[serde(default, deserialize_with = "word")]
+    #[serde(default, deserialize_with = "text")]
     status: Option<String>,
-    #[serde(default, deserialize_with = "word")]
+    #[serde(default, deserialize_with = "text")]
     code: Option<String>,
-    #[serde(default, deserialize_with = "word")]
+    #[serde(default, deserialize_with = "text")]
     message: Option<String>,
     #[serde(borrow, default)]
     response: Option<&'a RawValue>,
-}
-
-fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(Value::deserialize(deserializer)?.as_str().filter(|word| !word.is_empty()).map(str::to_owned))
 }
 
 impl Envelope<'_> {
@@ -73,7 +61,7 @@ impl<'a> RawResponse<'a> {
             .map_err(|problem| self.unexpected(format!("a `response` that cannot be decoded: {problem}")))
     }
 
-    /// The response to an action, with whatever `response` or none.
+    /// The success of an action, whatever its `response` is.
     pub(crate) fn action(&self) -> Result<Response, Error> {
         let Envelope { code, message, response, .. } = self.success()?;
         if response.is_some_and(|response| serde_json::from_str::<Value>(response.get()).is_err()) {
@@ -96,24 +84,21 @@ impl<'a> RawResponse<'a> {
         }
     }
 
-    /// Checks first whether the work goes on in the background: by the code `pending`, or by HTTP 202, whatever
-    /// `status` says.
-    pub(crate) fn or_pending<T>(
+    /// What `done` makes of the response, or `None` when the work goes on in the background: the code says so or HTTP
+    /// 202 does, whatever `status` says.
+    pub(crate) fn unless_pending<T>(
         &self,
-        pending: &ErrorCode,
         done: impl FnOnce(&Self) -> Result<T, Error>,
-    ) -> Result<Outcome<T>, Error> {
-        let processing = [ErrorCode::SNAPSHOT_PROCESSING, ErrorCode::SNAPSHOT_RESTORE_PROCESSING];
+    ) -> Result<Option<T>, Error> {
         let is_pending = match self.envelope() {
             Ok(Envelope { code: Some(code), .. }) => {
-                // A 202 with the other call's code is still a 202.
-                *pending == code.as_str()
-                    || (self.status == 202 && processing.iter().any(|p| *p == code.as_str()))
+                [ErrorCode::SNAPSHOT_PROCESSING, ErrorCode::SNAPSHOT_RESTORE_PROCESSING]
+                    .contains(&code.into())
             }
             Ok(_) => self.status == 202,
             Err(_) => self.status == 202 && self.body.is_empty() && self.broken.is_none(),
         };
-        if is_pending { Ok(Outcome::Pending) } else { done(self).map(Outcome::Done) }
+        if is_pending { Ok(None) } else { done(self).map(Some) }
     }
 
     /// An error about a response whose envelope was good and whose content is not.
@@ -254,12 +239,8 @@ mod tests {
 
     #[test]
     fn pending_is_known_by_code_or_by_202() {
-        let pending = |status, body: &'static [u8]| {
-            matches!(
-                response(status, body).or_pending(&ErrorCode::SNAPSHOT_PROCESSING, data),
-                Ok(Outcome::Pending)
-            )
-        };
+        let pending =
+            |status, body: &'static [u8]| matches!(response(status, body).unless_pending(data), Ok(None));
         assert!(pending(202, br#"{"status":"error","code":"SNAPSHOT_PROCESSING"}"#));
         assert!(pending(202, br#"{"status":"success"}"#));
         assert!(pending(200, br#"{"status":"success","code":"SNAPSHOT_PROCESSING"}"#));

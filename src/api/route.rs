@@ -44,7 +44,7 @@ impl Route<'_> {
     /// [`Error::Invalid`] when an id would lead to another route.
     pub(crate) fn path(&self) -> Result<String> {
         let resource = |kind: Kind, id: &str, rest: &str| {
-            check_id(kind.id_name(), id)?;
+            check_id(format!("the {kind} id"), id)?;
             Ok(format!("/{}/{}{rest}", kind.segment(), encode(id)))
         };
         match *self {
@@ -61,7 +61,7 @@ impl Route<'_> {
             }
             Self::AllStatus { kind, workspace: None } => Ok(format!("/{}/status", kind.segment())),
             Self::AllStatus { kind, workspace: Some(id) } => {
-                check_id("the workspace id", id)?;
+                check_id("the workspace id".into(), id)?;
                 Ok(format!("/{}/status?workspaceId={}", kind.segment(), encode_form(id)))
             }
             Self::Start(kind, id) => resource(kind, id, "/start"),
@@ -77,7 +77,7 @@ impl Route<'_> {
 }
 
 /// Refuses what would lead to another route; any other form of an id is the service's business.
-pub(crate) fn check_id(what: &'static str, id: &str) -> Result<()> {
+fn check_id(what: String, id: &str) -> Result<()> {
     let reason = match id {
         "" => "is empty",
         "." | ".." => "is a path segment with a meaning of its own, not an id",

@@ -41,16 +41,6 @@ pub struct Client {
     core: Arc<Core>,
 }
 
-impl ClientBuilder {
-    /// Returns the client. Sends nothing.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] says which setting cannot be used, and why.
-    pub fn build(self) -> Result<Client> {
-        Ok(Client { core: Arc::new(self.core()?) })
-    }
-}
-
 impl Client {
     /// Returns a client with default settings for an API key. Sends nothing.
     ///

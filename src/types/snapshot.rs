@@ -50,13 +50,6 @@ impl Kind {
             Self::Database => "databases",
         }
     }
-
-    pub(crate) fn id_name(self) -> &'static str {
-        match self {
-            Self::App => "the app id",
-            Self::Database => "the database id",
-        }
-    }
 }
 
 impl fmt::Display for Kind {
@@ -119,7 +112,7 @@ pub struct SnapshotInfo {
     /// The archive's size in bytes.
     pub size: u64,
     /// When the snapshot was made.
-    #[serde(serialize_with = "rfc3339")]
+    #[serde(serialize_with = "time::serde::rfc3339::serialize")]
     pub created_at: OffsetDateTime,
     /// What it is of.
     pub kind: Kind,
@@ -135,12 +128,8 @@ pub struct SnapshotInfo {
     key: SignedKey,
 }
 
-fn rfc3339<S: serde::Serializer>(time: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
-    when::serialize(&Some(*time), serializer)
-}
-
-/// A listing's item in any of its spellings, or a saved [`SnapshotInfo`]. Two fields rather than an `alias`: an
-/// item may have both spellings.
+/// A listing's item in any of its spellings, or a saved [`SnapshotInfo`]. Two fields rather than an `alias`, which
+/// refuses an item with both spellings.
 #[derive(Deserialize)]
 struct Item {
     #[serde(default, deserialize_with = "text")]

@@ -9,12 +9,15 @@ use ureq::{Agent, AsSendBody, SendBody};
 
 use super::{Body, Headers, MAX_HEADER_BYTES, common, failure};
 use crate::api::failure::Failure;
-use crate::api::settings::{Limits, MAX_JSON_BYTES, Settings};
+use crate::api::settings::{Limits, Settings};
 use crate::error::Result;
 use crate::secret::{ApiKey, is_loopback, split_url};
 
 /// How long a connection may have been idle to be used again.
 const MAX_IDLE_AGE: Duration = Duration::from_secs(15);
+
+/// The largest JSON response body that is read, in bytes.
+const MAX_JSON_BYTES: usize = 32 * 1024 * 1024;
 
 /// What an API call sends.
 pub(crate) enum Payload<'a> {
@@ -35,7 +38,7 @@ pub(crate) struct Request<'a, 'p> {
     pub(crate) payload: Payload<'p>,
     /// How long this attempt may take; for a [`Payload::Stream`], only the wait for the response.
     pub(crate) timeout: Duration,
-    /// The timeout an error names: that of the whole call, of which this attempt may have only the rest.
+    /// The timeout of the whole call, of which this attempt may have only the rest: the one an error names.
     pub(crate) total: Duration,
 }
 
@@ -57,9 +60,9 @@ pub(crate) struct ApiAgent {
 }
 
 impl ApiAgent {
-    /// `base_url` decides whether a proxy is used: loopback is reached directly.
-    pub(crate) fn new(settings: &Settings, base_url: &str) -> Result<Self> {
-        let direct = split_url(base_url).is_ok_and(|parts| is_loopback(parts.host));
+    /// Uses no proxy for an API on loopback.
+    pub(crate) fn new(settings: &Settings) -> Result<Self> {
+        let direct = split_url(&settings.base_url).is_ok_and(|parts| is_loopback(parts.host));
         let config = common(settings, direct)?
             .accept("application/json")
             .input_buffer_size(MAX_HEADER_BYTES)
@@ -69,38 +72,26 @@ impl ApiAgent {
         Ok(Self { agent: config.into(), limits, pooled: AtomicBool::new(false) })
     }
 
-    /// Sends `request` once. A response with a broken body is a response: its status counts.
+    /// Sends `request` once. A response with an incomplete body is a response: its status counts.
     ///
     /// A GET that finds its pooled connection closed by the service is sent again over a new one; the caller never
-    /// sees that. Anything else always gets a new connection: on an old one, a close by the service in the same
-    /// moment could not be told from a failure after the work was begun.
-    pub(crate) fn send(
-        &self,
-        request: Request<'_, '_>,
-        key: &ApiKey,
-    ) -> std::result::Result<ApiResponse, Failure> {
-        let is_get = request.method == "GET";
-        let started = Instant::now();
+    /// sees that. Anything else always gets a new connection: on a pooled one, a close by the service at the same
+    /// moment could not be told from a failure after the work had begun.
+    pub(crate) fn send(&self, request: Request<'_, '_>, key: &ApiKey) -> Result<ApiResponse, Failure> {
+        let (is_get, started) = (request.method == "GET", Instant::now());
         let may_be_stale = is_get && self.pooled.swap(false, Ordering::Relaxed);
         let again = Request { payload: Payload::Nothing, ..request };
-        let result = match self.send_over(request, key, !is_get) {
+        match self.send_over(request, key, !is_get) {
             Err(Failure::Broken(_)) if may_be_stale => {
-                let timeout = again.timeout.saturating_sub(started.elapsed()).max(Duration::from_millis(1));
+                let timeout = again.timeout.saturating_sub(started.elapsed());
                 self.send_over(Request { timeout, ..again }, key, true)
             }
             result => result,
-        };
-        self.pooled.fetch_or(result.is_ok(), Ordering::Relaxed);
-        result
+        }
     }
 
     /// `fresh`: over a new connection, whatever the pool has.
-    fn send_over(
-        &self,
-        request: Request<'_, '_>,
-        key: &ApiKey,
-        fresh: bool,
-    ) -> std::result::Result<ApiResponse, Failure> {
+    fn send_over(&self, request: Request<'_, '_>, key: &ApiKey, fresh: bool) -> Result<ApiResponse, Failure> {
         let Request { method, url, payload, timeout, total } = request;
         let limits = Limits { total, first_byte: total, ..self.limits.clone() };
         let mut authorization = HeaderValue::from_str(key.expose())
@@ -119,6 +110,7 @@ impl ApiAgent {
             }
         };
         let (parts, body) = sent.map_err(|e| failure(e, &limits))?.into_parts();
+        self.pooled.store(true, Ordering::Relaxed);
         let headers = Headers(parts.headers);
         let (body, broken) = match headers.refuse_coding() {
             Ok(()) => read_capped(Body { reader: body.into_reader(), limits }),
@@ -133,19 +125,19 @@ impl ApiAgent {
         body: impl AsSendBody,
         timeout: Duration,
         fresh: bool,
-    ) -> std::result::Result<http::Response<ureq::Body>, ureq::Error> {
+    ) -> Result<http::Response<ureq::Body>, ureq::Error> {
         let config = self.agent.configure_request(request.body(body)?).timeout_global(Some(timeout));
         let max_idle_age = if fresh { Duration::ZERO } else { MAX_IDLE_AGE };
         self.agent.run(config.max_idle_age(max_idle_age).build())
     }
 
-    /// Without a total: it ends when writing stalls.
+    /// No total timeout: the call ends when sending stalls.
     fn upload(
         &self,
         request: http::request::Builder,
         reader: &mut dyn Read,
         timeout: Duration,
-    ) -> std::result::Result<http::Response<ureq::Body>, ureq::Error> {
+    ) -> Result<http::Response<ureq::Body>, ureq::Error> {
         let request = request.body(SendBody::from_reader(reader))?;
         let stall = Some(self.limits.stall);
         let config = self.agent.configure_request(request).max_idle_age(Duration::ZERO);
@@ -167,7 +159,7 @@ fn unsent(error: ureq::Error) -> ureq::Error {
     }
 }
 
-/// Reads to the end or to [`MAX_JSON_BYTES`], whichever comes first; counts decoded bytes.
+/// Reads to the end or to [`MAX_JSON_BYTES`], whichever comes first.
 fn read_capped(body: Body) -> (Vec<u8>, Option<Failure>) {
     let mut bytes = Vec::new();
     match body.take(MAX_JSON_BYTES as u64 + 1).read_to_end(&mut bytes) {

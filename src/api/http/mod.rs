@@ -73,7 +73,7 @@ impl Read for Body {
 
 /// What both agents share. `direct`: no proxy, whatever the environment says.
 fn common(settings: &Settings, direct: bool) -> Result<ConfigBuilder<AgentScope>> {
-    let mut config = Config::builder()
+    let config = Config::builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .user_agent(settings.user_agent.as_str())
@@ -82,22 +82,18 @@ fn common(settings: &Settings, direct: bool) -> Result<ConfigBuilder<AgentScope>
         .timeout_resolve(Some(settings.limits.connect))
         .max_response_header_size(MAX_HEADER_BYTES)
         .tls_config(tls(settings)?);
-    match &settings.proxy {
-        _ if direct => config = config.proxy(None),
-        None => {}
-        Some(ProxyChoice::Direct) => config = config.proxy(None),
+    Ok(match &settings.proxy {
+        _ if direct => config.proxy(None),
+        Some(ProxyChoice::Direct) => config.proxy(None),
         Some(ProxyChoice::Url(url)) => {
-            let proxy = Proxy::new(url)
-                .ok()
-                .filter(|proxy| matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https));
-            let proxy = proxy.ok_or_else(|| {
-                let reason = "is not an address like http://host:port; SOCKS proxies are not supported";
-                Error::invalid("the proxy", reason)
-            })?;
-            config = config.proxy(Some(proxy));
+            let proxy = Proxy::new(url).ok();
+            // ureq panics on a SOCKS proxy without its feature.
+            let proxy = proxy.filter(|p| matches!(p.protocol(), ProxyProtocol::Http | ProxyProtocol::Https));
+            let reason = "is not an address like http://host:port; SOCKS proxies are not supported";
+            config.proxy(Some(proxy.ok_or_else(|| Error::invalid("the proxy", reason))?))
         }
-    }
-    Ok(config)
+        None => config,
+    })
 }
 
 fn tls(settings: &Settings) -> Result<TlsConfig> {
@@ -122,7 +118,7 @@ fn tls(settings: &Settings) -> Result<TlsConfig> {
     Ok(TlsConfig::builder().provider(provider).root_certs(roots).build())
 }
 
-/// Says what ureq met in our own words: some of its errors print the whole URL.
+/// What an error of ureq means for a request.
 fn failure(error: ureq::Error, limits: &Limits) -> Failure {
     use ureq::Error as E;
     use ureq::Timeout as T;
@@ -136,18 +132,10 @@ fn failure(error: ureq::Error, limits: &Limits) -> Failure {
         E::Timeout(T::PerRead | T::RecvBody) => timeout("waiting for more of the response", limits.stall),
         E::Timeout(_) => timeout("the call", limits.total),
         E::Io(e) => Failure::Broken(e.into()),
-        E::HostNotFound => Failure::Broken("the host name was not found".into()),
-        E::ConnectionFailed => Failure::Broken("no address of the host could be connected to".into()),
-        E::Tls(e) => Failure::Broken(e.into()),
-        #[cfg(feature = "rustls")]
-        E::Rustls(e) => Failure::Broken(e.to_string().into()),
-        #[cfg(feature = "native-tls")]
-        E::NativeTls(e) => Failure::Broken(e.to_string().into()),
         E::Protocol(e) => Failure::Protocol(format!("the response is not valid HTTP: {e}").into()),
         E::LargeResponseHeader(..) => Failure::Protocol("the response's header section is too long".into()),
-        E::InvalidProxyUrl | E::ConnectProxyFailed(_) => {
-            Failure::Broken("the proxy refused the connection".into())
-        }
-        _ => Failure::Broken("the request could not be carried out".into()),
+        // These print the whole URL, which may be signed.
+        E::BadUri(_) | E::RequireHttpsOnly(_) => Failure::Broken("the URL cannot be requested".into()),
+        e => Failure::Broken(e.to_string().into()),
     }
 }
