@@ -8,8 +8,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
+use super::failure::Failure;
 use crate::error::{Error, ErrorCode};
-use crate::secret::{clean, excerpt};
+use crate::secret::{ApiKey, clean, excerpt};
 use crate::types::{Response, ServiceStatus, text};
 
 /// How many characters of the service's code and message an error keeps.
@@ -17,19 +18,19 @@ const CODE_CHARS: usize = 80;
 const MESSAGE_CHARS: usize = 1000;
 
 /// A response of the API, and what it is a response to.
-pub(crate) struct RawResponse<'a> {
+pub(crate) struct RawResponse {
     pub(crate) method: &'static str,
-    pub(crate) path: &'a str,
+    pub(crate) path: String,
     pub(crate) status: u16,
-    pub(crate) body: &'a [u8],
+    pub(crate) body: Vec<u8>,
     /// The service's clock.
     pub(crate) date: Option<OffsetDateTime>,
-    /// The `Retry-After` header, read.
+    /// How long the service says to wait.
     pub(crate) retry_after: Option<Duration>,
     /// Why the body is incomplete, when it is.
-    pub(crate) broken: Option<String>,
-    /// What must never be shown, should the response repeat it.
-    pub(crate) secret: &'a str,
+    pub(crate) broken: Option<Failure>,
+    /// What must not be shown even if the response repeats it.
+    pub(crate) secret: ApiKey,
 }
 
 /// What every response but the service's status is wrapped in.
@@ -51,9 +52,12 @@ impl Envelope<'_> {
     }
 }
 
-impl<'a> RawResponse<'a> {
+impl RawResponse {
     /// The `response` of a call that must have one, decoded.
-    pub(crate) fn data<T>(&self, decode: impl FnOnce(&'a str) -> serde_json::Result<T>) -> Result<T, Error> {
+    pub(crate) fn data<'a, T>(
+        &'a self,
+        decode: impl FnOnce(&'a str) -> serde_json::Result<T>,
+    ) -> Result<T, Error> {
         let Some(response) = self.success()?.response else {
             return Err(self.unexpected("a success without the `response` it should have"));
         };
@@ -78,7 +82,7 @@ impl<'a> RawResponse<'a> {
                 Err(self.unexpected("an envelope in place of the service's own status"))
             }
             Ok(envelope) if self.status == 200 && envelope.status.is_some() && !envelope.says("error") => {
-                serde_json::from_slice(self.body).map_err(|problem| self.unexpected(problem.to_string()))
+                serde_json::from_slice(&self.body).map_err(|problem| self.unexpected(problem.to_string()))
             }
             other => Err(self.error(other)),
         }
@@ -105,21 +109,21 @@ impl<'a> RawResponse<'a> {
     pub(crate) fn unexpected(&self, problem: impl Into<String>) -> Error {
         Error::UnexpectedResponse {
             method: self.method,
-            path: self.path.to_owned(),
+            path: self.path.clone(),
             status: self.status,
-            problem: clean(&problem.into(), MESSAGE_CHARS, self.secret).into(),
-            excerpt: excerpt(self.body, self.secret),
+            problem: clean(&problem.into(), MESSAGE_CHARS, self.secret.expose()).into(),
+            excerpt: excerpt(&self.body, self.secret.expose()),
         }
     }
 
     /// The envelope, or what is wrong with the body.
-    fn envelope(&self) -> Result<Envelope<'a>, String> {
+    fn envelope(&self) -> Result<Envelope<'_>, String> {
         use serde_json::error::Category;
         // An incomplete body is not decoded: taking megabytes of it apart would take longer than any limit allows.
         if let Some(broken) = &self.broken {
             return Err(format!("the response body is incomplete: {broken}"));
         }
-        let text = std::str::from_utf8(self.body).map_err(|_| "a body that is not valid UTF-8")?;
+        let text = std::str::from_utf8(&self.body).map_err(|_| "a body that is not valid UTF-8")?;
         if text.trim().is_empty() {
             return Err("an empty body".into());
         }
@@ -131,14 +135,14 @@ impl<'a> RawResponse<'a> {
     }
 
     /// The envelope of a 200 that says `success`; everything else is an error.
-    fn success(&self) -> Result<Envelope<'a>, Error> {
+    fn success(&self) -> Result<Envelope<'_>, Error> {
         match self.envelope() {
             Ok(envelope) if self.status == 200 && envelope.says("success") => Ok(envelope),
             other => Err(self.error(other)),
         }
     }
 
-    fn error(&self, envelope: Result<Envelope<'a>, String>) -> Error {
+    fn error(&self, envelope: Result<Envelope<'_>, String>) -> Error {
         match envelope {
             Err(_) if self.broken.is_none() && matches!(self.status, 301 | 302 | 303 | 307 | 308) => {
                 self.unexpected("a redirect, which this API never sends and which is not followed")
@@ -148,11 +152,15 @@ impl<'a> RawResponse<'a> {
                 let code = envelope.code.unwrap_or_else(|| ErrorCode::UNKNOWN.as_str().to_owned());
                 Error::Api {
                     method: self.method,
-                    path: self.path.to_owned(),
+                    path: self.path.clone(),
                     status: self.status,
                     retry_after: self.retry_after,
-                    code: clean(&code, CODE_CHARS, self.secret).into(),
-                    message: clean(&envelope.message.unwrap_or_default(), MESSAGE_CHARS, self.secret),
+                    code: clean(&code, CODE_CHARS, self.secret.expose()).into(),
+                    message: clean(
+                        &envelope.message.unwrap_or_default(),
+                        MESSAGE_CHARS,
+                        self.secret.expose(),
+                    ),
                 }
             }
             Ok(_) if self.status == 200 => {
@@ -168,20 +176,20 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn response(status: u16, body: &[u8]) -> RawResponse<'_> {
+    fn response(status: u16, body: &[u8]) -> RawResponse {
         RawResponse {
             method: "GET",
-            path: "/v2/x",
+            path: "/v2/x".into(),
             status,
-            body,
+            body: body.into(),
             date: None,
             retry_after: None,
             broken: None,
-            secret: "1-hush",
+            secret: ApiKey::new("1-hush".into()).unwrap(),
         }
     }
 
-    fn data(response: &RawResponse<'_>) -> Result<Value, Error> {
+    fn data(response: &RawResponse) -> Result<Value, Error> {
         response.data(serde_json::from_str)
     }
 

@@ -8,21 +8,18 @@ use serde::de::DeserializeOwned;
 
 use crate::api::envelope::RawResponse;
 use crate::api::failure::Failure;
-use crate::api::http::{ApiAgent, ApiResponse, Payload, Request, SnapshotAgent};
-use crate::api::retry::{http_date, retry_after};
-use crate::api::route::Route;
+use crate::api::http::{ApiAgent, Payload, Request, SnapshotAgent};
 use crate::api::settings::Settings;
 use crate::error::{Error, Result};
 use crate::percent::encode;
-use crate::secret::{ApiKey, SignedUrl, split_url};
+use crate::secret::{ApiKey, SignedUrl};
 use crate::snapshot::Snapshot;
-use crate::types::{Account, Kind, Listing, Response, SnapshotInfo};
+use crate::types::{Account, Kind, Listing, SnapshotInfo};
 
 /// The inside of a client.
 pub(super) struct Core {
-    api: ApiAgent,
+    pub(super) api: ApiAgent,
     pub(super) files: SnapshotAgent,
-    pub(super) key: ApiKey,
     pub(super) settings: Settings,
     /// The account's id, requested once.
     owner: OnceLock<String>,
@@ -36,41 +33,43 @@ impl fmt::Debug for Core {
 
 impl Core {
     pub(super) fn new(key: ApiKey, settings: Settings) -> Result<Self> {
-        let (api, files) = (ApiAgent::new(&settings)?, SnapshotAgent::new(&settings)?);
-        Ok(Self { api, files, key, settings, owner: OnceLock::new() })
+        let (api, files) = (ApiAgent::new(key, &settings)?, SnapshotAgent::new(&settings)?);
+        Ok(Self { api, files, settings, owner: OnceLock::new() })
     }
 
-    /// A GET, repeated where that is safe.
-    pub(super) fn get<T>(
-        &self,
-        route: &Route<'_>,
-        read: impl Fn(&RawResponse<'_>) -> Result<T>,
-    ) -> Result<T> {
-        let path = route.path()?;
-        self.repeat(self.settings.limits.total, |left| {
-            self.attempt(route, &path, Payload::Nothing, left, &read)
+    /// Sends a GET, repeats it where that is safe, and returns what `read` makes of the response.
+    pub(super) fn get<T>(&self, path: &str, read: impl Fn(&RawResponse) -> Result<T>) -> Result<T> {
+        self.repeat(self.settings.limits.total, |timeout| {
+            self.attempt(Request { method: "GET", path, payload: Payload::Nothing, timeout }, &read)
         })
     }
 
-    /// A GET whose `response` is decoded.
-    pub(super) fn read<T: DeserializeOwned>(&self, route: &Route<'_>) -> Result<T> {
-        self.get(route, |response| response.data(serde_json::from_str))
+    /// Sends a GET and decodes the `response` of its envelope.
+    pub(super) fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.get(path, |response| response.data(serde_json::from_str))
     }
 
-    /// A POST without a file. It is sent once, whatever happens to it.
+    /// Sends a POST once, whatever happens to it.
     pub(super) fn post<T>(
         &self,
-        route: &Route<'_>,
-        body: Option<&str>,
-        read: impl Fn(&RawResponse<'_>) -> Result<T>,
+        path: &str,
+        payload: Payload<'_>,
+        read: impl Fn(&RawResponse) -> Result<T>,
     ) -> Result<T> {
-        let path = route.path()?;
-        let payload = body.map_or(Payload::Nothing, |json| Payload::Json(json.as_bytes()));
-        self.attempt(route, &path, payload, self.settings.limits.held_open, read).0
+        let timeout = self.settings.limits.held_open;
+        self.attempt(Request { method: "POST", path, payload, timeout }, read).0
     }
 
-    pub(super) fn action(&self, route: &Route<'_>) -> Result<Response> {
-        self.post(route, None, |response| response.action())
+    /// Sends one request, and also returns whether the response body broke off.
+    pub(super) fn attempt<T>(
+        &self,
+        request: Request<'_, '_>,
+        read: impl Fn(&RawResponse) -> Result<T>,
+    ) -> (Result<T>, bool) {
+        match self.api.send(request) {
+            Ok(response) => (read(&response), matches!(response.broken, Some(Failure::Broken(_)))),
+            Err(error) => (Err(error), false),
+        }
     }
 
     /// Repeats `send` as long as the retry policy allows. It is given the time that is left, and also returns whether
@@ -101,55 +100,26 @@ impl Core {
             attempt += 1;
         }
     }
-
-    /// Sends one request, and also returns whether the response body broke off.
-    pub(super) fn attempt<T>(
-        &self,
-        route: &Route<'_>,
-        path: &str,
-        payload: Payload<'_>,
-        timeout: Duration,
-        read: impl Fn(&RawResponse<'_>) -> Result<T>,
-    ) -> (Result<T>, bool) {
-        let method = route.method();
-        let url = format!("{}{path}", self.settings.base_url);
-        // Errors show the path alone: a query has no place in their messages.
-        let shown = split_url(&url).map_or("", |parts| &url[parts.path..]);
-        let shown = shown.split('?').next().unwrap_or_default();
-        let total = if method == "GET" { self.settings.limits.total } else { self.settings.limits.held_open };
-        let request = Request { method, url: &url, payload, timeout, total };
-        let ApiResponse { status, headers, body, broken } = match self.api.send(request, &self.key) {
-            Ok(response) => response,
-            Err(failure) => return (Err(failure.into_error(method, shown, None)), false),
-        };
-        if let Some(failure @ Failure::Timeout { .. }) = broken {
-            return (Err(failure.into_error(method, shown, Some(status))), false);
-        }
-        let date = headers.get("date").and_then(http_date);
-        let response = RawResponse {
-            method,
-            path: shown,
-            status,
-            body: &body,
-            date,
-            retry_after: headers.get("retry-after").and_then(|value| retry_after(value, date)),
-            broken: broken.as_ref().map(ToString::to_string),
-            secret: self.key.expose(),
-        };
-        (read(&response), matches!(broken, Some(Failure::Broken(_))))
-    }
 }
 
 /// The calls that both the client and its handles make.
 impl Core {
     pub(super) fn account(&self) -> Result<Account> {
-        let account = self.get(&Route::Account, |response| response.data(Account::decode))?;
+        let account = self.get("/users/me", |response| response.data(Account::decode))?;
         self.owner.get_or_init(|| account.user.id.clone());
         Ok(account)
     }
 
-    pub(super) fn listing(&self, kind: Kind, route: &Route<'_>) -> Result<Listing> {
-        self.get(route, |response| response.data(|data| Listing::decode(kind, data)))
+    /// The account's id. One request, once for each client.
+    pub(super) fn owner(&self) -> Result<String> {
+        match self.owner.get() {
+            Some(id) => Ok(id.clone()),
+            None => Ok(self.account()?.user.id),
+        }
+    }
+
+    pub(super) fn listing(&self, kind: Kind, path: &str) -> Result<Listing> {
+        self.get(path, |response| response.data(|data| Listing::decode(kind, data)))
     }
 
     pub(super) fn open(&self, info: &SnapshotInfo) -> Result<Snapshot> {
@@ -170,14 +140,6 @@ impl Core {
         let (host, folder, key) = (&self.settings.snapshot_host, info.kind.scope(), info.key().expose());
         let owner = encode(&self.owner()?);
         SignedUrl::parse(&format!("{host}/{folder}/{owner}/{}.zip?{key}", encode(&info.id)))
-    }
-
-    /// The account's id. One request, once for each client.
-    pub(super) fn owner(&self) -> Result<String> {
-        match self.owner.get() {
-            Some(id) => Ok(id.clone()),
-            None => Ok(self.account()?.user.id),
-        }
     }
 }
 

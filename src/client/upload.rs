@@ -7,10 +7,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::core::{Core, random};
+use super::resource::Resource;
 use crate::api::envelope::RawResponse;
-use crate::api::http::Payload;
-use crate::api::route::Route;
+use crate::api::http::{Payload, Request};
 use crate::error::{Error, Result};
+use crate::percent::encode_form;
 use crate::progress::{Callback, Progress, Throttle};
 use crate::types::{Response, UploadedApp};
 
@@ -21,30 +22,18 @@ impl Core {
     pub(super) fn upload(&self, zip: &Path, progress: Callback<'_>) -> Result<UploadedApp> {
         let file = open(zip)?;
         check_app(&file)?;
-        self.send(&Route::Upload, zip, &file, progress, |response| response.data(serde_json::from_str))
-    }
-
-    pub(super) fn commit(
-        &self,
-        id: &str,
-        path: &Path,
-        directory: Option<&str>,
-        progress: Callback<'_>,
-    ) -> Result<Response> {
-        let route = Route::Commit { id, path: directory };
-        self.send(&route, path, &open(path)?, progress, |response| response.action())
+        self.send("/apps", zip, &file, progress, |response| response.data(serde_json::from_str))
     }
 
     /// Sends a file. Another attempt follows only when the service says that it is busy.
     fn send<T>(
         &self,
-        route: &Route<'_>,
+        target: &str,
         path: &Path,
         mut file: &File,
         progress: Callback<'_>,
-        read: impl Fn(&RawResponse<'_>) -> Result<T>,
+        read: impl Fn(&RawResponse) -> Result<T>,
     ) -> Result<T> {
-        let target = route.path()?;
         let io = |e| Error::io("reading", path, e);
         let size = file.metadata().map_err(io)?.len();
         self.check_key()?;
@@ -65,7 +54,8 @@ impl Core {
             let mut reader = before.as_bytes().chain(&mut body).chain(after.as_bytes());
             let length = size + (before.len() + after.len()) as u64;
             let payload = Payload::Stream { content_type: &content_type, length, reader: &mut reader };
-            let (result, _) = self.attempt(route, &target, payload, self.settings.limits.held_open, &read);
+            let timeout = self.settings.limits.held_open;
+            let (result, _) = self.attempt(Request { method: "POST", path: target, payload, timeout }, &read);
             (body.stopped.map_or(result, Err), false)
         })
     }
@@ -78,6 +68,19 @@ impl Core {
             // A key that may upload need not be one that may read the account.
             _ => Ok(()),
         }
+    }
+}
+
+impl Resource {
+    pub(super) fn commit(
+        &self,
+        path: &Path,
+        directory: Option<&str>,
+        progress: Callback<'_>,
+    ) -> Result<Response> {
+        let query = directory.map_or_else(String::new, |path| format!("?path={}", encode_form(path)));
+        let target = self.path(&format!("/commit{query}"))?;
+        self.core.send(&target, path, &open(path)?, progress, RawResponse::action)
     }
 }
 

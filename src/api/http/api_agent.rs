@@ -8,7 +8,9 @@ use ureq::http::{self, HeaderValue};
 use ureq::{Agent, AsSendBody, SendBody};
 
 use super::{Body, Headers, MAX_HEADER_BYTES, common, failure};
+use crate::api::envelope::RawResponse;
 use crate::api::failure::Failure;
+use crate::api::retry::{http_date, retry_after};
 use crate::api::settings::{Limits, Settings};
 use crate::error::Result;
 use crate::secret::{ApiKey, is_loopback, split_url};
@@ -34,26 +36,18 @@ pub(crate) enum Payload<'a> {
 /// One API call, ready to send.
 pub(crate) struct Request<'a, 'p> {
     pub(crate) method: &'static str,
-    pub(crate) url: &'a str,
+    /// Below the base URL, with the query.
+    pub(crate) path: &'a str,
     pub(crate) payload: Payload<'p>,
     /// How long this attempt may take; for a [`Payload::Stream`], only the wait for the response.
     pub(crate) timeout: Duration,
-    /// The timeout of the whole call, of which this attempt may have only the rest: the one an error names.
-    pub(crate) total: Duration,
-}
-
-/// The response to an API call; its body may have broken off.
-pub(crate) struct ApiResponse {
-    pub(crate) status: u16,
-    pub(crate) headers: Headers,
-    pub(crate) body: Vec<u8>,
-    /// Why the body is incomplete.
-    pub(crate) broken: Option<Failure>,
 }
 
 /// The agent of the API.
 pub(crate) struct ApiAgent {
     agent: Agent,
+    key: ApiKey,
+    base_url: String,
     limits: Limits,
     /// Whether the last call got a response, so that the next may be sent over its connection.
     pooled: AtomicBool,
@@ -61,44 +55,82 @@ pub(crate) struct ApiAgent {
 
 impl ApiAgent {
     /// Uses no proxy for an API on loopback.
-    pub(crate) fn new(settings: &Settings) -> Result<Self> {
-        let direct = split_url(&settings.base_url).is_ok_and(|parts| is_loopback(parts.host));
+    pub(crate) fn new(key: ApiKey, settings: &Settings) -> Result<Self> {
+        let base_url = settings.base_url.clone();
+        let direct = split_url(&base_url).is_ok_and(|parts| is_loopback(parts.host));
         let config = common(settings, direct)?
             .accept("application/json")
             .input_buffer_size(MAX_HEADER_BYTES)
             .output_buffer_size(16 * 1024)
             .build();
-        let limits = settings.limits.clone();
-        Ok(Self { agent: config.into(), limits, pooled: AtomicBool::new(false) })
+        let (limits, pooled) = (settings.limits.clone(), AtomicBool::new(false));
+        Ok(Self { agent: config.into(), key, base_url, limits, pooled })
+    }
+
+    /// The key, which no text may show.
+    pub(crate) fn secret(&self) -> &str {
+        self.key.expose()
     }
 
     /// Sends `request` once. A response with an incomplete body is a response: its status counts.
-    ///
+    pub(crate) fn send(&self, request: Request<'_, '_>) -> Result<RawResponse> {
+        let method = request.method;
+        let url = format!("{}{}", self.base_url, request.path);
+        // Errors show the path alone: a query has no place in their messages.
+        let path = split_url(&url).map_or("", |parts| &url[parts.path..]);
+        let path = path.split('?').next().unwrap_or_default().to_owned();
+        // The timeout an error names is that of the whole call, of which this attempt may have only the rest.
+        let total = if method == "GET" { self.limits.total } else { self.limits.held_open };
+        let limits = Limits { total, first_byte: total, ..self.limits.clone() };
+        let response = self.send_pooled(&url, request);
+        let (parts, body) =
+            response.map_err(|e| failure(e, &limits).into_error(method, &path, None))?.into_parts();
+        self.pooled.store(true, Ordering::Relaxed);
+        let (status, headers) = (parts.status.as_u16(), Headers(parts.headers));
+        let (body, broken) = match headers.refuse_coding() {
+            Ok(()) => read_capped(Body { reader: body.into_reader(), limits }),
+            Err(failure) => (Vec::new(), Some(failure)),
+        };
+        if let Some(failure @ Failure::Timeout { .. }) = broken {
+            return Err(failure.into_error(method, &path, Some(status)));
+        }
+        let date = headers.get("date").and_then(http_date);
+        let retry_after = headers.get("retry-after").and_then(|value| retry_after(value, date));
+        Ok(RawResponse { method, path, status, body, date, retry_after, broken, secret: self.key.clone() })
+    }
+
     /// A GET that finds its pooled connection closed by the service is sent again over a new one; the caller never
     /// sees that. Anything else always gets a new connection: on a pooled one, a close by the service at the same
     /// moment could not be told from a failure after the work had begun.
-    pub(crate) fn send(&self, request: Request<'_, '_>, key: &ApiKey) -> Result<ApiResponse, Failure> {
+    fn send_pooled(
+        &self,
+        url: &str,
+        request: Request<'_, '_>,
+    ) -> Result<http::Response<ureq::Body>, ureq::Error> {
         let (is_get, started) = (request.method == "GET", Instant::now());
         let may_be_stale = is_get && self.pooled.swap(false, Ordering::Relaxed);
         let again = Request { payload: Payload::Nothing, ..request };
-        match self.send_over(request, key, !is_get) {
-            Err(Failure::Broken(_)) if may_be_stale => {
+        match self.send_over(url, request, !is_get) {
+            Err(ureq::Error::Io(_)) if may_be_stale => {
                 let timeout = again.timeout.saturating_sub(started.elapsed());
-                self.send_over(Request { timeout, ..again }, key, true)
+                self.send_over(url, Request { timeout, ..again }, true)
             }
             result => result,
         }
     }
 
     /// `fresh`: over a new connection, whatever the pool has.
-    fn send_over(&self, request: Request<'_, '_>, key: &ApiKey, fresh: bool) -> Result<ApiResponse, Failure> {
-        let Request { method, url, payload, timeout, total } = request;
-        let limits = Limits { total, first_byte: total, ..self.limits.clone() };
-        let mut authorization = HeaderValue::from_str(key.expose())
-            .map_err(|_| Failure::Protocol("the API key cannot stand in a header".into()))?;
+    fn send_over(
+        &self,
+        url: &str,
+        request: Request<'_, '_>,
+        fresh: bool,
+    ) -> Result<http::Response<ureq::Body>, ureq::Error> {
+        let Request { method, payload, timeout, .. } = request;
+        let mut authorization = HeaderValue::from_str(self.secret()).map_err(http::Error::from)?;
         authorization.set_sensitive(true);
         let builder = http::Request::builder().method(method).uri(url).header("authorization", authorization);
-        let sent = match payload {
+        match payload {
             Payload::Nothing if method == "GET" => self.call(builder, (), timeout, fresh),
             Payload::Nothing => self.call(builder.header("content-length", "0"), (), timeout, fresh),
             Payload::Json(json) => {
@@ -108,15 +140,7 @@ impl ApiAgent {
                 let builder = builder.header("content-type", content_type).header("content-length", length);
                 self.upload(builder, reader, timeout)
             }
-        };
-        let (parts, body) = sent.map_err(|e| failure(e, &limits))?.into_parts();
-        self.pooled.store(true, Ordering::Relaxed);
-        let headers = Headers(parts.headers);
-        let (body, broken) = match headers.refuse_coding() {
-            Ok(()) => read_capped(Body { reader: body.into_reader(), limits }),
-            Err(failure) => (Vec::new(), Some(failure)),
-        };
-        Ok(ApiResponse { status: parts.status.as_u16(), headers, body, broken })
+        }
     }
 
     fn call(

@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::settings::{Limits, ProxyChoice, Settings};
 use crate::error::{Error, Result};
 
-pub(crate) use api_agent::{ApiAgent, ApiResponse, Payload, Request};
+pub(crate) use api_agent::{ApiAgent, Payload, Request};
 pub(crate) use snapshot_agent::{SnapshotAgent, SnapshotResponse};
 
 /// The longest header section that is read, in bytes. At least the input buffer, or ureq takes a long header

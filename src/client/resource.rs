@@ -1,19 +1,25 @@
-//! Work that may outlive its request: making a snapshot, and restoring one.
+//! One app or database, and the work on it that may outlive its request: making a snapshot, and restoring one.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::awaited::Awaited;
 use super::core::Core;
 use crate::api::envelope::RawResponse;
-use crate::api::route::Route;
+use crate::api::http::Payload;
+use crate::api::route;
 use crate::error::{Error, ErrorCode, Result, is_refusal};
 use crate::secret::{SignedKey, SignedUrl, clean};
 use crate::snapshot::Snapshot;
 use crate::types::{Kind, Listing, Response, RestoreState, RestoreStatus, SnapshotInfo, text};
 
+const SNAPSHOTS: &str = "/snapshots";
+const RESTORE: &str = "/snapshots/restore";
 const BETWEEN_LISTINGS: Duration = Duration::from_secs(10);
 const BETWEEN_STATUSES: Duration = Duration::from_secs(5);
 /// How often a service that knows of no restore is asked again: the restore may not have begun.
@@ -21,49 +27,81 @@ const CHECKS_FOR_NONE: u32 = 3;
 /// How many characters of the service's code and step an error keeps.
 const SHOWN: usize = 80;
 
-impl Core {
-    pub(super) fn create_snapshot(&self, kind: Kind, id: &str) -> Result<Snapshot> {
+/// One app or database: what both handles are made of.
+#[derive(Clone, Debug)]
+pub(super) struct Resource {
+    pub(super) core: Arc<Core>,
+    pub(super) kind: Kind,
+    pub(super) id: String,
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.id)
+    }
+}
+
+impl Resource {
+    /// The path of one of its routes.
+    pub(super) fn path(&self, rest: &str) -> Result<String> {
+        route::resource(self.kind, &self.id, rest)
+    }
+
+    pub(super) fn read<T: DeserializeOwned>(&self, rest: &str) -> Result<T> {
+        self.core.read(&self.path(rest)?)
+    }
+
+    pub(super) fn action(&self, rest: &str) -> Result<Response> {
+        self.core.post(&self.path(rest)?, Payload::Nothing, RawResponse::action)
+    }
+
+    pub(super) fn listing(&self) -> Result<Listing> {
+        self.core.listing(self.kind, &self.path(SNAPSHOTS)?)
+    }
+
+    pub(super) fn create_snapshot(&self) -> Result<Snapshot> {
         let sent = Instant::now();
-        let (created, date) = self.post(&Route::CreateSnapshot(kind, id), None, |response| {
+        let (created, date) = self.core.post(&self.path(SNAPSHOTS)?, Payload::Nothing, |response| {
             Ok((response.unless_pending(created)?, response.date))
         })?;
         match created {
-            Some((url, key)) => Ok(Snapshot::new(self.files.clone(), url, key, None)),
-            None => self.open(&self.await_snapshot(kind, id, Awaited::new(date, sent.elapsed()))?),
+            Some((url, key)) => Ok(Snapshot::new(self.core.files.clone(), url, key, None)),
+            None => self.core.open(&self.await_snapshot(Awaited::new(date, sent.elapsed()))?),
         }
     }
 
     /// Polls the listing until the new snapshot is in it.
-    fn await_snapshot(&self, kind: Kind, id: &str, mut awaited: Awaited) -> Result<SnapshotInfo> {
+    fn await_snapshot(&self, mut awaited: Awaited) -> Result<SnapshotInfo> {
         let pending = |waited| Error::Pending {
-            what: format!("the snapshot of {kind} {id}"),
+            what: format!("the snapshot of {self}"),
             waited,
             next: "it will appear in the listing, usually within 2 minutes; do not request another one",
         };
-        let at_most = self.settings.limits.snapshot_wait;
+        let at_most = self.core.settings.limits.snapshot_wait;
         if at_most.is_zero() {
             return Err(pending(Duration::ZERO));
         }
+        let path = self.path(SNAPSHOTS)?;
         self.poll(at_most, BETWEEN_LISTINGS, pending, || {
-            let (listing, date) = self.get(&Route::Snapshots(kind, id), |response| {
-                Ok((response.data(|data| Listing::decode(kind, data))?, response.date))
+            let (listing, date) = self.core.get(&path, |response| {
+                Ok((response.data(|data| Listing::decode(self.kind, data))?, response.date))
             })?;
             Ok(awaited.find(&listing.snapshots, date).cloned())
         })
     }
 
     /// Restores a listed snapshot, after the checks that need no request.
-    pub(super) fn restore_listed(&self, kind: Kind, id: &str, info: &SnapshotInfo) -> Result<Response> {
-        if info.kind != kind {
-            let reason = format!("is of kind {} and cannot be restored into the {kind} {id}", info.kind);
+    pub(super) fn restore_listed(&self, info: &SnapshotInfo) -> Result<Response> {
+        if info.kind != self.kind {
+            let reason = format!("is of kind {} and cannot be restored into {self}", info.kind);
             return Err(Error::invalid("the snapshot", reason));
         }
         let reason = "has no version id, which a restore needs; list the snapshots again";
         let version = info.version_id.as_deref().ok_or_else(|| Error::invalid("the snapshot", reason))?;
-        self.restore(kind, id, &info.id, version)
+        self.restore(&info.id, version)
     }
 
-    pub(super) fn restore(&self, kind: Kind, id: &str, snapshot: &str, version: &str) -> Result<Response> {
+    pub(super) fn restore(&self, snapshot: &str, version: &str) -> Result<Response> {
         if snapshot.is_empty() {
             return Err(Error::invalid("the snapshot id", "is empty; take `id` of a listed snapshot"));
         }
@@ -72,20 +110,20 @@ impl Core {
         }
         let body = json!({ "snapshotId": snapshot, "versionId": version }).to_string();
         let sent = Instant::now();
-        let done = self.post(&Route::Restore(kind, id), Some(&body), |response| {
+        let done = self.core.post(&self.path(RESTORE)?, Payload::Json(body.as_bytes()), |response| {
             response.unless_pending(RawResponse::action)
         })?;
         done.ok_or_else(|| Error::Pending {
-            what: format!("the restore of {kind} {id}"),
+            what: format!("the restore of {self}"),
             waited: sent.elapsed(),
             next: "do not repeat it, follow it with `wait_for_restore`",
         })
     }
 
-    pub(super) fn restore_status(&self, kind: Kind, id: &str) -> Result<RestoreStatus> {
-        self.read(&Route::RestoreStatus(kind, id)).map_err(|error| match error.code() {
+    pub(super) fn restore_status(&self) -> Result<RestoreStatus> {
+        self.read(RESTORE).map_err(|error| match error.code() {
             Some(code) if *code == ErrorCode::ROUTE_NOT_FOUND => Error::StatusUnavailable {
-                what: format!("{kind} {id}"),
+                what: self.to_string(),
                 status: error.status(),
                 reason: "the service does not have this route yet",
             },
@@ -94,25 +132,24 @@ impl Core {
     }
 
     /// Follows a restore until it ends.
-    pub(super) fn wait_for_restore(&self, kind: Kind, id: &str, at_most: Duration) -> Result<RestoreStatus> {
-        let what = format!("{kind} {id}");
+    pub(super) fn wait_for_restore(&self, at_most: Duration) -> Result<RestoreStatus> {
         let pending = |waited| Error::Pending {
-            what: format!("the restore of {what}"),
+            what: format!("the restore of {self}"),
             waited,
             next: "do not repeat it, keep following it with `wait_for_restore`",
         };
         let mut checks_for_none = 0;
         self.poll(at_most, BETWEEN_STATUSES, pending, || {
-            let status = self.restore_status(kind, id)?;
+            let status = self.restore_status()?;
             match status.state {
                 RestoreState::Success => return Ok(Some(status)),
-                RestoreState::Error => return Err(self.restore_failed(what.clone(), &status)),
+                RestoreState::Error => return Err(self.restore_failed(&status)),
                 RestoreState::None => checks_for_none += 1,
                 _ => {}
             }
             if checks_for_none == CHECKS_FOR_NONE {
                 let reason = "the service knows of no restore within the last hour";
-                return Err(Error::StatusUnavailable { what: what.clone(), status: None, reason });
+                return Err(Error::StatusUnavailable { what: self.to_string(), status: None, reason });
             }
             Ok(None)
         })
@@ -139,21 +176,21 @@ impl Core {
             if waited >= at_most {
                 return Err(pending(waited));
             }
-            let pause = self.settings.poll_interval.unwrap_or(usual).min(at_most - waited);
-            (self.settings.sleep)(pause);
+            let pause = self.core.settings.poll_interval.unwrap_or(usual).min(at_most - waited);
+            (self.core.settings.sleep)(pause);
             slept += pause;
         }
     }
 
-    fn restore_failed(&self, what: String, status: &RestoreStatus) -> Error {
-        let shown = |text: &str| clean(text, SHOWN, self.key.expose());
+    fn restore_failed(&self, status: &RestoreStatus) -> Error {
+        let shown = |text: &str| clean(text, SHOWN, self.core.api.secret());
         let code = status.code.as_ref().map_or(ErrorCode::UNKNOWN, |code| shown(code.as_str()).into());
-        Error::RestoreFailed { what, code, step: status.step.as_deref().map(shown) }
+        Error::RestoreFailed { what: self.to_string(), code, step: status.step.as_deref().map(shown) }
     }
 }
 
 /// The link and key of a snapshot that was made.
-fn created(response: &RawResponse<'_>) -> Result<(SignedUrl, SignedKey)> {
+fn created(response: &RawResponse) -> Result<(SignedUrl, SignedKey)> {
     #[derive(Deserialize)]
     struct Created {
         #[serde(default, deserialize_with = "text")]
