@@ -174,7 +174,11 @@ impl Stream {
             return Ok(Step::End);
         }
         if self.at > 0 && !self.object.is_provable() {
-            return self.start_over("the connection broke off");
+            // Only more than what came before is progress.
+            let highest = self.highest;
+            let step = self.start_over("the connection broke off")?;
+            self.highest = highest;
+            return Ok(step);
         }
         let range = match (self.last, self.at, self.end) {
             (Some(count), ..) => Range::Last(count),
@@ -248,7 +252,7 @@ impl Stream {
         }
         self.open = None;
         self.object = Object::default();
-        (self.at, self.end, self.last) = (0, None, None);
+        (self.at, self.highest, self.end, self.last) = (0, 0, None, None);
         Ok(Step::StartOver)
     }
 

@@ -53,7 +53,8 @@ fn a_full_directory_in_the_part_file_s_place_is_named_and_left_alone() {
     for place in [PART, META] {
         let dir = tempdir().unwrap();
         fs::create_dir_all(dir.path().join(place).join("in")).unwrap();
-        let error = Snapshot::from_url(&origin.url()).unwrap().download(dir.path().join("x.zip")).unwrap_err();
+        let error =
+            Snapshot::from_url(&origin.url()).unwrap().download(dir.path().join("x.zip")).unwrap_err();
         assert!(error.to_string().contains(place), "{error}");
         assert_eq!(names(dir.path()), [place]);
     }
