@@ -32,7 +32,8 @@ pub use snapshot::archive::{
 pub use snapshot::download::Download;
 pub use snapshot::options::DownloadOptions;
 pub use snapshot::overwrite::Overwrite;
-pub use snapshot::remote::{Remote, RemoteReader};
+pub use snapshot::reader::RemoteReader;
+pub use snapshot::remote::Remote;
 pub use snapshot::source::{Cursor, Source};
 pub use types::{
     Account, AppInfo, AppSummary, DatabaseInfo, DatabaseSummary, Kind, Language, Listing, Memory, Origin,

@@ -1,23 +1,23 @@
-//! PURE. Why a request got no whole answer, before anyone knows what it was for.
+//! PURE. Why a request got no whole response, before anyone knows what it was for.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::error::{Cause, Error};
 
-/// A request that got no whole answer.
+/// Why a request got no whole response.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// A limit ran out.
     Timeout { phase: &'static str, limit: Duration },
     /// The connection could not be made, or broke off.
     Broken(Cause),
-    /// What came is no HTTP, or more of it than is read.
+    /// What came is not valid HTTP, or more than is read.
     Protocol(Cow<'static, str>),
 }
 
 impl Failure {
-    /// The error of a call of which nothing but this is known, and the status if that came.
+    /// The error of a request; `status` is that of the response, if one came.
     pub(crate) fn into_error(self, method: &'static str, path: &str, status: Option<u16>) -> Error {
         let path = path.to_owned();
         match (self, status) {
@@ -40,19 +40,6 @@ impl Failure {
             Ok(failure) => failure,
             Err(error) => Self::Broken(error.into()),
         }
-    }
-}
-
-/// A request that got no answer that can be used, and the status that came all the same.
-#[derive(Debug)]
-pub(crate) struct Lost {
-    pub(crate) failure: Failure,
-    pub(crate) status: Option<u16>,
-}
-
-impl From<Failure> for Lost {
-    fn from(failure: Failure) -> Self {
-        Self { failure, status: None }
     }
 }
 

@@ -1,13 +1,32 @@
-//! PURE. What may be sent again, and after how long. Sleeping is injected.
+//! PURE. What may be sent again, and after how long: one policy for calls of the API and for transfers.
 
 use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 
 use crate::error::{Error, ErrorCode, is_refusal};
 
 /// The longest pause between two attempts.
 const LONGEST: Duration = Duration::from_secs(8);
+/// The first pause of an API call.
+const API: Duration = Duration::from_millis(500);
+/// The first pause of a transfer, whose connections break off for no reason of the host's.
+const TRANSFER: Duration = Duration::from_millis(50);
+/// How many attempts in a row a transfer gets while the host stays silent, and while it says that it is busy.
+const SILENT: u32 = 2;
+const BUSY: u32 = 3;
+/// How many new bytes make a transfer's attempt count as progress; of a small snapshot a 64th does.
+const PROGRESS: u64 = 4 * 1024;
 
-/// How often and how patiently a call is repeated.
+/// The pause before the attempt after the `failed`th failure in a row, counted from 0: doubled each time, and
+/// spread by `jitter` in 0..=1, so that many clients do not come back at once.
+fn backoff(first: Duration, failed: u32, jitter: f64) -> Duration {
+    let pause = first.saturating_mul(1 << failed.min(16)).min(LONGEST);
+    pause.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
+}
+
+/// How often a call of the API is repeated.
 #[derive(Clone, Debug)]
 pub(crate) struct RetryPolicy {
     /// Repetitions after the first attempt.
@@ -23,7 +42,7 @@ impl Default for RetryPolicy {
 impl RetryPolicy {
     /// The pause before the next attempt, or `None` when the call has failed for good.
     ///
-    /// `broken`: the answer's body broke off. `attempt` counts from 0, `left` is what remains of the call's
+    /// `broken`: the response body broke off. `attempt` counts from 0, `left` is what remains of the call's
     /// total, `jitter` lies in 0..=1. A pause asked for by the service that does not fit is not cut short: the
     /// call ends instead.
     pub(crate) fn pause(
@@ -37,11 +56,10 @@ impl RetryPolicy {
         if attempt >= self.retries || !may_repeat(error, broken) {
             return None;
         }
-        let backoff = Duration::from_millis(500).saturating_mul(1 << attempt.min(4)).min(LONGEST);
         let pause = match error {
             Error::Api { retry_after: Some(asked), .. } if *asked > LONGEST => return None,
             Error::Api { retry_after: Some(asked), .. } => *asked,
-            _ => backoff.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0)),
+            _ => backoff(API, attempt, jitter),
         };
         (pause < left).then_some(pause)
     }
@@ -64,9 +82,58 @@ fn may_repeat(error: &Error, broken: bool) -> bool {
     }
 }
 
-/// The value of a `Retry-After` header: seconds, or a date (RFC 9110, section 10.2.3) against the answer's own
+/// Counts the attempts of a transfer in a row that brought nothing new.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempts {
+    limit: u32,
+    failed: u32,
+    /// New bytes since the last attempt that counted as progress.
+    gained: u64,
+    /// How many of them are progress.
+    enough: u64,
+}
+
+impl Attempts {
+    /// At most `limit` attempts in a row.
+    pub(crate) fn new(limit: u32) -> Self {
+        Self { limit, failed: 0, gained: 0, enough: PROGRESS }
+    }
+
+    /// `bytes` came that had not come before, of `total`.
+    pub(crate) fn gained(&mut self, bytes: u64, total: Option<u64>) {
+        self.gained = self.gained.saturating_add(bytes);
+        self.enough = total.map_or(PROGRESS, |total| (total / 64).clamp(1, PROGRESS));
+    }
+
+    /// The pause before the next attempt after one that ended in `error`, or `None` when the transfer has failed
+    /// for good. `jitter` lies in 0..=1.
+    pub(crate) fn pause(&mut self, error: &Error, jitter: f64) -> Option<Duration> {
+        let progress = self.gained >= self.enough;
+        if progress {
+            (self.failed, self.gained) = (0, 0);
+        }
+        self.failed += 1;
+        let limit = match error {
+            Error::Timeout { .. } => self.limit.min(SILENT),
+            Error::UnexpectedResponse { .. } => self.limit.min(BUSY),
+            _ => self.limit,
+        };
+        if self.failed >= limit || !error.is_retryable() {
+            return None;
+        }
+        Some(if progress { Duration::ZERO } else { backoff(TRANSFER, self.failed - 1, jitter) })
+    }
+}
+
+/// A number in 0..=1 that differs from call to call: the seed every hash map gets is random enough.
+pub(crate) fn jitter() -> f64 {
+    use std::hash::{BuildHasher, RandomState};
+    f64::from(RandomState::new().hash_one(()) as u32) / f64::from(u32::MAX)
+}
+
+/// The value of a `Retry-After` header: seconds, or a date (RFC 9110, section 10.2.3) against the response's own
 /// `Date`, so that the local clock does not matter.
-pub(crate) fn retry_after(value: &str, date: Option<time::OffsetDateTime>) -> Option<Duration> {
+pub(crate) fn retry_after(value: &str, date: Option<OffsetDateTime>) -> Option<Duration> {
     if let Ok(seconds) = value.trim().parse::<u32>() {
         return Some(Duration::from_secs(seconds.into()));
     }
@@ -74,32 +141,9 @@ pub(crate) fn retry_after(value: &str, date: Option<time::OffsetDateTime>) -> Op
     Some(wait.try_into().unwrap_or(Duration::ZERO))
 }
 
-/// An HTTP date in its preferred form (RFC 9110, section 5.6.7).
-pub(crate) fn http_date(text: &str) -> Option<time::OffsetDateTime> {
-    let text = text.trim().strip_suffix(" GMT")?;
-    let (_, rest) = text.split_once(", ")?;
-    let mut words = rest.split(' ');
-    let day = words.next()?.parse().ok()?;
-    let month = match words.next()? {
-        "Jan" => 1,
-        "Feb" => 2,
-        "Mar" => 3,
-        "Apr" => 4,
-        "May" => 5,
-        "Jun" => 6,
-        "Jul" => 7,
-        "Aug" => 8,
-        "Sep" => 9,
-        "Oct" => 10,
-        "Nov" => 11,
-        "Dec" => 12,
-        _ => return None,
-    };
-    let year = words.next()?.parse().ok()?;
-    let mut clock = words.next()?.split(':').map(|part| part.parse::<u8>().ok());
-    let time = time::Time::from_hms(clock.next()??, clock.next()??, clock.next()??.min(59)).ok()?;
-    let date = time::Date::from_calendar_date(year, time::Month::try_from(month).ok()?, day).ok()?;
-    Some(date.with_time(time).assume_utc())
+/// An HTTP date in its preferred form (RFC 9110, section 5.6.7), which is RFC 2822's.
+pub(crate) fn http_date(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text.trim(), &Rfc2822).ok()
 }
 
 #[cfg(test)]

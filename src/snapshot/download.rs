@@ -4,17 +4,15 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::lock::tidy;
-use super::meter::Meter;
+use super::location::{EXCERPT, Location};
 use super::name::link_version;
 use super::options::DownloadOptions;
 use super::overwrite::Overwrite;
-use super::part::Part;
+use super::part::{Part, tidy};
 use super::publish::{create_dir, publish, sync_dir};
-use super::record::Owner;
-use super::stream::Stream;
-use super::wire::Wire;
-use super::{Snapshot, keep, parallel, single, verify, zipcheck};
+use super::report::Report;
+use super::source::Source;
+use super::{archive, keep, transfer};
 use crate::error::{Error, Result};
 
 /// A downloaded snapshot.
@@ -48,41 +46,63 @@ struct Target {
     path: PathBuf,
 }
 
-pub(crate) fn download(snapshot: &Snapshot, path: &Path, options: &DownloadOptions<'_>) -> Result<Download> {
+/// What a download needs to know about a snapshot beside its location.
+pub(crate) struct Wanted<'a> {
+    pub(crate) location: &'a Location,
+    /// The snapshot's length, when a listing gave it.
+    pub(crate) size: Option<u64>,
+    /// Whether the location's file name tells two versions apart.
+    pub(crate) named: bool,
+}
+
+pub(crate) fn download(wanted: &Wanted<'_>, path: &Path, options: &DownloadOptions<'_>) -> Result<Download> {
     options.check()?;
-    let target = target(snapshot, path)?;
-    let wire = snapshot.wire();
-    let mut meter = Meter::new(options.callback.clone(), &target.path);
-    if let Some(kept) = existing(snapshot, &wire, &target, options)? {
-        meter.progress.resumed_from = kept;
-        meter.progress.bytes = kept;
-        meter.progress.total = Some(kept);
-        meter.tell()?;
-        return Ok(Download { path: target.path, bytes: kept, resumed_from: kept });
+    let location = wanted.location;
+    let target = target(location, path)?;
+    let report = Report::new(options.callback.clone(), &target.path);
+    let kept = |bytes| {
+        report.resumed(bytes);
+        report.finish(bytes)?;
+        Ok(Download { path: target.path.clone(), bytes, resumed_from: bytes })
+    };
+    if let Some(bytes) = existing(wanted, &target, options)? {
+        return kept(bytes);
     }
-    let url = snapshot.url();
-    let owner = Owner { path: url.path().to_owned(), version: link_version(url.query()) };
-    let mut part = Part::open(&target.dir, &target.name, owner)?;
-    let (bytes, status) = match fetch(&wire, &mut part, &mut meter, options) {
-        Ok(done) => done,
+    let version = link_version(location.url.query());
+    let mut waited = false;
+    let mut part = Part::open(&target.dir, &target.name, (location.url.path(), version), || {
+        waited = true;
+        report.tick(0, None, 0)
+    })?;
+    if waited {
+        // The other download may have finished.
+        match existing(wanted, &target, options) {
+            Ok(None) => {}
+            result => {
+                part.leave();
+                return result.and_then(|bytes| kept(bytes.unwrap_or_default()));
+            }
+        }
+    }
+    let status = match transfer::run(location, &mut part, &report, options) {
+        Ok(status) => status,
         Err(error) => {
             part.leave();
             return Err(error);
         }
     };
-    if let Err(error) = check(&wire, &part, status, options) {
+    let bytes = part.done();
+    if let Err(error) = check(location, &part, status, options) {
         part.discard();
         return Err(error);
     }
-    let bytes = finish(snapshot, &wire, part, &target, bytes, options)?;
-    meter.progress.bytes = bytes;
-    meter.progress.total = Some(bytes);
-    // The file is there: a last wish to cancel comes too late.
-    let _ = meter.tell();
-    Ok(Download { path: target.path, bytes, resumed_from: meter.progress.resumed_from })
+    finish(wanted, part, &target, options)?;
+    // The file is there: it is too late to cancel.
+    let _ = report.finish(bytes);
+    Ok(Download { path: target.path.clone(), bytes, resumed_from: report.resumed_from() })
 }
 
-fn target(snapshot: &Snapshot, path: &Path) -> Result<Target> {
+fn target(location: &Location, path: &Path) -> Result<Target> {
     if path.as_os_str().is_empty() {
         return Err(Error::invalid("the target path", "is empty; name a directory or a .zip file"));
     }
@@ -90,7 +110,7 @@ fn target(snapshot: &Snapshot, path: &Path) -> Result<Target> {
     let ends_in_separator = path.to_string_lossy().ends_with(std::path::is_separator);
     if !zip || ends_in_separator || path.is_dir() {
         create_dir(path).map_err(|e| Error::io("creating the directory", path, e))?;
-        let name = snapshot.file_name().to_owned();
+        let name = location.file_name.to_string();
         return Ok(Target { dir: path.to_owned(), path: path.join(&name), name });
     }
     let dir = match path.parent() {
@@ -102,78 +122,50 @@ fn target(snapshot: &Snapshot, path: &Path) -> Result<Target> {
     Ok(Target { dir, name, path: path.to_owned() })
 }
 
-/// Looks at what is in the target's place. `Some(length)`: it is kept and all is done.
-fn existing(
-    snapshot: &Snapshot,
-    wire: &Wire,
-    target: &Target,
-    options: &DownloadOptions<'_>,
-) -> Result<Option<u64>> {
-    let there = match fs::symlink_metadata(&target.path) {
-        Ok(there) => there,
+/// Looks at what is in the target's place. `Some(length)`: it is kept and there is nothing left to do.
+fn existing(wanted: &Wanted<'_>, target: &Target, options: &DownloadOptions<'_>) -> Result<Option<u64>> {
+    let found = match fs::symlink_metadata(&target.path) {
+        Ok(found) => found,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Error::io("looking at", &target.path, e)),
     };
-    if there.is_dir() {
+    if found.is_dir() {
         return Err(Error::io("writing", &target.path, io::ErrorKind::IsADirectory.into()));
     }
-    match options.overwrite {
-        Overwrite::Replace => Ok(None),
-        Overwrite::Keep if keep::is_same(snapshot, wire, &target.path)? => {
-            tidy(&target.dir, &target.name, true);
-            Ok(Some(there.len()))
-        }
-        _ => {
-            tidy(&target.dir, &target.name, false);
-            Err(Error::Exists { path: target.path.clone() })
-        }
+    if options.overwrite == Overwrite::Replace {
+        return Ok(None);
     }
+    let kept = options.overwrite == Overwrite::Keep && is_same(wanted, target)?;
+    tidy(&target.dir, &target.name, kept);
+    if kept { Ok(Some(found.len())) } else { Err(Error::Exists { path: target.path.clone() }) }
 }
 
-/// Gets all bytes into the part file; gives their number and the last answer's status.
-fn fetch(
-    wire: &Wire,
-    part: &mut Part,
-    meter: &mut Meter<'_>,
-    options: &DownloadOptions<'_>,
-) -> Result<(u64, u16)> {
-    if options.connections > 1 || part.is_cut() {
-        return parallel::run(wire, part, meter, options);
-    }
-    let known = part.object().clone();
-    let mut stream = Stream::new(wire.clone(), known, resume_at(part), None, options.attempts);
-    let bytes = single::run(part, &mut stream, meter)?;
-    Ok((bytes, stream.status))
+fn is_same(wanted: &Wanted<'_>, target: &Target) -> Result<bool> {
+    let named = wanted.named && target.name == *wanted.location.file_name;
+    keep::is_same(wanted.location, &target.path, named, wanted.size)
 }
 
-/// Where a part file in one piece goes on. At least one byte is asked for, so that the answer can show that
-/// the snapshot is still the same.
-pub(crate) fn resume_at(part: &Part) -> u64 {
-    let done = part.done();
-    part.object().total.map_or(done, |total| done.min(total.saturating_sub(1)))
-}
-
-fn check(wire: &Wire, part: &Part, status: u16, options: &DownloadOptions<'_>) -> Result<()> {
-    let verdict = zipcheck::check(&part.file).map_err(|e| Error::io("reading", part.path(), e))?;
-    if let Err(why) = verdict {
-        let mut first = vec![0; super::ends::READ];
-        let count = super::source::Source::read_at(&part.file, 0, &mut first).unwrap_or(0);
+/// Whether the part file is a whole archive, and with `verify` whether every entry's CRC is right.
+fn check(location: &Location, part: &Part, status: Option<u16>, options: &DownloadOptions<'_>) -> Result<()> {
+    let file = part.file();
+    if let Err(why) = archive::check(file).map_err(|e| Error::io("reading", part.path(), e))? {
+        let mut first = vec![0; EXCERPT];
+        let count = file.read_at(0, &mut first).unwrap_or(0);
         first.truncate(count);
-        return Err(wire.unfit(&first, why, status));
+        return Err(location.not_an_archive(&first, why, status));
     }
-    if options.verify { verify::verify(&part.file) } else { Ok(()) }
+    #[cfg(feature = "zip")]
+    if options.verify
+        && let Some(bad) = archive::Archive::new(file)?.verify()?.bad.into_iter().next()
+    {
+        return Err(Error::Refused { entry: bad.name, refusal: bad.refusal, detail: bad.detail });
+    }
+    Ok(())
 }
 
 /// Data to the disk, then the name, then the directory.
-fn finish(
-    snapshot: &Snapshot,
-    wire: &Wire,
-    part: Part,
-    target: &Target,
-    bytes: u64,
-    options: &DownloadOptions<'_>,
-) -> Result<u64> {
-    if let Err(e) = part.file.sync_all() {
+fn finish(wanted: &Wanted<'_>, part: Part, target: &Target, options: &DownloadOptions<'_>) -> Result<()> {
+    if let Err(e) = part.file().sync_all() {
         let error = Error::io("syncing", part.path(), e);
         // What the disk did not take may be gone from memory, too.
         part.discard();
@@ -189,8 +181,8 @@ fn finish(
         Ok(()) => part.forget(),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
             part.discard();
-            if options.overwrite == Overwrite::Keep && keep::is_same(snapshot, wire, &target.path)? {
-                return Ok(bytes);
+            if options.overwrite == Overwrite::Keep && is_same(wanted, target)? {
+                return Ok(());
             }
             return Err(Error::Exists { path: target.path.clone() });
         }
@@ -199,6 +191,5 @@ fn finish(
             return Err(Error::io("creating", &target.path, e));
         }
     }
-    sync_dir(&target.dir).map_err(|e| Error::io("syncing the directory", &target.dir, e))?;
-    Ok(bytes)
+    sync_dir(&target.dir).map_err(|e| Error::io("syncing the directory", &target.dir, e))
 }

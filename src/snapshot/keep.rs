@@ -3,22 +3,20 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::range::{Ask, Verdict, Version};
-use super::source::Source;
-use super::stream::{Step, Stream};
-use super::tries::ATTEMPTS;
-use super::wire::{Opened, Wire};
-use super::zipcheck;
-use super::{Snapshot, name};
+use super::archive;
+use super::location::Location;
+use super::range::{Object, Range};
+use super::source::{Source, read_exact_at};
+use super::stream::{ATTEMPTS, Step, Stream};
 use crate::error::{Error, Result};
 
-/// How much of the end is compared when only the bytes can tell. It holds the archive's end record and the
-/// last entries of its directory, names and CRCs.
-const TAIL: u64 = 64 * 1024;
+/// How much of the end is compared when only the bytes can tell. It holds the end of central directory record and
+/// the last entries of the central directory, names and CRCs.
+const END: u64 = 64 * 1024;
 
-/// Whether the file at `path` is `snapshot`: the same length, and a name that carries its version or the same
-/// bytes at the end. No request when length and version are known.
-pub(crate) fn is_same(snapshot: &Snapshot, wire: &Wire, path: &Path) -> Result<bool> {
+/// Whether the file at `path` is the snapshot: the same length, and `named` after its version or with the same
+/// bytes at the end. `size` is the snapshot's, when a listing gave it; no request then if it is named.
+pub(crate) fn is_same(location: &Location, path: &Path, named: bool, size: Option<u64>) -> Result<bool> {
     let failed = |e| Error::io("reading", path, e);
     // Before it is opened: a pipe would be waited for.
     if !path.is_file() {
@@ -30,40 +28,23 @@ pub(crate) fn is_same(snapshot: &Snapshot, wire: &Wire, path: &Path) -> Result<b
         Err(e) => return Err(failed(e)),
     };
     let length = file.size().map_err(failed)?;
-    if zipcheck::check(&file).map_err(failed)?.is_err() {
+    if archive::check(&file).map_err(failed)?.is_err() {
         return Ok(false);
     }
-    let url = snapshot.url();
-    let named = path.file_name().is_some_and(|n| n == snapshot.file_name())
-        && name::has_mark(url.query(), snapshot.listed_version());
-    if let Some(size) = snapshot.info().map(|info| info.size).filter(|_| named) {
+    if let Some(size) = size.filter(|_| named) {
         return Ok(size == length);
     }
-    let mut stream = Stream::new(wire.clone(), Version::default(), 0, None, ATTEMPTS);
-    let Opened { verdict, answer } = stream.ask_first(Ask::Tail(TAIL))?;
-    let (start, version) = match verdict {
-        Verdict::Whole(version) => (0, version),
-        Verdict::Part { start, version, .. } => (start, version),
-        Verdict::Wrong(problem) => return Err(wire.wrong(answer, problem)),
-        _ => return Ok(false),
-    };
-    let total = version.total;
-    stream.begin_span(start, length);
-    stream.adopt(answer, version, total.map(|total| total.saturating_sub(start)));
-    if total.is_some_and(|total| total != length) {
-        return Ok(false);
-    }
-    if named && total.is_some() {
-        return Ok(true);
-    }
-    let (mut theirs, mut ours) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    let mut stream = Stream::new(location.clone(), Object::default(), Range::Last(END), ATTEMPTS);
+    let (mut theirs, mut ours) = (vec![0; END as usize], vec![0; END as usize]);
     loop {
         let at = stream.at;
-        let count = match stream.step(&mut theirs)? {
+        let count = match stream.step_or_sleep(&mut theirs)? {
             Step::Bytes(count) => count,
+            Step::Opened if stream.object.total.is_some_and(|total| total != length) => return Ok(false),
+            Step::Opened if stream.object.total.is_some() && named => return Ok(true),
             Step::End => return Ok(at == length),
-            Step::StartOver => return Ok(false),
-            Step::Opened | Step::Broke => 0,
+            Step::StartOver if at > 0 => return Ok(false),
+            Step::Opened | Step::Retry(_) | Step::StartOver => 0,
         };
         let (Some(theirs), Some(ours)) = (theirs.get(..count), ours.get_mut(..count)) else {
             return Ok(false);
@@ -71,7 +52,7 @@ pub(crate) fn is_same(snapshot: &Snapshot, wire: &Wire, path: &Path) -> Result<b
         if at + count as u64 > length {
             return Ok(false);
         }
-        zipcheck::read_exact_at(&file, at, ours).map_err(failed)?;
+        read_exact_at(&file, at, ours).map_err(failed)?;
         if theirs != ours {
             return Ok(false);
         }

@@ -12,42 +12,37 @@ use crate::types::SnapshotInfo;
 
 pub(crate) mod archive;
 pub(crate) mod download;
-mod ends;
 mod keep;
+mod location;
 mod lock;
-mod meter;
 mod name;
 pub(crate) mod options;
 pub(crate) mod overwrite;
-mod parallel;
 mod part;
-mod patience;
 mod publish;
 mod range;
+pub(crate) mod reader;
 mod record;
 pub(crate) mod remote;
-mod single;
+mod report;
 pub(crate) mod source;
+mod speed;
 mod stream;
-mod tries;
-mod verify;
-mod wire;
-mod zipcheck;
+mod transfer;
 
-use download::Download;
+use download::{Download, Wanted};
+use location::Location;
 use options::DownloadOptions;
-use remote::{Remote, RemoteReader};
-use wire::Wire;
+use reader::RemoteReader;
+use remote::Remote;
 
 /// A snapshot that can be fetched: its signed link, and a transport that knows no API key.
 ///
 /// Cheap to clone and free of the client it came from.
 #[derive(Clone)]
 pub struct Snapshot {
-    agent: SnapshotAgent,
-    url: Arc<SignedUrl>,
+    location: Location,
     key: SignedKey,
-    name: Arc<str>,
     info: Option<Arc<SnapshotInfo>>,
 }
 
@@ -76,14 +71,17 @@ impl Snapshot {
         key: SignedKey,
         info: Option<SnapshotInfo>,
     ) -> Self {
-        let version = info.as_ref().and_then(|info| info.version_id.as_deref());
-        let name = name::file_name(url.path(), url.query(), version);
-        Self { agent, url: url.into(), key, name: name.into(), info: info.map(Arc::new) }
+        let listed = info.as_ref().and_then(|info| info.version_id.as_deref());
+        let file_name = name::file_name(url.path(), url.query(), listed).into();
+        let version = name::link_version(url.query()).or_else(|| listed.map(str::to_owned));
+        let version = version.filter(|version| !version.is_empty()).map(Arc::from);
+        let location = Location { agent, url: url.into(), file_name, version };
+        Self { location, key, info: info.map(Arc::new) }
     }
 
     /// The signed download link.
     pub fn url(&self) -> &SignedUrl {
-        &self.url
+        &self.location.url
     }
 
     /// The signed query as the service gave it: a secret, like the link.
@@ -94,7 +92,7 @@ impl Snapshot {
     /// The name [`download`](Self::download) gives the file in a directory: the snapshot's name and version, or
     /// for a link without a version the time it was signed. Always the same for the same link.
     pub fn file_name(&self) -> &str {
-        &self.name
+        &self.location.file_name
     }
 
     /// Downloads to `path`: a file when it ends in `.zip`, else a directory, made when missing, in which the file
@@ -121,7 +119,9 @@ impl Snapshot {
     /// [`Error::Cancelled`](crate::Error::Cancelled) when the callback said so, and
     /// [`Error::Invalid`](crate::Error::Invalid) for options that cannot be met.
     pub fn download_with(&self, path: impl AsRef<Path>, options: &DownloadOptions<'_>) -> Result<Download> {
-        download::download(self, path.as_ref(), options)
+        let (location, size) = (&self.location, self.info().map(|info| info.size));
+        let named = location.version.is_some() || name::signing_time(location.url.query()).is_some();
+        download::download(&Wanted { location, size, named }, path.as_ref(), options)
     }
 
     /// The bytes in order, without a file: one request, continued by itself when the connection breaks.
@@ -131,7 +131,7 @@ impl Snapshot {
     /// [`Error::Network`](crate::Error::Network) and [`Error::Timeout`](crate::Error::Timeout) when no answer
     /// comes. What goes wrong later is in the reader's [`std::io::Error`].
     pub fn reader(&self) -> Result<RemoteReader> {
-        RemoteReader::open(self.wire())
+        RemoteReader::open(self.location.clone())
     }
 
     /// The bytes at any offset, without a file: one request now, for the length and the last 64 KiB.
@@ -140,7 +140,7 @@ impl Snapshot {
     /// As [`reader`](Self::reader), and [`Error::Download`](crate::Error::Download) for a snapshot over 8 MiB on a
     /// host that serves no ranges or does not say which version it serves.
     pub fn remote(&self) -> Result<Remote> {
-        Remote::open(self.wire())
+        Remote::open(self.location.clone())
     }
 
     /// The archive where it is: listing it, or reading single entries, fetches only what is needed.
@@ -159,24 +159,13 @@ impl Snapshot {
     pub fn info(&self) -> Option<&SnapshotInfo> {
         self.info.as_deref()
     }
-
-    fn listed_version(&self) -> Option<&str> {
-        self.info.as_ref()?.version_id.as_deref()
-    }
-
-    pub(crate) fn wire(&self) -> Wire {
-        let version =
-            name::link_version(self.url.query()).or_else(|| self.listed_version().map(str::to_owned));
-        let version = version.filter(|v| !v.is_empty()).map(Arc::from);
-        Wire { agent: self.agent.clone(), url: self.url.clone(), what: self.name.clone(), version }
-    }
 }
 
 impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Snapshot")
-            .field("url", &self.url)
-            .field("file_name", &self.name)
+            .field("url", &self.location.url)
+            .field("file_name", &self.location.file_name)
             .finish_non_exhaustive()
     }
 }

@@ -30,11 +30,6 @@ pub(crate) fn file_name(path: &str, query: &str, version: Option<&str>) -> Strin
     name
 }
 
-/// Whether [`file_name`] has something to tell two versions apart by.
-pub(crate) fn has_mark(query: &str, version: Option<&str>) -> bool {
-    link_version(query).is_some() || version.is_some_and(|v| !v.is_empty()) || signing_time(query).is_some()
-}
-
 /// The `versionId` of a link's query, percent-decoded once; `+` stays `+`.
 pub(crate) fn link_version(query: &str) -> Option<String> {
     parameter(query, "versionId").map(percent_decode_lossy).filter(|v| !v.is_empty())
@@ -43,27 +38,6 @@ pub(crate) fn link_version(query: &str) -> Option<String> {
 /// The name of the file that collects the bytes of `name`.
 pub(crate) fn part_name(name: &str) -> String {
     format!(".{}.part", short(name))
-}
-
-/// The name of a part file of which there is only this one: for the second of two that want the same file.
-pub(crate) fn unique_part_name(name: &str, process: u32, counter: u64, nanos: u128) -> String {
-    format!(".{}.{process:x}-{counter:x}-{nanos:x}.part", short(name))
-}
-
-/// Whether `candidate` is a name [`unique_part_name`] gives for `name`.
-pub(crate) fn is_unique_part(candidate: &str, name: &str) -> bool {
-    candidate
-        .strip_prefix('.')
-        .and_then(|rest| rest.strip_prefix(short(name).as_str()))
-        .and_then(|rest| rest.strip_prefix('.'))
-        .and_then(|rest| rest.strip_suffix(".part"))
-        .is_some_and(|mark| {
-            let mut pieces = mark.split('-');
-            let hex = |p: Option<&str>| {
-                p.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_hexdigit()))
-            };
-            hex(pieces.next()) && hex(pieces.next()) && hex(pieces.next()) && pieces.next().is_none()
-        })
 }
 
 /// `name`, or for a long one its beginning and a hash of it.
@@ -86,7 +60,7 @@ fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// When the link was signed, from its `Expires`, as `20261120T180411Z`.
-fn signing_time(query: &str) -> Option<String> {
+pub(crate) fn signing_time(query: &str) -> Option<String> {
     let expires: i64 = parameter(query, "Expires")?.parse().ok()?;
     let at = OffsetDateTime::from_unix_timestamp(expires.checked_sub(LINK_LIFE)?).ok()?;
     let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
@@ -217,8 +191,6 @@ mod tests {
             proptest::prop_assert!(name.ends_with(".zip") && name.len() <= MAX_NAME && !name.starts_with('.'));
             proptest::prop_assert!(!name.contains(['/', '\\', ':', '\0']));
             proptest::prop_assert!(part_name(&name).len() + 5 < 255);
-            proptest::prop_assert!(is_unique_part(&unique_part_name(&name, 7, 1, 99), &name));
-            proptest::prop_assert!(!is_unique_part(&part_name(&name), &name));
         }
     }
 }

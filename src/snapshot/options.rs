@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::overwrite::Overwrite;
-use super::tries::ATTEMPTS;
+use super::stream::ATTEMPTS;
 use crate::error::{Error, Result};
 use crate::progress::{Callback, Progress};
 

@@ -8,102 +8,79 @@
 //!
 //! The part file is locked by who writes it; the rules that keep two processes apart are in [`lock`](super::lock).
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use super::lock::{Locked, lock, make_room, meta_path, names, release, sweep};
-use super::name::{part_name, unique_part_name};
-use super::range::Version;
-use super::record::{self, Owner, Piece, Record};
+use super::lock::{Locked, lock, names, open, release};
+use super::name::part_name;
+use super::range::Object;
+use super::record::{self, Piece, Record};
 use crate::error::{Error, Result};
 
 /// The longest record that is read, in bytes.
 const MAX_RECORD: u64 = 1024 * 1024;
-/// How often a name that vanishes under us is tried again.
-const ATTEMPTS: usize = 20;
+/// How long to wait before looking again whether another process is done with the part file.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// An open, locked part file.
+/// How often the part file may be replaced by others before it is locked.
+const CHANGES: u32 = 20;
+
+/// An open, locked part file. Threads write to it side by side, each to pieces of its own.
 pub(crate) struct Part {
-    pub(crate) file: File,
+    file: File,
     path: PathBuf,
-    /// Absent for a part file that cannot be continued.
-    meta: Option<(File, PathBuf)>,
-    owner: Owner,
+    meta: File,
+    meta_path: PathBuf,
     record: Record,
-    pub(crate) pieces: Vec<Piece>,
+    pieces: Vec<Piece>,
+    /// How many bytes of each piece are written.
+    done: Vec<AtomicU64>,
     /// Where the lines begin in the record.
     lines: u64,
 }
 
 impl Part {
-    /// Opens the part file of `name` in `dir`, with what an earlier run left in it.
-    pub(crate) fn open(dir: &Path, name: &str, owner: Owner) -> Result<Self> {
-        sweep(dir, name);
+    /// Opens the part file of `name` in `dir`, with what an earlier run left in it for the link's `path` and
+    /// `version`. While another download writes to it, calls `waiting` and tries again.
+    pub(crate) fn open(
+        dir: &Path,
+        name: &str,
+        link: (&str, Option<String>),
+        mut waiting: impl FnMut() -> Result<()>,
+    ) -> Result<Self> {
         let path = dir.join(part_name(name));
-        for _ in 0..ATTEMPTS {
-            match lock(&path)? {
-                Locked::Ours(file) => {
-                    return Self::with_record(file, path.clone(), owner).inspect_err(|_| {
-                        // Without its record it is of no use to anybody.
-                        let _ = fs::remove_file(&path);
-                    });
+        let mut changes = 0;
+        let file = loop {
+            match lock(&path).map_err(|e| Error::io("creating", &path, e))? {
+                Locked::Ours(file) => break file,
+                Locked::Busy => waiting()?,
+                Locked::Changed if changes < CHANGES => changes += 1,
+                Locked::Changed => {
+                    return Err(Error::io("locking", path, io::ErrorKind::ResourceBusy.into()));
                 }
-                Locked::Again => {}
-                Locked::Taken => break,
             }
-        }
-        Self::unique(dir, name, owner)
-    }
-
-    fn with_record(file: File, path: PathBuf, owner: Owner) -> Result<Self> {
-        let meta_path = meta_path(&path);
-        make_room(&meta_path);
-        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&meta_path);
-        let mut opened = open();
-        if opened.as_ref().is_ok_and(|meta| names(meta, &meta_path) != Some(1)) {
-            // Another file's second name: what is written here must not show there.
-            opened = fs::remove_file(&meta_path).and_then(|()| open());
-        }
-        let meta = match opened {
-            Ok(meta) => Some((meta, meta_path)),
-            // Something else is in the record's place: the download does without one.
-            Err(_) if fs::symlink_metadata(&meta_path).is_ok() => None,
-            Err(e) => return Err(Error::io("creating", &meta_path, e)),
+            std::thread::sleep(LOOK_AGAIN);
         };
-        let mut part =
-            Self { file, path, meta, owner, record: Record::default(), pieces: Vec::new(), lines: 0 };
+        let meta_path = meta_path(&path);
+        let meta = open_record(&meta_path).map_err(|e| {
+            // Without its record it is of no use to anybody.
+            let _ = fs::remove_file(&path);
+            Error::io("creating", &meta_path, e)
+        })?;
+        let record = Record { path: link.0.to_owned(), version: link.1, ..Record::default() };
+        let (pieces, done) = (Vec::new(), Vec::new());
+        let mut part = Self { file, path, meta, meta_path, record, pieces, done, lines: 0 };
         if part.load().is_none() {
             part.clear()?;
         }
         Ok(part)
     }
 
-    /// A part file nobody else has, without a record.
-    fn unique(dir: &Path, name: &str, owner: Owner) -> Result<Self> {
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
-        let mut last = io::ErrorKind::AlreadyExists.into();
-        for _ in 0..ATTEMPTS {
-            let counter = COUNTER.fetch_add(1, Ordering::Relaxed);
-            let nanos = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |d| d.as_nanos());
-            let path = dir.join(unique_part_name(name, std::process::id(), counter, nanos));
-            match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
-                Ok(file) => {
-                    // The lock tells a sweeping process that this file is in use. One may have come first.
-                    if matches!(file.try_lock(), Err(TryLockError::WouldBlock))
-                        || names(&file, &path) != Some(1)
-                    {
-                        continue;
-                    }
-                    let (record, pieces) = (Record::default(), Vec::new());
-                    return Ok(Self { file, path, meta: None, owner, record, pieces, lines: 0 });
-                }
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => last = e,
-                Err(e) => return Err(Error::io("creating", path, e)),
-            }
-        }
-        Err(Error::io("creating a part file in", dir, last))
+    pub(crate) fn file(&self) -> &File {
+        &self.file
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -111,77 +88,105 @@ impl Part {
     }
 
     /// What the bytes belong to.
-    pub(crate) fn object(&self) -> &Version {
+    pub(crate) fn object(&self) -> &Object {
         &self.record.object
     }
 
-    /// Bytes that are there.
-    pub(crate) fn done(&self) -> u64 {
-        self.pieces.iter().map(|p| p.done).sum()
+    pub(crate) fn pieces(&self) -> &[Piece] {
+        &self.pieces
     }
 
-    /// Whether the record is cut in pieces that can be fetched side by side.
+    /// How many bytes of a piece are written.
+    pub(crate) fn done_of(&self, piece: usize) -> u64 {
+        self.done.get(piece).map_or(0, |done| done.load(Ordering::Acquire))
+    }
+
+    /// How many bytes are written.
+    pub(crate) fn done(&self) -> u64 {
+        (0..self.done.len()).map(|piece| self.done_of(piece)).sum()
+    }
+
+    /// Whether the record is cut into pieces that can be fetched side by side.
     pub(crate) fn is_cut(&self) -> bool {
         self.record.piece > 0
     }
 
-    /// Reads the record; `None` when there is nothing to go on with.
+    /// Reads the record; `None` when there is nothing to continue.
     fn load(&mut self) -> Option<()> {
-        let (meta, _) = self.meta.as_mut()?;
         let mut text = Vec::new();
-        meta.take(MAX_RECORD).read_to_end(&mut text).ok()?;
+        (&self.meta).take(MAX_RECORD).read_to_end(&mut text).ok()?;
         let length = self.file.metadata().ok()?.len();
-        let (record, pieces, lines) = record::parse(&text, &self.owner, boot_id().as_deref(), length)?;
+        let (path, version) = (&self.record.path, self.record.version.as_deref());
+        let (record, mut pieces, lines) = Record::parse(&text, path, version, boot_id().as_deref(), length)?;
+        if pieces.iter().all(|piece| piece.len == Some(piece.done))
+            && let Some(last) = pieces.last_mut()
+        {
+            // One byte is requested again, to be shown that it still is the same snapshot.
+            last.done = last.done.saturating_sub(1);
+        }
+        self.done = pieces.iter().map(|piece| piece.done.into()).collect();
         (self.record, self.pieces, self.lines) = (record, pieces, lines);
         Some(())
     }
 
     /// Forgets everything: the record first, so that a crash in between leaves nothing to trust.
     pub(crate) fn clear(&mut self) -> Result<()> {
-        let emptied = match &self.meta {
-            Some((meta, _)) => meta.set_len(0),
-            None => Ok(()),
-        };
-        emptied.and_then(|()| self.file.set_len(0)).map_err(|e| Error::io("emptying", &self.path, e))?;
-        self.record = Record::default();
-        self.pieces = vec![Piece { start: 0, done: 0, len: None }];
-        self.lines = 0;
+        let emptied = self.meta.set_len(0).and_then(|()| self.file.set_len(0));
+        emptied.map_err(|e| Error::io("emptying", &self.path, e))?;
+        self.record.object = Object::default();
+        self.record.piece = 0;
+        (self.pieces, self.done) = (Vec::new(), Vec::new());
         Ok(())
     }
 
     /// Writes down what the bytes to come belong to. `piece`: the length of a piece, 0 for one only.
     ///
-    /// The first `there` bytes are kept; they must belong to `object`.
-    pub(crate) fn begin(&mut self, object: &Version, piece: u64, there: u64) -> Result<()> {
-        let Some(pieces) = record::cut(piece, object.total, there) else {
+    /// The first `done` bytes are kept; they must belong to `object`.
+    pub(crate) fn begin(&mut self, object: &Object, piece: u64, done: u64) -> Result<()> {
+        let Some(pieces) = record::cut(piece, object.total, done) else {
             return Err(Error::invalid("the snapshot's length", "does not fit the pieces"));
         };
-        self.pieces = pieces;
-        self.record = Record {
-            format: record::FORMAT,
-            path: self.owner.path.clone(),
-            version: self.owner.version.clone(),
-            object: object.clone(),
-            piece,
-            boot: boot_id(),
+        self.record.format = record::FORMAT;
+        self.record.object = object.clone();
+        (self.record.piece, self.record.boot) = (piece, boot_id());
+        let failed = |e| Error::io("writing", &self.meta_path, e);
+        let (text, lines) = self.record.text(&pieces).map_err(|e| failed(e.into()))?;
+        self.meta.set_len(0).and_then(|()| write_all_at(&self.meta, &text, 0)).map_err(failed)?;
+        self.done = pieces.iter().map(|piece| piece.done.into()).collect();
+        (self.pieces, self.lines) = (pieces, lines);
+        Ok(())
+    }
+
+    /// Writes the next bytes of a piece, then notes them.
+    pub(crate) fn write(&self, piece: usize, bytes: &[u8]) -> Result<()> {
+        let (Some(start), Some(done)) = (self.pieces.get(piece).map(|p| p.start), self.done.get(piece))
+        else {
+            return Err(Error::io("writing", &self.path, io::ErrorKind::InvalidInput.into()));
         };
-        let Some((meta, path)) = &self.meta else { return Ok(()) };
-        let failed = |e| Error::io("writing", path, e);
-        let (text, lines) = record::text(&self.record, &self.pieces).map_err(|e| failed(e.into()))?;
-        self.lines = lines;
-        meta.set_len(0).and_then(|()| write_all_at(meta, &text, 0)).map_err(failed)
+        let before = done.load(Ordering::Acquire);
+        let after = before + bytes.len() as u64;
+        write_all_at(&self.file, bytes, start + before).map_err(|e| Error::io("writing", &self.path, e))?;
+        self.note(piece, 0, after).map_err(|e| Error::io("writing", &self.meta_path, e))?;
+        done.store(after, Ordering::Release);
+        Ok(())
     }
 
-    /// A handle for writing from another thread.
-    pub(crate) fn writer(&self) -> Writer<'_> {
-        Writer { file: &self.file, path: &self.path, meta: self.meta.as_ref(), lines: self.lines }
+    /// Puts on the disk what is written, then notes it.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let done: Vec<u64> = (0..self.done.len()).map(|piece| self.done_of(piece)).collect();
+        self.file.sync_data().map_err(|e| Error::io("syncing", &self.path, e))?;
+        let noted = || {
+            for (piece, done) in done.into_iter().enumerate() {
+                self.note(piece, record::DURABLE, done)?;
+            }
+            self.meta.sync_data()
+        };
+        noted().map_err(|e| Error::io("syncing", &self.meta_path, e))
     }
 
-    /// The handle that makes what is written durable.
-    pub(crate) fn syncer(&self) -> Result<Syncer> {
-        let clone = |file: &File| file.try_clone().map_err(|e| Error::io("opening", &self.path, e));
-        let meta = self.meta.as_ref().map(|(meta, _)| clone(meta)).transpose()?;
-        Ok(Syncer { file: clone(&self.file)?, meta, lines: self.lines })
+    fn note(&self, piece: usize, column: u64, done: u64) -> io::Result<()> {
+        let at = self.lines + record::line_at(piece) + column;
+        write_all_at(&self.meta, format!("{done:016x}").as_bytes(), at)
     }
 
     /// Whether the path still leads to the file that was written.
@@ -199,16 +204,14 @@ impl Part {
 
     /// Removes the record: the part file itself is gone. A new one belongs to another process, its record too.
     pub(crate) fn forget(self) {
-        if fs::symlink_metadata(&self.path).is_err()
-            && let Some((_, path)) = &self.meta
-        {
-            let _ = fs::remove_file(path);
+        if fs::symlink_metadata(&self.path).is_err() {
+            let _ = fs::remove_file(&self.meta_path);
         }
     }
 
     /// Ends the call without a result: a part that can be continued stays, any other goes.
     pub(crate) fn leave(self) {
-        if self.meta.is_none() || !self.record.object.is_provable() || self.done() == 0 {
+        if !self.record.object.is_provable() || self.done() == 0 {
             self.discard();
         }
     }
@@ -220,49 +223,40 @@ impl Drop for Part {
     }
 }
 
-/// Writes into a part file, from any thread.
-#[derive(Clone, Copy)]
-pub(crate) struct Writer<'a> {
-    file: &'a File,
-    path: &'a Path,
-    meta: Option<&'a (File, PathBuf)>,
-    lines: u64,
-}
-
-impl Writer<'_> {
-    /// Writes `bytes` at `offset`.
-    pub(crate) fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        write_all_at(self.file, bytes, offset).map_err(|e| Error::io("writing", self.path, e))
-    }
-
-    /// Notes that `done` bytes of a piece are written.
-    pub(crate) fn note(&self, piece: usize, done: u64) -> Result<()> {
-        let Some((meta, path)) = self.meta else { return Ok(()) };
-        note(meta, self.lines, piece, 0, done).map_err(|e| Error::io("writing", path, e))
+/// Removes what a killed download left beside a finished file: a part file that is the finished file under its
+/// second name, a record without its part file. `any`: any part file nobody writes.
+pub(crate) fn tidy(dir: &Path, name: &str, any: bool) {
+    let path = dir.join(part_name(name));
+    let gone = match fs::symlink_metadata(&path) {
+        Err(e) => e.kind() == io::ErrorKind::NotFound,
+        Ok(found) if !found.is_file() => false,
+        Ok(_) => File::open(&path).is_ok_and(|file| {
+            let free = file.try_lock().is_ok() && names(&file, &path).is_some_and(|count| any || count > 1);
+            let gone = free && fs::remove_file(&path).is_ok();
+            release(&file);
+            gone
+        }),
+    };
+    if gone {
+        let _ = fs::remove_file(meta_path(&path));
     }
 }
 
-/// Puts on the disk what is written, then notes it; made for a thread of its own.
-pub(crate) struct Syncer {
-    file: File,
-    meta: Option<File>,
-    lines: u64,
+/// Where the record of a part file is.
+fn meta_path(part: &Path) -> PathBuf {
+    let mut path = part.as_os_str().to_owned();
+    path.push(".meta");
+    path.into()
 }
 
-impl Syncer {
-    /// `done`: how many bytes of which pieces were written before the call.
-    pub(crate) fn sync(&self, done: &[(usize, u64)]) -> io::Result<()> {
-        self.file.sync_data()?;
-        let Some(meta) = &self.meta else { return Ok(()) };
-        for &(piece, done) in done {
-            note(meta, self.lines, piece, record::DURABLE, done)?;
-        }
-        meta.sync_data()
+fn open_record(path: &Path) -> io::Result<File> {
+    let meta = open(path)?;
+    if names(&meta, path) == Some(1) {
+        return Ok(meta);
     }
-}
-
-fn note(meta: &File, lines: u64, piece: usize, column: u64, done: u64) -> io::Result<()> {
-    write_all_at(meta, format!("{done:016x}").as_bytes(), lines + record::line_at(piece) + column)
+    // Another file's second name: what is written here must not show there.
+    fs::remove_file(path)?;
+    open(path)
 }
 
 /// Which run of the machine this is. `None` where the system does not say.

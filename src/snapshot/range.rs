@@ -1,61 +1,60 @@
-//! PURE. Byte ranges, what identifies an object, and the judge of a ranged answer.
+//! PURE. Range requests, what identifies a stored object, and what a response to a range request is worth.
 //!
-//! Two answers may only be put together when both are shown to come from the same object (RFC 9110,
+//! Two responses may only be put together when both are shown to come from the same object (RFC 9110,
 //! sections 8.8.1 and 15.3.7.3). Everything here errs on the side of starting over.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// What a request asks for.
+/// The bytes that are requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ask {
-    /// Everything, without a `Range`.
-    All,
+pub(crate) enum Range {
+    /// Everything, without a `Range` header.
+    Whole,
     /// From this byte to the end.
     From(u64),
     /// From the first byte up to, not including, the second.
     Span(u64, u64),
     /// This many of the last bytes.
-    Tail(u64),
+    Last(u64),
 }
 
-impl Ask {
+impl Range {
     /// The `Range` header's value (RFC 9110, section 14.1.2).
     pub(crate) fn header(self) -> Option<String> {
         match self {
-            Self::All => None,
+            Self::Whole => None,
             Self::From(start) => Some(format!("bytes={start}-")),
             Self::Span(start, end) => Some(format!("bytes={start}-{}", end.saturating_sub(1))),
-            Self::Tail(count) => Some(format!("bytes=-{count}")),
+            Self::Last(count) => Some(format!("bytes=-{count}")),
         }
     }
 
-    /// How many bytes are asked for, when `total` or the request itself says so.
-    pub(crate) fn length(self, total: Option<u64>) -> Option<u64> {
-        match (self, total) {
-            (Self::Span(start, end), None) => Some(end - start),
-            (Self::Tail(count), None) => Some(count),
-            (_, None) => None,
-            // The whole object may come whatever is asked for.
-            (_, Some(total)) => Some(total),
+    /// The most bytes that may come, when `total` or the request itself tells: a host that ignores ranges sends all.
+    pub(crate) fn longest(self, total: Option<u64>) -> Option<u64> {
+        match self {
+            _ if total.is_some() => total,
+            Self::Span(start, end) => Some(end - start),
+            Self::Last(count) => Some(count),
+            Self::Whole | Self::From(_) => None,
         }
     }
 
     /// The bytes a server with `total` bytes must send, as start and end.
     fn expected(self, total: u64) -> (u64, u64) {
         match self {
-            Self::All => (0, total),
+            Self::Whole => (0, total),
             Self::From(start) => (start, total),
             Self::Span(start, end) => (start, end.min(total)),
-            Self::Tail(count) => (total.saturating_sub(count), total),
+            Self::Last(count) => (total.saturating_sub(count), total),
         }
     }
 }
 
-/// What an answer says about the object it came from.
+/// What a response says about the stored object: its validators (RFC 9110, section 8.8) and its length.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Version {
+pub(crate) struct Object {
     /// A strong entity tag, with its quotes.
     pub(crate) etag: Option<String>,
     /// A weak or malformed entity tag: it can tell objects apart, but not show that they are the same.
@@ -68,7 +67,7 @@ pub(crate) struct Version {
     pub(crate) total: Option<u64>,
 }
 
-/// Whether two answers come from the same object.
+/// Whether two responses come from the same object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sameness {
     Same,
@@ -76,8 +75,8 @@ pub(crate) enum Sameness {
     Unproven,
 }
 
-impl Version {
-    /// From the headers as sent; `total` is added by [`judge`].
+impl Object {
+    /// From the header fields as sent; `total` is added by [`judge`].
     pub(crate) fn new(etag: Option<&str>, version_id: Option<&str>, modified: Option<&str>) -> Self {
         let sane = |text: Option<&str>| {
             text.map(str::trim)
@@ -92,7 +91,7 @@ impl Version {
         Self { etag, weak, version_id, modified: sane(modified), total: None }
     }
 
-    /// Whether a later answer could be shown to come from the same object.
+    /// Whether a later response could be shown to come from the same object.
     pub(crate) fn is_provable(&self) -> bool {
         self.etag.is_some() || (self.version_id.is_some() && self.total.is_some())
     }
@@ -125,87 +124,87 @@ fn is_strong(etag: &str) -> bool {
         .is_some_and(|inner| !inner.is_empty() && !inner.contains(['"', ' ']))
 }
 
-/// An answer's head, as far as the judge looks at it.
+/// The part of a response's status line and header section that [`judge`] looks at.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Reply<'a> {
+pub(crate) struct Head<'a> {
     pub(crate) status: u16,
     pub(crate) content_range: Option<&'a str>,
     pub(crate) content_length: Option<u64>,
-    pub(crate) version: Version,
+    pub(crate) object: Object,
 }
 
-/// What an answer is good for.
+/// What a response is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// 200: the whole object, whatever was asked.
-    Whole(Version),
-    /// 206: exactly the bytes asked for, of the same object.
-    Part { start: u64, end: u64, version: Version },
-    /// Another object than before, or not shown to be the same.
+pub(crate) enum Worth {
+    /// 200: the whole object, whatever was requested.
+    Whole(Object),
+    /// 206: exactly the bytes requested, of the same object.
+    Part { start: u64, end: u64, object: Object },
+    /// Another object than before, or not shown to be the same: what came before is of no use.
     StartOver(&'static str),
-    /// 416: the object has no such bytes; its length, when said.
-    Empty(Option<u64>),
-    /// A status worth another try.
+    /// The host is busy; a later request may succeed.
     Busy,
-    /// Not an answer to what was asked.
-    Wrong(Cow<'static, str>),
+    /// Nothing that was requested.
+    Unusable(Cow<'static, str>),
 }
 
-/// Judges the answer to `ask`, of which `known` was learnt before.
-pub(crate) fn judge(ask: Ask, known: &Version, reply: Reply<'_>) -> Verdict {
-    match (ask, reply.status) {
-        (_, 200) => judge_whole(ask, known, reply),
-        (Ask::All, 206) => Verdict::Wrong("a part was sent although the whole was asked for".into()),
-        (_, 206) => judge_part(ask, known, reply),
-        (Ask::All, 416 | 412) => Verdict::Wrong("the request carried no condition that could fail".into()),
-        (_, 412) => Verdict::StartOver("the snapshot changed"),
-        (_, 416) => Verdict::Empty(reply.content_range.and_then(unsatisfied_total)),
-        (_, 500 | 502 | 503 | 504) => Verdict::Busy,
-        (_, 401 | 403) => Verdict::Wrong(
+/// Judges the response to a request for `range`; `known` is what earlier responses said.
+pub(crate) fn judge(range: Range, known: &Object, head: Head<'_>) -> Worth {
+    match (range, head.status) {
+        (_, 200) => judge_whole(range, known, head),
+        (Range::Whole, 206) => Worth::Unusable("a part was sent although the whole was requested".into()),
+        (_, 206) => judge_part(range, known, head),
+        (Range::Whole, 416 | 412) => {
+            Worth::Unusable("the request carried no condition that could fail".into())
+        }
+        (_, 412) => Worth::StartOver("the snapshot changed"),
+        (_, 416) => Worth::StartOver("the snapshot became shorter"),
+        (_, 500 | 502 | 503 | 504) => Worth::Busy,
+        (_, 401 | 403) => Worth::Unusable(
             "the link has expired or was refused; list the snapshots again for a new one".into(),
         ),
         (_, 404 | 410) => {
-            Verdict::Wrong("the snapshot is gone; list the snapshots to see which are there".into())
+            Worth::Unusable("the snapshot is gone; list the snapshots to see which are there".into())
         }
-        (_, 429) => Verdict::Wrong("too many downloads; wait before the next one".into()),
-        _ => Verdict::Wrong("expected 200".into()),
+        (_, 429) => Worth::Unusable("too many downloads; wait before the next one".into()),
+        _ => Worth::Unusable("expected 200".into()),
     }
 }
 
 /// A part under the status of the whole is not taken for the whole.
-fn judge_whole(ask: Ask, known: &Version, reply: Reply<'_>) -> Verdict {
-    let version = Version { total: reply.content_length, ..reply.version };
-    let said = reply.content_range.and_then(content_range);
+fn judge_whole(range: Range, known: &Object, head: Head<'_>) -> Worth {
+    let object = Object { total: head.content_length, ..head.object };
+    let said = head.content_range.and_then(content_range);
     if said.is_some_and(|(start, end, total)| (start, end) != (0, total)) {
-        return match ask {
-            Ask::All => Verdict::Wrong("a part was sent although the whole was asked for".into()),
-            _ => Verdict::StartOver("the answer is a part and says that it is the whole"),
+        return match range {
+            Range::Whole => Worth::Unusable("a part was sent although the whole was requested".into()),
+            _ => Worth::StartOver("the response is a part under the status of the whole"),
         };
     }
-    let shorter = matches!((known.total, version.total), (Some(a), Some(b)) if a != b);
-    if shorter && known.etag.is_some() && known.etag == version.etag {
-        return Verdict::StartOver("the same snapshot came with another length");
+    let other_length = matches!((known.total, object.total), (Some(a), Some(b)) if a != b);
+    if other_length && known.etag.is_some() && known.etag == object.etag {
+        return Worth::StartOver("the same snapshot came with another length");
     }
-    Verdict::Whole(version)
+    Worth::Whole(object)
 }
 
-fn judge_part(ask: Ask, known: &Version, reply: Reply<'_>) -> Verdict {
-    let Some((start, end, total)) = reply.content_range.and_then(content_range) else {
-        return Verdict::StartOver("the answer does not say which bytes it holds");
+fn judge_part(range: Range, known: &Object, head: Head<'_>) -> Worth {
+    let Some((start, end, total)) = head.content_range.and_then(content_range) else {
+        return Worth::StartOver("the response does not say which bytes it holds");
     };
-    if (start, end) != ask.expected(total) {
-        return Verdict::StartOver("other bytes came than were asked for");
+    if (start, end) != range.expected(total) {
+        return Worth::StartOver("other bytes came than were requested");
     }
-    if reply.content_length.is_some_and(|length| length != end - start) {
-        return Verdict::StartOver("the answer's two lengths contradict each other");
+    if head.content_length.is_some_and(|length| length != end - start) {
+        return Worth::StartOver("the response's two lengths contradict each other");
     }
-    let version = Version { total: Some(total), ..reply.version };
-    match known.compare(&version) {
-        Sameness::Different => Verdict::StartOver("the snapshot changed"),
-        Sameness::Unproven if *known != Version::default() => {
-            Verdict::StartOver("nothing shows that the answer belongs to the same snapshot")
+    let object = Object { total: Some(total), ..head.object };
+    match known.compare(&object) {
+        Sameness::Different => Worth::StartOver("the snapshot changed"),
+        Sameness::Unproven if *known != Object::default() => {
+            Worth::StartOver("nothing shows that the response belongs to the same snapshot")
         }
-        _ => Verdict::Part { start, end, version },
+        _ => Worth::Part { start, end, object },
     }
 }
 
@@ -216,10 +215,6 @@ fn content_range(value: &str) -> Option<(u64, u64, u64)> {
     let (first, last) = span.split_once('-')?;
     let (first, last, total) = (number(first)?, number(last)?, number(total)?);
     (unit.eq_ignore_ascii_case("bytes") && first <= last && last < total).then_some((first, last + 1, total))
-}
-
-fn unsatisfied_total(value: &str) -> Option<u64> {
-    number(value.trim().strip_prefix("bytes")?.trim_start().strip_prefix("*/")?)
 }
 
 /// Digits only: `parse` would take a sign.
@@ -233,18 +228,18 @@ mod tests {
 
     use super::*;
 
-    fn tagged(etag: &str, total: u64) -> Version {
-        Version { total: Some(total), ..Version::new(Some(etag), None, None) }
+    fn tagged(etag: &str, total: u64) -> Object {
+        Object { total: Some(total), ..Object::new(Some(etag), None, None) }
     }
 
-    fn part<'a>(range: &'a str, version: Version) -> Reply<'a> {
-        Reply { status: 206, content_range: Some(range), content_length: None, version }
+    fn part<'a>(range: &'a str, object: Object) -> Head<'a> {
+        Head { status: 206, content_range: Some(range), content_length: None, object }
     }
 
     #[test]
     fn the_same_object_is_shown_by_tag_or_by_version_and_length() {
-        let v = |etag, id, modified, total| Version { total, ..Version::new(etag, id, modified) };
-        let same = |a: &Version, b: &Version| a.compare(b);
+        let v = |etag, id, modified, total| Object { total, ..Object::new(etag, id, modified) };
+        let same = |a: &Object, b: &Object| a.compare(b);
         let tag = v(Some("\"a\""), None, None, Some(5));
         assert_eq!(same(&tag, &v(Some("\"a\""), None, None, Some(5))), Sameness::Same);
         assert_eq!(same(&tag, &v(Some("\"a\""), None, None, Some(6))), Sameness::Different);
@@ -266,19 +261,18 @@ mod tests {
 
     #[test]
     fn statuses() {
-        let known = Version::default();
-        let reply = |status| Reply { status, ..Reply::default() };
-        assert!(matches!(judge(Ask::All, &known, reply(200)), Verdict::Whole(_)));
-        assert!(matches!(judge(Ask::From(3), &known, reply(200)), Verdict::Whole(_)));
+        let known = Object::default();
+        let head = |status| Head { status, ..Head::default() };
+        assert!(matches!(judge(Range::Whole, &known, head(200)), Worth::Whole(_)));
+        assert!(matches!(judge(Range::From(3), &known, head(200)), Worth::Whole(_)));
         for status in [201, 202, 203, 204, 206, 304, 400, 403, 404, 412, 416, 429, 501, 999] {
-            assert!(matches!(judge(Ask::All, &known, reply(status)), Verdict::Wrong(_)), "{status}");
+            assert!(matches!(judge(Range::Whole, &known, head(status)), Worth::Unusable(_)), "{status}");
         }
         for status in [500, 502, 503, 504] {
-            assert_eq!(judge(Ask::All, &known, reply(status)), Verdict::Busy);
+            assert_eq!(judge(Range::Whole, &known, head(status)), Worth::Busy);
         }
-        assert!(matches!(judge(Ask::From(3), &known, reply(412)), Verdict::StartOver(_)));
-        let empty = Reply { status: 416, content_range: Some("bytes */0"), ..Reply::default() };
-        assert_eq!(judge(Ask::Tail(10), &known, empty), Verdict::Empty(Some(0)));
+        assert!(matches!(judge(Range::From(3), &known, head(412)), Worth::StartOver(_)));
+        assert!(matches!(judge(Range::Last(10), &known, head(416)), Worth::StartOver(_)));
     }
 
     #[test]
@@ -299,8 +293,8 @@ mod tests {
             "bytes 0-9/10",
             "bytes 4-9/99999999999999999999999",
         ] {
-            let verdict = judge(Ask::From(4), &known, part(range, Version::new(Some("\"a\""), None, None)));
-            assert!(matches!(verdict, Verdict::StartOver(_)), "{range}: {verdict:?}");
+            let worth = judge(Range::From(4), &known, part(range, Object::new(Some("\"a\""), None, None)));
+            assert!(matches!(worth, Worth::StartOver(_)), "{range}: {worth:?}");
         }
     }
 
@@ -313,21 +307,21 @@ mod tests {
         ) {
             let asked = asked % total;
             let known = tagged("\"t1\"", total);
-            let version = Version::new(match tag { 0 => None, 1 => Some("\"t1\""), _ => Some("\"t2\"") }, None, None);
+            let object = Object::new(match tag { 0 => None, 1 => Some("\"t1\""), _ => Some("\"t2\"") }, None, None);
             let range = format!("bytes {first}-{last}/{said}");
-            let reply = Reply { content_length: length, ..part(&range, version) };
+            let head = Head { content_length: length, ..part(&range, object) };
             let right = said == total && first == asked && last + 1 == total && tag == 1
                 && length.is_none_or(|l| l == total - asked);
-            match judge(Ask::From(asked), &known, reply) {
-                Verdict::Part { start, end, .. } => prop_assert!(right && start == asked && end == total),
-                verdict => prop_assert!(!right, "{:?}", verdict),
+            match judge(Range::From(asked), &known, head) {
+                Worth::Part { start, end, .. } => prop_assert!(right && start == asked && end == total),
+                worth => prop_assert!(!right, "{:?}", worth),
             }
         }
 
         #[test]
         fn headers_round_trip(start in 0u64..1000, more in 1u64..1000, total in 1u64..3000) {
             let (start, end) = (start % total, (start % total + more).min(total));
-            let header = Ask::Span(start, end).header().unwrap();
+            let header = Range::Span(start, end).header().unwrap();
             prop_assert_eq!(header, format!("bytes={}-{}", start, end - 1));
             let echoed = format!("bytes {}-{}/{total}", start, end - 1);
             prop_assert_eq!(content_range(&echoed), Some((start, end, total)));
@@ -335,7 +329,7 @@ mod tests {
 
         #[test]
         fn any_text_is_judged_without_a_panic(text in ".{0,40}") {
-            let _ = (content_range(&text), unsatisfied_total(&text), is_strong(&text));
+            let _ = (content_range(&text), is_strong(&text));
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::range::Version;
+use super::range::Object;
 
 /// The form described here.
 pub(crate) const FORMAT: u32 = 1;
@@ -13,7 +13,7 @@ pub(crate) const FORMAT: u32 = 1;
 const LINE: usize = 34;
 /// Where in a line the second number stands.
 pub(crate) const DURABLE: u64 = 17;
-/// More pieces are nobody's record.
+/// No download has more pieces.
 const MAX_PIECES: usize = 20_000;
 
 /// What the bytes of a part file belong to. Holds no secret.
@@ -23,19 +23,12 @@ pub(crate) struct Record {
     /// The link's path and version.
     pub(crate) path: String,
     pub(crate) version: Option<String>,
-    /// The object, as the answers say.
-    pub(crate) object: Version,
+    /// The object, as the responses say.
+    pub(crate) object: Object,
     /// The length of a piece; 0: all is one piece.
     pub(crate) piece: u64,
     /// Which run of the machine wrote it, when the system tells.
     pub(crate) boot: Option<String>,
-}
-
-/// Who a part file is for.
-#[derive(Clone, Debug)]
-pub(crate) struct Owner {
-    pub(crate) path: String,
-    pub(crate) version: Option<String>,
 }
 
 /// One contiguous stretch of the snapshot.
@@ -48,47 +41,61 @@ pub(crate) struct Piece {
     pub(crate) len: Option<u64>,
 }
 
-/// Reads a record. `None` when it is damaged or another download's, or when nothing shows that an answer
-/// belongs to the same object.
-///
-/// `boot`: the machine's run; the numbers of bytes written count in the same run only. `length`: the part
-/// file's. Also gives where the lines begin.
-pub(crate) fn parse(
-    text: &[u8],
-    owner: &Owner,
-    boot: Option<&str>,
-    length: u64,
-) -> Option<(Record, Vec<Piece>, u64)> {
-    let head = text.iter().position(|&b| b == b'\n')?;
-    let record: Record = serde_json::from_slice(text.get(..head)?).ok()?;
-    let said = &record.object;
-    // The tag goes into a header: only one that could have come from a header is taken.
-    let checked = Version::new(said.etag.as_deref(), said.version_id.as_deref(), said.modified.as_deref());
-    let sound = checked.etag == said.etag && checked.version_id == said.version_id && said.is_provable();
-    let ours = record.format == FORMAT && record.path == owner.path && record.version == owner.version;
-    if !sound || !ours {
-        return None;
-    }
-    let same_run = boot.is_some() && record.boot.as_deref() == boot;
-    let mut pieces = cut(record.piece, said.total, 0)?;
-    let lines = text.get(head + 1..)?;
-    if lines.len() != pieces.len() * LINE {
-        return None;
-    }
-    for (piece, line) in pieces.iter_mut().zip(lines.chunks(LINE)) {
-        let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
-        let (written, durable) = line.split_once(' ')?;
-        piece.done = u64::from_str_radix(if same_run { written } else { durable }, 16).ok()?;
-        let outside = piece.done > 0 && piece.start.checked_add(piece.done)? > length;
-        if outside || piece.len.is_some_and(|len| piece.done > len) {
+impl Record {
+    /// Reads the record of a part file for the link's `path` and `version`. `None` when it is damaged or another
+    /// download's, or when nothing shows that a response belongs to the same object.
+    ///
+    /// `boot`: the machine's run; the numbers of bytes written count in the same run only. `length`: the part
+    /// file's. Also gives where the lines begin.
+    pub(crate) fn parse(
+        text: &[u8],
+        path: &str,
+        version: Option<&str>,
+        boot: Option<&str>,
+        length: u64,
+    ) -> Option<(Self, Vec<Piece>, u64)> {
+        let json = text.iter().position(|&b| b == b'\n')?;
+        let record: Self = serde_json::from_slice(text.get(..json)?).ok()?;
+        let said = &record.object;
+        // The tag goes into a header: only one that could have come from a header is taken.
+        let checked = Object::new(said.etag.as_deref(), said.version_id.as_deref(), said.modified.as_deref());
+        let sound = checked.etag == said.etag && checked.version_id == said.version_id && said.is_provable();
+        let ours = record.format == FORMAT && record.path == path && record.version.as_deref() == version;
+        if !sound || !ours {
             return None;
         }
+        let same_run = boot.is_some() && record.boot.as_deref() == boot;
+        let mut pieces = cut(record.piece, said.total, 0)?;
+        let lines = text.get(json + 1..)?;
+        if lines.len() != pieces.len() * LINE {
+            return None;
+        }
+        for (piece, line) in pieces.iter_mut().zip(lines.chunks(LINE)) {
+            let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
+            let (written, durable) = line.split_once(' ')?;
+            piece.done = u64::from_str_radix(if same_run { written } else { durable }, 16).ok()?;
+            let outside = piece.done > 0 && piece.start.checked_add(piece.done)? > length;
+            if outside || piece.len.is_some_and(|len| piece.done > len) {
+                return None;
+            }
+        }
+        Some((record, pieces, json as u64 + 1))
     }
-    Some((record, pieces, head as u64 + 1))
+
+    /// The record's text, and where the lines begin. Nothing counts as durable yet.
+    pub(crate) fn text(&self, pieces: &[Piece]) -> serde_json::Result<(Vec<u8>, u64)> {
+        let mut text = serde_json::to_vec(self)?;
+        text.push(b'\n');
+        let lines = text.len() as u64;
+        for piece in pieces {
+            text.extend_from_slice(format!("{:016x} {:016x}\n", piece.done, 0).as_bytes());
+        }
+        Ok((text, lines))
+    }
 }
 
-/// Pieces of `piece` bytes each, or one for all when it is 0; the first `there` bytes are there already.
-pub(crate) fn cut(piece: u64, total: Option<u64>, there: u64) -> Option<Vec<Piece>> {
+/// Pieces of `piece` bytes each, or one for all when it is 0, of which the first `done` bytes are there already.
+pub(crate) fn cut(piece: u64, total: Option<u64>, done: u64) -> Option<Vec<Piece>> {
     let count = match (piece, total) {
         (0, _) => 1,
         (piece, total) => usize::try_from(total?.div_ceil(piece).max(1)).ok().filter(|n| *n <= MAX_PIECES)?,
@@ -97,21 +104,10 @@ pub(crate) fn cut(piece: u64, total: Option<u64>, there: u64) -> Option<Vec<Piec
         let start = n * piece;
         let rest = total.map(|total| total.saturating_sub(start));
         let len = if piece == 0 { rest } else { rest.map(|rest| rest.min(piece)) };
-        let before = there.saturating_sub(start);
+        let before = done.saturating_sub(start);
         Piece { start, done: len.map_or(before, |len| before.min(len)), len }
     });
     Some(pieces.collect())
-}
-
-/// The record's text, and where the lines begin. Nothing counts as durable yet.
-pub(crate) fn text(record: &Record, pieces: &[Piece]) -> serde_json::Result<(Vec<u8>, u64)> {
-    let mut text = serde_json::to_vec(record)?;
-    text.push(b'\n');
-    let lines = text.len() as u64;
-    for piece in pieces {
-        text.extend_from_slice(format!("{:016x} {:016x}\n", piece.done, 0).as_bytes());
-    }
-    Ok((text, lines))
 }
 
 /// Where the line of a piece begins, counted from the first line.
@@ -125,14 +121,14 @@ mod tests {
 
     use super::*;
 
-    fn owner() -> Owner {
-        Owner { path: "/a/app.zip".into(), version: Some("v1".into()) }
+    fn record(piece: u64, total: u64) -> Record {
+        let object = Object { total: Some(total), ..Object::new(Some("\"t\""), None, None) };
+        let (path, version) = ("/a/app.zip".into(), Some("v1".into()));
+        Record { format: FORMAT, path, version, object, piece, boot: Some("run".into()) }
     }
 
-    fn record(piece: u64, total: u64) -> Record {
-        let object = Version { total: Some(total), ..Version::new(Some("\"t\""), None, None) };
-        let Owner { path, version } = owner();
-        Record { format: FORMAT, path, version, object, piece, boot: Some("run".into()) }
+    fn parse(text: &[u8], boot: &str, length: u64) -> Option<(Record, Vec<Piece>, u64)> {
+        Record::parse(text, "/a/app.zip", Some("v1"), Some(boot), length)
     }
 
     proptest! {
@@ -143,13 +139,13 @@ mod tests {
             let pieces = cut(piece, Some(total), there).unwrap();
             prop_assert_eq!(pieces.iter().map(|p| p.done).sum::<u64>(), there);
             prop_assert_eq!(pieces.iter().map(|p| p.len.unwrap()).sum::<u64>(), total);
-            let (text, lines) = text(&record, &pieces).unwrap();
-            let read = parse(&text, &owner(), Some("run"), there);
+            let (text, lines) = record.text(&pieces).unwrap();
+            let read = parse(&text, "run", there);
             prop_assert_eq!(read, Some((record, pieces, lines)));
-            let (_, later, _) = parse(&text, &owner(), Some("another run"), there).unwrap();
+            let (_, later, _) = parse(&text, "another run", there).unwrap();
             prop_assert!(later.iter().all(|p| p.done == 0));
             if there > 0 {
-                prop_assert_eq!(parse(&text, &owner(), Some("run"), there - 1), None);
+                prop_assert_eq!(parse(&text, "run", there - 1), None);
             }
         }
 
@@ -157,10 +153,10 @@ mod tests {
         fn a_damaged_record_never_promises_more_than_there_is(at in 0usize..300, byte: u8, cut_at in 0usize..400) {
             let record = record(10, 95);
             let pieces = cut(10, Some(95), 42).unwrap();
-            let (mut text, _) = text(&record, &pieces).unwrap();
+            let (mut text, _) = record.text(&pieces).unwrap();
             if let Some(slot) = text.get_mut(at) { *slot = byte; }
             text.truncate(cut_at);
-            if let Some((_, pieces, _)) = parse(&text, &owner(), Some("run"), 42) {
+            if let Some((_, pieces, _)) = parse(&text, "run", 42) {
                 prop_assert!(pieces.iter().all(|p| p.done == 0 || p.start + p.done <= 42));
             }
         }
@@ -168,11 +164,9 @@ mod tests {
 
     #[test]
     fn another_download_s_record_is_none() {
-        let (text, _) = text(&record(0, 95), &cut(0, Some(95), 42).unwrap()).unwrap();
-        assert!(parse(&text, &owner(), Some("run"), 95).is_some());
-        let other = Owner { version: None, ..owner() };
-        assert_eq!(parse(&text, &other, Some("run"), 95), None);
-        let other = Owner { path: "/b/app.zip".into(), ..owner() };
-        assert_eq!(parse(&text, &other, Some("run"), 95), None);
+        let (text, _) = record(0, 95).text(&cut(0, Some(95), 42).unwrap()).unwrap();
+        assert!(parse(&text, "run", 95).is_some());
+        assert_eq!(Record::parse(&text, "/a/app.zip", None, Some("run"), 95), None);
+        assert_eq!(Record::parse(&text, "/b/app.zip", Some("v1"), Some("run"), 95), None);
     }
 }

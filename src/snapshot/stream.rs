@@ -1,290 +1,295 @@
-//! I/O. The one engine that gets bytes of a snapshot: asks, judges, reads, and goes on after a break.
+//! I/O. The one engine that gets bytes of a snapshot in order: requests, reads, and continues after a failure.
 
-mod recovery;
-
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant};
 
-use super::patience::Patience;
-use super::range::{Ask, Verdict, Version};
-use super::tries::Tries;
-use super::wire::{Opened, Wire};
+use super::location::Location;
+use super::range::{Object, Range, Worth};
+use super::speed::Speed;
 use crate::api::failure::Failure;
 use crate::api::http::{Body, SnapshotResponse};
+use crate::api::retry::{Attempts, jitter};
 use crate::error::{Error, Result};
 
-/// What one step of a [`Stream`] gave.
+/// How many attempts in a row may bring nothing new, unless the caller says otherwise.
+pub(crate) const ATTEMPTS: u32 = 5;
+/// How often a transfer may start from its first byte again.
+const MAX_STARTS: u32 = 3;
+
+/// What one step of a [`Stream`] came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// An answer was accepted; `known` and `at` say which.
+    /// A response was accepted; `object` and `at` say what it holds.
     Opened,
-    /// This many bytes at the old `at`.
+    /// This many bytes were read.
     Bytes(usize),
-    /// All that was asked for is there.
+    /// All that was requested has been read.
     End,
-    /// The connection broke; the next step goes on.
-    Broke,
-    /// What came before is of no use: the next bytes are those at 0.
+    /// An attempt failed; the next step should follow after this pause.
+    Retry(Duration),
+    /// What was read so far is of no use: the next bytes are the object's first.
     StartOver,
 }
 
 /// Bytes of a snapshot in order, over as many connections as it takes.
 pub(crate) struct Stream {
-    wire: Wire,
+    location: Location,
     /// What the bytes so far belong to.
-    pub(crate) known: Version,
+    pub(crate) object: Object,
     /// The next byte's offset.
     pub(crate) at: u64,
-    /// The highest `at` there was: only bytes beyond it make up for silences.
-    high: u64,
+    /// The highest `at` so far: only bytes beyond it are progress.
+    highest: u64,
     /// Where to stop, when that is not the object's end.
     end: Option<u64>,
+    /// How many of the last bytes are wanted, as long as it is not known where they begin.
+    last: Option<u64>,
     open: Option<Open>,
+    /// Which attempt this is, from 1.
     pub(crate) attempt: u32,
-    /// The last answer's status; 0 before there was one.
-    pub(crate) status: u16,
-    patience: Patience,
-    tries: Tries,
-    clock: Instant,
-    begun: bool,
-    /// An answer was accepted and not yet announced.
-    fresh: bool,
-    /// How long to wait before the next request.
-    pause: Duration,
-    /// How often silence made it begin from the first byte.
-    silences: u32,
+    /// The last response's.
+    pub(crate) status: Option<u16>,
+    accepted: bool,
+    attempts: Attempts,
+    starts: u32,
+    speed: Speed,
+    begun: Instant,
     /// Why the last attempt failed, when nothing has come since.
-    pub(crate) why: Option<Error>,
+    failure: Option<Error>,
 }
 
 struct Open {
     body: Body,
     /// What is still to come, when known.
     left: Option<u64>,
-    /// There is no `Content-Length`.
     chunked: bool,
 }
 
 impl Stream {
-    /// From `at` to the end, or to `end`. `known`: what the bytes before `at` belong to.
-    pub(crate) fn new(wire: Wire, known: Version, at: u64, end: Option<u64>, attempts: u32) -> Self {
-        let limits = wire.agent.limits();
-        let patience = Patience::new(limits.stall, limits.first_byte, limits.min_speed, Duration::ZERO);
-        let mut tries = Tries::new(attempts);
-        if let Some(total) = known.total {
-            tries.total(total);
-        }
+    /// The bytes of `range`; of `object`, unless that is its default. Sends nothing yet.
+    pub(crate) fn new(location: Location, object: Object, range: Range, attempts: u32) -> Self {
+        let (at, end, last) = match range {
+            Range::Whole => (0, None, None),
+            Range::From(start) => (start, None, None),
+            Range::Span(start, end) => (start, Some(end), None),
+            Range::Last(count) => (0, None, Some(count)),
+        };
+        let limits = location.agent.limits();
+        let speed = Speed::new(limits.stall, limits.min_speed);
         Self {
-            wire,
-            known,
+            location,
+            object,
             at,
-            high: at,
+            highest: at,
             end,
+            last,
             open: None,
             attempt: 0,
-            status: 0,
-            patience,
-            tries,
-            clock: Instant::now(),
-            begun: false,
-            fresh: false,
-            pause: Duration::ZERO,
-            silences: 0,
-            why: None,
+            status: None,
+            accepted: false,
+            attempts: Attempts::new(attempts),
+            starts: 0,
+            speed,
+            begun: Instant::now(),
+            failure: None,
         }
     }
 
-    /// With the patience that is left of another transfer, see [`patience`](Self::patience).
-    pub(crate) fn beside(mut self, patience: Patience) -> Self {
-        self.patience = patience;
-        self.begun = true;
-        self
+    /// Whether a response is being read.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.is_some()
     }
 
-    /// What a transfer beside this one may still wait.
-    pub(crate) fn patience(&self) -> Patience {
-        self.patience.beside()
+    /// Whether less was requested than all of `total` bytes.
+    pub(crate) fn ends_before(&self, total: u64) -> bool {
+        self.end.is_some_and(|end| end < total)
     }
 
-    /// The object's length, when an answer said it.
-    pub(crate) fn total(&self) -> Option<u64> {
-        self.known.total
-    }
-
-    /// Goes on to another span of the same object, over the same connection if it can.
-    pub(crate) fn go_on(&mut self, at: u64, end: u64) {
-        self.begin_span(at, end);
-        self.open = None;
-    }
-
-    /// The error about bytes that are not a snapshot's.
-    pub(crate) fn unfit(&self, first: &[u8], why: &'static str) -> Error {
-        self.wire.unfit(first, why, self.status)
-    }
-
-    /// Sets the span of an answer that is about to be adopted.
-    pub(crate) fn begin_span(&mut self, at: u64, end: u64) {
-        (self.at, self.high, self.end) = (at, at, Some(end));
-    }
-
-    /// A first request of any kind, tried again while the host is busy or the connection fails.
-    pub(crate) fn ask_first(&mut self, ask: Ask) -> Result<Opened> {
-        loop {
-            std::thread::sleep(std::mem::take(&mut self.pause));
-            let Some(silence) = self.patience.silence(self.clock.elapsed()) else {
-                return Err(self.stalled());
-            };
-            self.attempt += 1;
-            match self.wire.ask(ask, &Version::default(), silence) {
-                Ok(Opened { verdict: Verdict::Busy, answer }) => {
-                    let error = self.busy(answer);
-                    self.again_or(error)?;
-                }
-                Ok(opened) => {
-                    self.begin();
-                    return Ok(opened);
-                }
-                Err(lost) => {
-                    self.unanswered(lost)?;
-                }
-            }
+    /// [`step`](Self::step), for callers that have nothing else to do during a pause.
+    pub(crate) fn step_or_sleep(&mut self, buf: &mut [u8]) -> Result<Step> {
+        let step = self.step(buf)?;
+        if let Step::Retry(pause) = step {
+            std::thread::sleep(pause);
         }
+        Ok(step)
     }
 
-    /// Uses an answer that came already.
-    pub(crate) fn adopt(&mut self, answer: SnapshotResponse, version: Version, left: Option<u64>) {
-        self.attempt = self.attempt.max(1);
-        self.accept(answer, version, left);
-    }
-
-    /// One step: a request, or one read.
+    /// One request, or one read. Without room in `buf` nothing is read.
     pub(crate) fn step(&mut self, buf: &mut [u8]) -> Result<Step> {
-        if std::mem::take(&mut self.fresh) {
-            return Ok(Step::Opened);
+        let Some(open) = &mut self.open else { return self.request() };
+        if open.left == Some(0) && open.chunked {
+            // ureq would read trailers for as long as the host sends some.
+            return self.got(0);
         }
-        match &mut self.open {
-            None if self.end.is_some_and(|end| self.at >= end) => Ok(Step::End),
-            None => self.connect(),
-            // No room: a read of nothing would look like the end.
-            Some(_) if buf.is_empty() => Ok(Step::Bytes(0)),
-            // Chunked and complete: a further read would go on for as long as the host sends trailers.
-            Some(open) if open.left == Some(0) && open.chunked => self.got(0),
-            Some(open) => match open.body.read(buf) {
-                Ok(count) => self.got(count),
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => Ok(Step::Bytes(0)),
-                Err(e) => self.lost(Failure::from_io(e)),
-            },
+        if buf.is_empty() {
+            return Ok(Step::Bytes(0));
         }
+        let begun = Instant::now();
+        let count = match open.body.read(buf) {
+            Ok(count) => count,
+            Err(e) if e.kind() == ErrorKind::Interrupted => return Ok(Step::Bytes(0)),
+            Err(e) => return self.broke(Failure::from_io(e)),
+        };
+        let keeps_up = self.speed.keeps_up(count as u64, begun.elapsed());
+        let step = self.got(count)?;
+        if keeps_up || self.open.as_ref().is_none_or(|open| open.left == Some(0)) {
+            return Ok(step);
+        }
+        Err(Error::Timeout {
+            method: "GET",
+            path: self.location.url.path().to_owned(),
+            phase: "a transfer slower than the minimum speed".into(),
+            limit: self.location.agent.limits().stall,
+            status: self.status,
+        })
     }
 
     fn got(&mut self, count: usize) -> Result<Step> {
-        let count64 = count as u64;
-        let Some(open) = &mut self.open else { return Ok(Step::Broke) };
+        let left = self.open.as_mut().and_then(|open| open.left.as_mut());
         if count == 0 {
-            return match open.left {
-                None | Some(0) => {
-                    self.open = None;
-                    self.known.total = self.known.total.or(Some(self.at));
-                    self.end = self.end.or(Some(self.at));
-                    Ok(Step::End)
-                }
-                Some(left) => self.lost(Failure::Broken(format!("{left} bytes are missing").into())),
-            };
+            if let Some(left) = left.filter(|left| **left > 0) {
+                let problem = format!("{left} bytes are missing");
+                return self.broke(Failure::Broken(problem.into()));
+            }
+            self.open = None;
+            self.object.total = self.object.total.or(Some(self.at));
+            self.end = self.end.or(Some(self.at));
+            return Ok(Step::End);
         }
-        if let Some(left) = &mut open.left {
+        let count64 = count as u64;
+        if let Some(left) = left {
             let Some(rest) = left.checked_sub(count64) else {
-                return Err(self.download_error("the snapshot host sent more bytes than it had announced"));
+                return Err(self.error("the snapshot host sent more bytes than it had announced"));
             };
             *left = rest;
         }
         self.at = self.at.saturating_add(count64);
-        let new = self.at.saturating_sub(self.high);
-        self.high = self.high.max(self.at);
-        let now = self.clock.elapsed();
-        if self.patience.bytes(count64, now).is_err() && open.left != Some(0) {
-            return Err(self.too_slow());
-        }
-        self.tries.bytes(count64);
-        self.patience.progress(new, self.known.total);
+        self.attempts.gained(self.at.saturating_sub(self.highest), self.object.total);
+        self.highest = self.highest.max(self.at);
         Ok(Step::Bytes(count))
     }
 
-    fn connect(&mut self) -> Result<Step> {
-        std::thread::sleep(std::mem::take(&mut self.pause));
-        let Some(silence) = self.patience.silence(self.clock.elapsed()) else {
-            return Err(self.stalled());
+    fn request(&mut self) -> Result<Step> {
+        if self.end.is_some_and(|end| self.at >= end) {
+            return Ok(Step::End);
+        }
+        if self.at > 0 && !self.object.is_provable() {
+            // Only more than what came before is progress.
+            let highest = self.highest;
+            let step = self.start_over("the connection broke off")?;
+            self.highest = highest;
+            return Ok(step);
+        }
+        let range = match (self.last, self.at, self.end) {
+            (Some(count), ..) => Range::Last(count),
+            (None, start, Some(end)) => Range::Span(start, end),
+            (None, 0, None) => Range::Whole,
+            (None, start, None) => Range::From(start),
         };
+        let limits = self.location.agent.limits();
+        // ureq counts the wait for the header section as one read.
+        let idle = if self.accepted { limits.stall } else { limits.stall.max(limits.first_byte) };
         self.attempt += 1;
-        let ask = match (self.at, self.end) {
-            (start, Some(end)) => Ask::Span(start, end),
-            (0, None) => Ask::All,
-            (start, None) => Ask::From(start),
+        let (worth, response) = match self.location.get(range, &self.object, idle) {
+            Ok(answered) => answered,
+            Err(error) => return self.retry(error),
         };
-        let Opened { verdict, answer } = match self.wire.ask(ask, &self.known, silence) {
-            Ok(opened) => opened,
-            Err(lost) => return self.unanswered(lost),
-        };
-        self.status = answer.status;
-        match verdict {
-            Verdict::Whole(version) if ask == Ask::All => {
-                let left = version.total;
-                self.accept(answer, version, left);
-                self.step(&mut [])
+        self.status = Some(response.status);
+        match worth {
+            Worth::Whole(object) => self.open_whole(response, object),
+            // Nothing could show later that the rest belongs to it.
+            Worth::Part { start, end, object }
+                if !object.is_provable() && object.total != Some(end - start) =>
+            {
+                self.start_over("the snapshot host does not say which version it sends")
             }
-            Verdict::Whole(version) => {
-                if !self.tries.start_over() {
-                    return Err(self.download_error(
-                        "the snapshot host neither continues a broken download nor sends it whole; try again later",
-                    ));
+            Worth::Part { start, end, object } => {
+                if self.last.take().is_some() {
+                    (self.at, self.highest, self.end) = (start, start, Some(end));
                 }
-                self.at = 0;
-                self.end = None;
-                let left = version.total;
-                self.accept(answer, version, left);
-                Ok(Step::StartOver)
+                self.accept(response, object, Some(end - start));
+                Ok(Step::Opened)
             }
-            Verdict::Part { start, end, version } => {
-                self.accept(answer, version, Some(end - start));
-                self.step(&mut [])
+            Worth::StartOver(why) => self.start_over(why),
+            Worth::Busy => {
+                let problem = "the snapshot host is busy or broken; try again later";
+                let error = self.location.unusable(response, problem.into());
+                self.retry(error)
             }
-            Verdict::StartOver(why) => self.start_over(why),
-            Verdict::Empty(_) => self.start_over("the snapshot became shorter"),
-            Verdict::Busy => {
-                let error = self.busy(answer);
-                self.again_or(error)
-            }
-            Verdict::Wrong(problem) => Err(self.wire.wrong(answer, problem)),
+            Worth::Unusable(problem) => Err(self.location.unusable(response, problem)),
         }
     }
 
-    fn accept(&mut self, answer: SnapshotResponse, version: Version, left: Option<u64>) {
-        self.status = answer.status;
-        if let Some(total) = version.total {
-            self.tries.total(total);
+    /// The whole object came, whether or not that was requested.
+    fn open_whole(&mut self, response: SnapshotResponse, object: Object) -> Result<Step> {
+        let nothing_known = self.object == Object::default();
+        let same = self.at == 0 && self.end.is_none() && self.object == object;
+        if nothing_known || same {
+            (self.at, self.end, self.last) = (0, None, None);
+            let left = object.total;
+            self.accept(response, object, left);
+            return Ok(Step::Opened);
         }
-        self.begin();
-        self.why = None;
-        self.known = version;
-        let chunked = answer.headers.get("content-length").is_none();
-        self.open = Some(Open { body: answer.body, left, chunked });
-        self.fresh = true;
+        let problem = "the snapshot host neither continues a broken download nor sends it whole";
+        let step = self.start_over(problem)?;
+        let left = object.total;
+        self.accept(response, object, left);
+        Ok(step)
     }
 
-    /// The first head came.
-    fn begin(&mut self) {
-        if !std::mem::replace(&mut self.begun, true) {
-            self.patience.begin(self.clock.elapsed());
-        }
+    fn accept(&mut self, response: SnapshotResponse, object: Object, left: Option<u64>) {
+        self.accepted = true;
+        self.failure = None;
+        self.object = object;
+        let chunked = response.headers.get("content-length").is_none();
+        self.open = Some(Open { body: response.body, left, chunked });
     }
 
-    fn start_over(&mut self, why: &'static str) -> Result<Step> {
-        if !self.tries.start_over() {
-            return Err(self.download_error(format!("{why} again and again; try again later")));
+    fn start_over(&mut self, why: &str) -> Result<Step> {
+        self.starts += 1;
+        if self.starts > MAX_STARTS {
+            return Err(self.error(format!("{why}, again and again; try again later")));
         }
         self.open = None;
-        self.at = 0;
-        self.end = None;
-        self.known = Version::default();
+        self.object = Object::default();
+        (self.at, self.highest, self.end, self.last) = (0, 0, None, None);
         Ok(Step::StartOver)
+    }
+
+    /// The response ended too early.
+    fn broke(&mut self, failure: Failure) -> Result<Step> {
+        self.open = None;
+        let error = failure.into_error("GET", self.location.url.path(), self.status);
+        self.retry(error)
+    }
+
+    fn retry(&mut self, error: Error) -> Result<Step> {
+        // One wait for the first response is long enough, whatever it was spent on.
+        let late = matches!(error, Error::Timeout { .. })
+            || self.begun.elapsed() >= self.location.agent.limits().first_byte;
+        let pause = self.attempts.pause(&error, jitter()).filter(|_| self.accepted || !late);
+        let Some(pause) = pause else {
+            return Err(match self.failure.take() {
+                // That time ran out says less than what the attempt before came to.
+                Some(before) if matches!(error, Error::Timeout { status: None, .. }) => before,
+                _ => error,
+            });
+        };
+        self.failure = Some(error);
+        Ok(Step::Retry(pause))
+    }
+
+    /// Why the last attempt failed, when nothing has come since.
+    pub(crate) fn take_failure(&mut self) -> Option<Error> {
+        self.failure.take()
+    }
+
+    pub(crate) fn error(&self, problem: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+        self.location.error(problem, self.status)
+    }
+
+    /// The error about bytes that are not a whole archive; `first` are the first of them.
+    pub(crate) fn not_an_archive(&self, first: &[u8], why: &'static str) -> Error {
+        self.location.not_an_archive(first, why, self.status)
     }
 }

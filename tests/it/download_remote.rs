@@ -2,10 +2,10 @@
 
 use std::io::Read;
 
-use squarecloud_blocking::{Snapshot, Source};
+use squarecloud_blocking::{Client, Snapshot, Source};
 
 use super::Origin;
-use crate::download_origin::{Asked, Reply, archive, assert_no_secret};
+use crate::download_origin::{Asked, Reply, archive, assert_no_secret, chain};
 
 const ONE: Option<&str> = Some("\"one\"");
 
@@ -191,5 +191,47 @@ fn a_prefix_and_the_longest_comment_are_no_fault() {
         assert_eq!(remote.size().unwrap(), object.len() as u64);
         #[cfg(feature = "zip")]
         assert!(!squarecloud_blocking::Archive::new(remote).unwrap().is_empty());
+    }
+}
+
+/// The error of a positioned read is the one that the host gave, whatever layers it went through.
+#[cfg(feature = "zip")]
+#[test]
+fn what_ends_a_read_from_an_archive_is_still_the_error_it_was() {
+    use std::time::Duration;
+    let object = archive(3_000_000, 5);
+    let opened = |after: fn(&Asked, Reply) -> Reply| {
+        let body = object.clone();
+        let origin = Origin::start(move |asked| {
+            let right = Reply::right(&body, ONE, asked);
+            if asked.number == 0 { right } else { after(asked, right) }
+        });
+        let client = Client::builder("key").timeout(Duration::from_millis(200)).no_proxy().build().unwrap();
+        let archive = client.open_url(&origin.url()).unwrap().archive().unwrap();
+        (archive, origin)
+    };
+    let (archive, _origin) = opened(|_, _| Reply::plain(403, "<Error><Code>AccessDenied</Code></Error>"));
+    let error = archive.read("file-3").unwrap_err();
+    assert_eq!((error.status(), error.is_retryable()), (Some(403), false), "{error:?}");
+    assert_no_secret(&chain(&error));
+
+    let (archive, _origin) =
+        opened(|_, right| Reply { silent: Some((10, Duration::from_millis(800))), ..right });
+    let error = archive.read("file-3").unwrap_err();
+    assert!(error.is_timeout() && error.is_retryable(), "{error:?}");
+}
+
+#[test]
+fn the_prefix_of_any_program_is_downloaded_too() {
+    for prefix in [&b"any bytes at all"[..], b"#!/bin/sh\n"] {
+        let object = [prefix, &archive(200_000, 5)].concat();
+        let origin = Origin::good(object.clone());
+        let dir = tempfile::tempdir().unwrap();
+        let done = snapshot(&origin).download(dir.path()).unwrap();
+        assert!(std::fs::read(done.path).unwrap() == object);
+        let mut bytes = Vec::new();
+        snapshot(&origin).reader().unwrap().read_to_end(&mut bytes).unwrap();
+        assert!(bytes == object);
+        snapshot(&origin).remote().unwrap();
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 
 use super::{Body, Headers, common, failure};
-use crate::api::failure::{Failure, Lost};
+use crate::api::failure::Failure;
 use crate::api::settings::{Limits, Settings};
 use crate::error::Result;
 use crate::secret::{SignedUrl, is_loopback, split_url};
@@ -48,7 +48,7 @@ impl SnapshotAgent {
     }
 
     /// `GET url` with `headers`; follows at most [`MAX_REDIRECTS`] redirects, each to the scheme it came
-    /// from. Any status is a response; a body in a content coding that was not asked for is a failure.
+    /// from. Any status is a response; a body in a content coding that was not asked for is an error.
     ///
     /// `idle`: how long one read may wait, and all redirects together. `length`: that of the body, when it is known.
     pub(crate) fn get(
@@ -57,31 +57,29 @@ impl SnapshotAgent {
         headers: &[(&'static str, String)],
         idle: Duration,
         length: Option<u64>,
-    ) -> std::result::Result<SnapshotResponse, Lost> {
-        let mut url = url.clone();
-        let mut status = None;
+    ) -> Result<SnapshotResponse> {
+        let path = url.path();
+        let (mut url, mut status) = (url.clone(), None);
         let (mut left, begun) = (idle, Instant::now());
         for _ in 0..=MAX_REDIRECTS {
-            let response =
-                self.get_once(&url, headers, left, length).map_err(|failure| Lost { failure, status })?;
+            let sent = self.get_once(&url, headers, left, length);
+            let response = sent.map_err(|failure| failure.into_error("GET", path, status))?;
             status = Some(response.status);
+            let fail = |failure: Failure| failure.into_error("GET", path, status);
             if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
-                return match response.headers.refuse_coding() {
-                    Ok(()) => Ok(response),
-                    Err(failure) => Err(Lost { failure, status }),
-                };
+                response.headers.refuse_coding().map_err(fail)?;
+                return Ok(response);
             }
             url = redirect(&url, response.headers.get("location"))
-                .map_err(|failure| Lost { failure, status })?;
+                .map_err(|problem| fail(Failure::Protocol(problem.into())))?;
             // All redirects together may take as long as one response.
             left = idle.saturating_sub(begun.elapsed());
             if left.is_zero() {
-                let failure = Failure::Timeout { phase: "waiting for the response", limit: idle };
-                return Err(Lost { failure, status });
+                return Err(fail(Failure::Timeout { phase: "waiting for the response", limit: idle }));
             }
         }
         let problem = format!("the snapshot host redirected more than {MAX_REDIRECTS} times");
-        Err(Lost { failure: Failure::Protocol(problem.into()), status })
+        Err(Failure::Protocol(problem.into()).into_error("GET", path, status))
     }
 
     fn get_once(
@@ -122,25 +120,21 @@ impl SnapshotAgent {
 }
 
 /// Where a redirect of the snapshot host leads, when it may be followed.
-fn redirect(from: &SignedUrl, location: Option<&str>) -> std::result::Result<SignedUrl, Failure> {
-    let refuse = |problem: &'static str| Err(Failure::Protocol(problem.into()));
-    let Some(location) = location else {
-        return refuse("the snapshot host redirected without saying where to");
-    };
+fn redirect(from: &SignedUrl, location: Option<&str>) -> std::result::Result<SignedUrl, &'static str> {
     let target = match location {
-        l if l.starts_with("//") => {
-            return refuse("the snapshot host redirected to an address without a scheme");
+        None => return Err("the snapshot host redirected without saying where to"),
+        Some(l) if l.starts_with("//") => {
+            return Err("the snapshot host redirected to an address without a scheme");
         }
-        l if l.starts_with('/') => format!("{}{l}", from.origin()),
-        l => l.to_owned(),
+        Some(l) if l.starts_with('/') => format!("{}{l}", from.origin()),
+        Some(l) => l.to_owned(),
     };
     let target = target.split('#').next().unwrap_or_default();
-    let Ok(to) = SignedUrl::parse(target) else {
-        return refuse("the snapshot host redirected to an address that may not be followed");
-    };
+    let to = SignedUrl::parse(target)
+        .map_err(|_| "the snapshot host redirected to an address that may not be followed")?;
     let scheme = |url: &SignedUrl| url.expose().split(':').next().map(str::to_ascii_lowercase);
     if scheme(&to) != scheme(from) {
-        return refuse("the snapshot host redirected to another scheme");
+        return Err("the snapshot host redirected to another scheme");
     }
     Ok(to)
 }

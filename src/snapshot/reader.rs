@@ -1,0 +1,98 @@
+//! I/O. A snapshot's bytes in order, without a file.
+
+use std::fmt;
+use std::io::{self, Read};
+
+use super::archive::{LAST, check_end};
+use super::location::{EXCERPT, Location};
+use super::range::{Object, Range};
+use super::stream::{ATTEMPTS, Step, Stream};
+use crate::error::Result;
+
+/// A snapshot's bytes from the first to the last, as they come.
+///
+/// A broken connection is continued where it broke off, on the same object only. Bytes that do not end like a zip
+/// archive are an error at their end; nothing else is checked. Dropping it ends the transfer. Memory: about 1 MiB;
+/// pass buffers of 64 KiB and more.
+///
+/// Its errors carry an [`Error`](crate::Error) inside: `io_error.downcast::<Error>()` gives it back.
+pub struct RemoteReader {
+    stream: Stream,
+    /// The first bytes, for an error.
+    first: Vec<u8>,
+    /// The last bytes: [`LAST`], and at times some more.
+    last: Vec<u8>,
+    failed: bool,
+}
+
+impl RemoteReader {
+    pub(crate) fn open(location: Location) -> Result<Self> {
+        let mut stream = Stream::new(location, Object::default(), Range::Whole, ATTEMPTS);
+        while !stream.is_open() {
+            stream.step_or_sleep(&mut [])?;
+        }
+        Ok(Self { stream, first: Vec::new(), last: Vec::new(), failed: false })
+    }
+
+    /// The snapshot's length in bytes, when the snapshot host said it.
+    pub fn total(&self) -> Option<u64> {
+        self.stream.object.total
+    }
+
+    fn step(&mut self, buf: &mut [u8]) -> Result<Option<usize>> {
+        let before = self.stream.at;
+        match self.stream.step_or_sleep(buf)? {
+            Step::Bytes(count) if count > 0 => {
+                self.note(buf.get(..count).unwrap_or_default());
+                Ok(Some(count))
+            }
+            Step::End => {
+                check_end(&self.last, self.stream.at)
+                    .map_err(|why| self.stream.not_an_archive(&self.first, why))?;
+                Ok(Some(0))
+            }
+            Step::StartOver if before > 0 => Err(self.stream.take_failure().unwrap_or_else(|| {
+                self.stream.error(
+                    "the snapshot changed or cannot be continued, and a part of it has been read already; start again",
+                )
+            })),
+            _ => Ok(None),
+        }
+    }
+
+    fn note(&mut self, bytes: &[u8]) {
+        let room = EXCERPT.saturating_sub(self.first.len()).min(bytes.len());
+        self.first.extend_from_slice(bytes.get(..room).unwrap_or_default());
+        if self.last.len() + bytes.len() > 2 * LAST {
+            self.last.drain(..self.last.len().saturating_sub(LAST.saturating_sub(bytes.len())));
+        }
+        self.last.extend_from_slice(bytes.get(bytes.len().saturating_sub(LAST)..).unwrap_or_default());
+    }
+}
+
+impl Read for RemoteReader {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.failed {
+            return Err(io::Error::other("the transfer has failed before"));
+        }
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            match self.step(buf) {
+                Ok(Some(count)) => return Ok(count),
+                Ok(None) => {}
+                Err(error) => {
+                    self.failed = true;
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RemoteReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteReader").field("at", &self.stream.at).finish_non_exhaustive()
+    }
+}

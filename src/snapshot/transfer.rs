@@ -1,0 +1,258 @@
+//! I/O. The bytes of a snapshot into its part file, over one connection or several.
+
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::location::Location;
+use super::options::DownloadOptions;
+use super::part::Part;
+use super::range::{Object, Range};
+use super::report::Report;
+use super::stream::{Step, Stream};
+use crate::error::{Error, Result};
+
+const MIB: u64 = 1024 * 1024;
+/// What the first of several connections requests: enough to be of use, little enough to lose nothing by waiting.
+const PROBE: u64 = MIB;
+/// The shortest and longest piece, in bytes; of a very large snapshot they are longer.
+const PIECES: (u64, u64) = (MIB, 8 * MIB);
+const MAX_PIECES: u64 = 4096;
+/// How much is written at once, in bytes. TLS gives at most 16 KiB a read.
+const BUFFER: usize = 512 * 1024;
+/// After how many bytes the disk is told to start writing, so that the last sync is a short one.
+const SYNC_EVERY: u64 = 8 * MIB;
+/// How soon a pause notices that the download was cancelled.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Gets all bytes into the part file; gives the last response's status.
+pub(crate) fn run(
+    location: &Location,
+    part: &mut Part,
+    report: &Report<'_>,
+    options: &DownloadOptions<'_>,
+) -> Result<Option<u16>> {
+    let mut connections = options.connections as u64;
+    let mut first = None;
+    if let Some(total) = part.object().total.filter(|_| part.done() > 0 && !part.is_cut() && connections > 1)
+    {
+        let (object, done) = (part.object().clone(), part.done());
+        part.begin(&object, piece_len(total, connections), done)?;
+    }
+    report.resumed(part.done());
+    loop {
+        if part.pieces().is_empty() {
+            let stream = begin(location, part, report, options, first.take(), connections)?;
+            first = Some(stream);
+        }
+        let transfer = Transfer::new(location, part, report, options, first.take());
+        // Another object, or no ranges any more: all over again, in one piece.
+        let Some(stream) = transfer.run(connections as usize)? else {
+            let status = transfer.status.into_inner();
+            part.file().set_len(part.done()).map_err(|e| Error::io("writing", part.path(), e))?;
+            return Ok(Some(status).filter(|status| *status > 0));
+        };
+        (first, connections) = (Some(stream), 1);
+        part.clear()?;
+        report.resumed(0);
+    }
+}
+
+/// Opens the first stream and cuts the part file into pieces, as far as its response allows.
+fn begin(
+    location: &Location,
+    part: &mut Part,
+    report: &Report<'_>,
+    options: &DownloadOptions<'_>,
+    first: Option<Stream>,
+    connections: u64,
+) -> Result<Stream> {
+    let range = if connections > 1 { Range::Span(0, PROBE) } else { Range::Whole };
+    let new = || Stream::new(location.clone(), Object::default(), range, options.attempts);
+    let mut stream = first.unwrap_or_else(new);
+    while !stream.is_open() {
+        if let Step::Retry(pause) = stream.step(&mut [])? {
+            wait(pause, || report.tick(0, None, stream.attempt).map(|()| true))?;
+        }
+    }
+    let piece = match stream.object.total {
+        Some(total) if connections > 1 && stream.ends_before(total) => piece_len(total, connections),
+        _ => 0,
+    };
+    part.begin(&stream.object, piece, 0)?;
+    Ok(stream)
+}
+
+fn piece_len(total: u64, connections: u64) -> u64 {
+    (total / (4 * connections).max(1)).clamp(PIECES.0, PIECES.1).max(total.div_ceil(MAX_PIECES))
+}
+
+/// Sleeps for `pause`, as long as `go_on` says so.
+fn wait(pause: Duration, go_on: impl Fn() -> Result<bool>) -> Result<()> {
+    let begun = Instant::now();
+    while go_on()? && begun.elapsed() < pause {
+        thread::sleep(pause.saturating_sub(begun.elapsed()).min(LOOK));
+    }
+    Ok(())
+}
+
+/// What the connections share.
+struct Transfer<'a> {
+    location: &'a Location,
+    part: &'a Part,
+    report: &'a Report<'a>,
+    options: &'a DownloadOptions<'a>,
+    /// Pieces nobody has begun, the last one first, with the stream of one that has been begun.
+    waiting: Mutex<Vec<(usize, Option<Stream>)>>,
+    /// Bytes that came, and bytes that the disk was told to write.
+    bytes: AtomicU64,
+    synced: AtomicU64,
+    /// The last response's; 0 before one came.
+    status: AtomicU16,
+    /// One connection has failed, and the others end, too.
+    stop: AtomicBool,
+}
+
+impl<'a> Transfer<'a> {
+    /// `first` has begun the first piece.
+    fn new(
+        location: &'a Location,
+        part: &'a Part,
+        report: &'a Report<'a>,
+        options: &'a DownloadOptions<'a>,
+        mut first: Option<Stream>,
+    ) -> Self {
+        let first_status = first.as_ref().and_then(|first| first.status);
+        let open = |number: &usize| {
+            part.pieces().get(*number).is_some_and(|p| p.len.is_none_or(|len| part.done_of(*number) < len))
+        };
+        let pieces = (0..part.pieces().len()).filter(open);
+        let mut waiting: Vec<_> = pieces.map(|number| (number, first.take())).collect();
+        waiting.reverse();
+        Self {
+            location,
+            part,
+            report,
+            options,
+            waiting: Mutex::new(waiting),
+            bytes: part.done().into(),
+            synced: part.done().into(),
+            status: first_status.unwrap_or(0).into(),
+            stop: AtomicBool::new(false),
+        }
+    }
+
+    /// Fetches all pieces over up to `connections` connections, one of them the calling thread's. `Some`: the
+    /// snapshot must be fetched from its beginning, with the stream that found out.
+    fn run(&self, connections: usize) -> Result<Option<Stream>> {
+        let (wish, wishes) = mpsc::sync_channel(1);
+        thread::scope(|scope| {
+            // Without a thread of its own for it, all is synced at the end.
+            let syncing = thread::Builder::new().spawn_scoped(scope, move || self.sync(wishes)).ok();
+            let pieces = self.waiting.lock().map_or(0, |waiting| waiting.len());
+            // Fewer connections where the system has no more threads.
+            let others: Vec<_> = (1..connections.min(pieces))
+                .map_while(|_| {
+                    let wish = wish.clone();
+                    thread::Builder::new().spawn_scoped(scope, move || self.work(&wish)).ok()
+                })
+                .collect();
+            let mut outcomes = vec![self.work(&wish)];
+            drop(wish);
+            outcomes.extend(others.into_iter().map(join));
+            let synced = syncing.map_or(Ok(()), join);
+            let mut over = None;
+            for outcome in outcomes {
+                over = over.or(outcome?);
+            }
+            synced.map(|()| over)
+        })
+    }
+
+    /// Syncs whenever told to.
+    fn sync(&self, wishes: Receiver<()>) -> Result<()> {
+        wishes.into_iter().try_for_each(|()| self.part.sync())
+    }
+
+    /// One connection: piece after piece until none is waiting.
+    fn work(&self, wish: &SyncSender<()>) -> Result<Option<Stream>> {
+        let mut buffer = vec![0; BUFFER];
+        while !self.stop.load(Ordering::Relaxed) {
+            let next = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some((number, stream)) = next else { break };
+            let outcome = self.fetch(number, stream, &mut buffer, wish);
+            if !matches!(outcome, Ok(None)) {
+                self.stop.store(true, Ordering::Relaxed);
+                return outcome;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Fetches what is missing of a piece.
+    fn fetch(
+        &self,
+        number: usize,
+        stream: Option<Stream>,
+        buffer: &mut [u8],
+        wish: &SyncSender<()>,
+    ) -> Result<Option<Stream>> {
+        let Some(piece) = self.part.pieces().get(number).copied() else { return Ok(None) };
+        let end = piece.len.filter(|_| self.part.is_cut()).map(|len| piece.start + len);
+        let continued = |at| {
+            let range = end.map_or(Range::From(at), |end| Range::Span(at, end));
+            Stream::new(self.location.clone(), self.part.object().clone(), range, self.options.attempts)
+        };
+        let mut stream = stream.unwrap_or_else(|| continued(piece.start + self.part.done_of(number)));
+        let mut filled = 0;
+        loop {
+            let step = stream.step(buffer.get_mut(filled..).unwrap_or_default());
+            if let Ok(Step::Bytes(count)) = step {
+                filled += count;
+                self.bytes.fetch_add(count as u64, Ordering::Relaxed);
+            }
+            let told = self.tick(&stream);
+            let stop = self.stop.load(Ordering::Relaxed);
+            let going_on = matches!(step, Ok(Step::Opened | Step::Bytes(_) | Step::StartOver));
+            // What came is kept, whatever ended the transfer.
+            if filled == buffer.len() || stop || told.is_err() || !going_on {
+                self.part.write(number, buffer.get(..filled).unwrap_or_default())?;
+                filled = 0;
+                self.sync_now_and_then(wish);
+            }
+            match told.and(step)? {
+                _ if stop => return Ok(None),
+                Step::StartOver => return Ok(Some(stream)),
+                Step::Retry(pause) => {
+                    wait(pause, || self.tick(&stream).map(|()| !self.stop.load(Ordering::Relaxed)))?;
+                }
+                // The first request is for less than a piece.
+                Step::End if end.is_some_and(|end| stream.at < end) => stream = continued(stream.at),
+                Step::End => return Ok(None),
+                Step::Opened => self.status.store(stream.status.unwrap_or(0), Ordering::Relaxed),
+                Step::Bytes(_) => {}
+            }
+        }
+    }
+
+    fn tick(&self, stream: &Stream) -> Result<()> {
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        self.report.tick(bytes, self.part.object().total, stream.attempt)
+    }
+
+    fn sync_now_and_then(&self, wish: &SyncSender<()>) {
+        let (bytes, synced) = (self.bytes.load(Ordering::Relaxed), self.synced.load(Ordering::Relaxed));
+        if bytes.saturating_sub(synced) >= SYNC_EVERY {
+            self.synced.store(bytes, Ordering::Relaxed);
+            // One that waits already will do.
+            let _ = wish.try_send(());
+        }
+    }
+}
+
+/// A thread's result; its panic goes on in this one.
+fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
