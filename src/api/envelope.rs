@@ -8,7 +8,6 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
-use super::failure::Failure;
 use crate::error::{Error, ErrorCode};
 use crate::secret::{ApiKey, clean, excerpt};
 use crate::types::{Response, ServiceStatus, text};
@@ -27,8 +26,6 @@ pub(crate) struct RawResponse {
     pub(crate) date: Option<OffsetDateTime>,
     /// How long the service says to wait.
     pub(crate) retry_after: Option<Duration>,
-    /// Why the body is incomplete, when it is.
-    pub(crate) broken: Option<Failure>,
     /// What must not be shown even if the response repeats it.
     pub(crate) secret: ApiKey,
 }
@@ -100,7 +97,7 @@ impl RawResponse {
                     .contains(&code.into())
             }
             Ok(_) => self.status == 202,
-            Err(_) => self.status == 202 && self.body.is_empty() && self.broken.is_none(),
+            Err(_) => self.status == 202 && self.body.is_empty(),
         };
         if is_pending { Ok(None) } else { done(self).map(Some) }
     }
@@ -119,10 +116,6 @@ impl RawResponse {
     /// The envelope, or what is wrong with the body.
     fn envelope(&self) -> Result<Envelope<'_>, String> {
         use serde_json::error::Category;
-        // An incomplete body is not decoded: taking megabytes of it apart would take longer than any limit allows.
-        if let Some(broken) = &self.broken {
-            return Err(format!("the response body is incomplete: {broken}"));
-        }
         let text = std::str::from_utf8(&self.body).map_err(|_| "a body that is not valid UTF-8")?;
         if text.trim().is_empty() {
             return Err("an empty body".into());
@@ -144,7 +137,7 @@ impl RawResponse {
 
     fn error(&self, envelope: Result<Envelope<'_>, String>) -> Error {
         match envelope {
-            Err(_) if self.broken.is_none() && matches!(self.status, 301 | 302 | 303 | 307 | 308) => {
+            Err(_) if matches!(self.status, 301 | 302 | 303 | 307 | 308) => {
                 self.unexpected("a redirect, which this API never sends and which is not followed")
             }
             Err(problem) => self.unexpected(problem),
@@ -184,7 +177,6 @@ mod tests {
             body: body.into(),
             date: None,
             retry_after: None,
-            broken: None,
             secret: ApiKey::new("1-hush".into()).unwrap(),
         }
     }

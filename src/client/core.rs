@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 
 use crate::api::envelope::RawResponse;
-use crate::api::failure::Failure;
 use crate::api::http::{ApiAgent, Payload, Request, SnapshotAgent};
+use crate::api::retry::jitter;
 use crate::api::settings::Settings;
 use crate::error::{Error, Result};
 use crate::percent::encode;
@@ -40,7 +40,7 @@ impl Core {
     /// Sends a GET, repeats it where that is safe, and returns what `read` makes of the response.
     pub(super) fn get<T>(&self, path: &str, read: impl Fn(&RawResponse) -> Result<T>) -> Result<T> {
         self.repeat(self.settings.limits.total, |timeout| {
-            self.attempt(Request { method: "GET", path, payload: Payload::Nothing, timeout }, &read)
+            read(&self.api.send(Request { method: "GET", path, payload: Payload::Nothing, timeout })?)
         })
     }
 
@@ -50,41 +50,22 @@ impl Core {
     }
 
     /// Sends a POST once, whatever happens to it.
-    pub(super) fn post<T>(
-        &self,
-        path: &str,
-        payload: Payload<'_>,
-        read: impl Fn(&RawResponse) -> Result<T>,
-    ) -> Result<T> {
+    pub(super) fn post(&self, path: &str, payload: Payload<'_>) -> Result<RawResponse> {
         let timeout = self.settings.limits.held_open;
-        self.attempt(Request { method: "POST", path, payload, timeout }, read).0
+        self.api.send(Request { method: "POST", path, payload, timeout })
     }
 
-    /// Sends one request, and also returns whether the response body broke off.
-    pub(super) fn attempt<T>(
-        &self,
-        request: Request<'_, '_>,
-        read: impl Fn(&RawResponse) -> Result<T>,
-    ) -> (Result<T>, bool) {
-        match self.api.send(request) {
-            Ok(response) => (read(&response), matches!(response.broken, Some(Failure::Broken(_)))),
-            Err(error) => (Err(error), false),
-        }
-    }
-
-    /// Repeats `send` as long as the retry policy allows. It is given the time that is left, and also returns whether
-    /// the response body broke off.
+    /// Repeats `send`, which is given the time that is left, as long as the retry policy allows.
     pub(super) fn repeat<T>(
         &self,
         total: Duration,
-        mut send: impl FnMut(Duration) -> (Result<T>, bool),
+        mut send: impl FnMut(Duration) -> Result<T>,
     ) -> Result<T> {
         let started = Instant::now();
         let left = || total.saturating_sub(started.elapsed());
         let (mut attempt, mut before) = (0, None);
         loop {
-            let (result, broken) = send(left());
-            let error = match result {
+            let error = match send(left()) {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
@@ -92,7 +73,7 @@ impl Core {
             if let (Error::Timeout { status: None, .. }, Some(before)) = (&error, before.take()) {
                 return Err(before);
             }
-            match self.settings.retry.pause(&error, broken, attempt, left(), jitter()) {
+            match self.settings.retry.pause(&error, attempt, left(), jitter()) {
                 Some(pause) => (self.settings.sleep)(pause),
                 None => return Err(error),
             }
@@ -141,16 +122,4 @@ impl Core {
         let owner = encode(&self.owner()?);
         SignedUrl::parse(&format!("{host}/{folder}/{owner}/{}.zip?{key}", encode(&info.id)))
     }
-}
-
-/// A random number in 0..=1.
-#[allow(clippy::cast_precision_loss)]
-fn jitter() -> f64 {
-    random() as f64 / u64::MAX as f64
-}
-
-/// A random number from the seed of a hash map, which is good enough for jitter and for a boundary.
-pub(super) fn random() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
 }

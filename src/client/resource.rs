@@ -52,7 +52,7 @@ impl Resource {
     }
 
     pub(super) fn action(&self, rest: &str) -> Result<Response> {
-        self.core.post(&self.path(rest)?, Payload::Nothing, RawResponse::action)
+        self.core.post(&self.path(rest)?, Payload::Nothing)?.action()
     }
 
     pub(super) fn listing(&self) -> Result<Listing> {
@@ -61,12 +61,13 @@ impl Resource {
 
     pub(super) fn create_snapshot(&self) -> Result<Snapshot> {
         let sent = Instant::now();
-        let (created, date) = self.core.post(&self.path(SNAPSHOTS)?, Payload::Nothing, |response| {
-            Ok((response.unless_pending(created)?, response.date))
-        })?;
-        match created {
+        let response = self.core.post(&self.path(SNAPSHOTS)?, Payload::Nothing)?;
+        match response.unless_pending(created)? {
             Some((url, key)) => Ok(Snapshot::new(self.core.files.clone(), url, key, None)),
-            None => self.core.open(&self.await_snapshot(Awaited::new(date, sent.elapsed()))?),
+            None => {
+                let awaited = Awaited::new(response.date, sent.elapsed());
+                self.core.open(&self.await_snapshot(awaited)?)
+            }
         }
     }
 
@@ -110,10 +111,8 @@ impl Resource {
         }
         let body = json!({ "snapshotId": snapshot, "versionId": version }).to_string();
         let sent = Instant::now();
-        let done = self.core.post(&self.path(RESTORE)?, Payload::Json(body.as_bytes()), |response| {
-            response.unless_pending(RawResponse::action)
-        })?;
-        done.ok_or_else(|| Error::Pending {
+        let response = self.core.post(&self.path(RESTORE)?, Payload::Json(body.as_bytes()))?;
+        response.unless_pending(RawResponse::action)?.ok_or_else(|| Error::Pending {
             what: format!("the restore of {self}"),
             waited: sent.elapsed(),
             next: "do not repeat it, follow it with `wait_for_restore`",

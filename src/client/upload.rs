@@ -1,15 +1,16 @@
 //! Sending a local file: a new app from a zip, or files into an existing app.
 
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
-use super::core::{Core, random};
+use super::core::Core;
 use super::resource::Resource;
 use crate::api::envelope::RawResponse;
-use crate::api::http::{Payload, Request};
+use crate::api::http::Payload;
 use crate::error::{Error, Result};
 use crate::percent::encode_form;
 use crate::progress::{Callback, Progress, Throttle};
@@ -21,6 +22,7 @@ const MAX_UPLOAD_BYTES: u64 = 100 * 1024 * 1024;
 impl Core {
     pub(super) fn upload(&self, zip: &Path, progress: Callback<'_>) -> Result<UploadedApp> {
         let file = open(zip)?;
+        #[cfg(feature = "zip")]
         check_app(&file)?;
         self.send("/apps", zip, &file, progress, |response| response.data(serde_json::from_str))
     }
@@ -37,6 +39,7 @@ impl Core {
         let io = |e| Error::io("reading", path, e);
         let size = file.metadata().map_err(io)?.len();
         self.check_key()?;
+        let random = || RandomState::new().hash_one(());
         let boundary = format!("{:016x}{:016x}", random(), random());
         let content_type = format!("multipart/form-data; boundary={boundary}");
         let [before, after] = form(&boundary, &path.file_name().unwrap_or_default().to_string_lossy());
@@ -45,18 +48,15 @@ impl Core {
         // A transfer has no total limit.
         self.repeat(Duration::MAX, |_| {
             attempt += 1;
-            if let Err(e) = file.rewind() {
-                return (Err(io(e)), false);
-            }
+            file.rewind().map_err(io)?;
             let state = Progress { total: Some(size), attempt, ..Progress::default() };
             let mut body =
                 FileBody { file: file.take(size), path, state, throttle: &throttle, stopped: None };
             let mut reader = before.as_bytes().chain(&mut body).chain(after.as_bytes());
             let length = size + (before.len() + after.len()) as u64;
             let payload = Payload::Stream { content_type: &content_type, length, reader: &mut reader };
-            let timeout = self.settings.limits.held_open;
-            let (result, _) = self.attempt(Request { method: "POST", path: target, payload, timeout }, &read);
-            (body.stopped.map_or(result, Err), false)
+            let response = self.post(target, payload);
+            read(&body.stopped.map_or(response, Err)?)
         })
     }
 
@@ -112,12 +112,6 @@ fn check_app(file: &File) -> Result<()> {
     let reason = "has neither `squarecloud.app` nor `squarecloud.config` in its root, and the service needs one of \
                   them; add one, or pack the files without the directory around them";
     Err(Error::invalid("the zip to upload", reason))
-}
-
-/// Without the `zip` feature only the size is checked.
-#[cfg(not(feature = "zip"))]
-fn check_app(_: &File) -> Result<()> {
-    Ok(())
 }
 
 /// What comes before and after the file in a multipart form with one part named `file`. The boundary must not occur in

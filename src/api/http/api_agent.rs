@@ -21,6 +21,8 @@ const MAX_IDLE_AGE: Duration = Duration::from_secs(15);
 /// The largest JSON response body that is read, in bytes.
 const MAX_JSON_BYTES: usize = 32 * 1024 * 1024;
 
+type Sent = Result<http::Response<ureq::Body>, ureq::Error>;
+
 /// What an API call sends.
 pub(crate) enum Payload<'a> {
     Nothing,
@@ -72,7 +74,7 @@ impl ApiAgent {
         self.key.expose()
     }
 
-    /// Sends `request` once. A response with an incomplete body is a response: its status counts.
+    /// Sends `request` once. The error of a response whose body could not be read keeps its status.
     pub(crate) fn send(&self, request: Request<'_, '_>) -> Result<RawResponse> {
         let method = request.method;
         let url = format!("{}{}", self.base_url, request.path);
@@ -87,26 +89,18 @@ impl ApiAgent {
             response.map_err(|e| failure(e, &limits).into_error(method, &path, None))?.into_parts();
         self.pooled.store(true, Ordering::Relaxed);
         let (status, headers) = (parts.status.as_u16(), Headers(parts.headers));
-        let (body, broken) = match headers.refuse_coding() {
-            Ok(()) => read_capped(Body { reader: body.into_reader(), limits }),
-            Err(failure) => (Vec::new(), Some(failure)),
-        };
-        if let Some(failure @ Failure::Timeout { .. }) = broken {
-            return Err(failure.into_error(method, &path, Some(status)));
-        }
+        let body =
+            headers.refuse_coding().and_then(|()| read_capped(Body { reader: body.into_reader(), limits }));
+        let body = body.map_err(|failure| failure.into_error(method, &path, Some(status)))?;
         let date = headers.get("date").and_then(http_date);
         let retry_after = headers.get("retry-after").and_then(|value| retry_after(value, date));
-        Ok(RawResponse { method, path, status, body, date, retry_after, broken, secret: self.key.clone() })
+        Ok(RawResponse { method, path, status, body, date, retry_after, secret: self.key.clone() })
     }
 
     /// A GET that finds its pooled connection closed by the service is sent again over a new one; the caller never
     /// sees that. Anything else always gets a new connection: on a pooled one, a close by the service at the same
     /// moment could not be told from a failure after the work had begun.
-    fn send_pooled(
-        &self,
-        url: &str,
-        request: Request<'_, '_>,
-    ) -> Result<http::Response<ureq::Body>, ureq::Error> {
+    fn send_pooled(&self, url: &str, request: Request<'_, '_>) -> Sent {
         let (is_get, started) = (request.method == "GET", Instant::now());
         let may_be_stale = is_get && self.pooled.swap(false, Ordering::Relaxed);
         let again = Request { payload: Payload::Nothing, ..request };
@@ -120,12 +114,7 @@ impl ApiAgent {
     }
 
     /// `fresh`: over a new connection, whatever the pool has.
-    fn send_over(
-        &self,
-        url: &str,
-        request: Request<'_, '_>,
-        fresh: bool,
-    ) -> Result<http::Response<ureq::Body>, ureq::Error> {
+    fn send_over(&self, url: &str, request: Request<'_, '_>, fresh: bool) -> Sent {
         let Request { method, payload, timeout, .. } = request;
         let mut authorization = HeaderValue::from_str(self.secret()).map_err(http::Error::from)?;
         authorization.set_sensitive(true);
@@ -149,19 +138,14 @@ impl ApiAgent {
         body: impl AsSendBody,
         timeout: Duration,
         fresh: bool,
-    ) -> Result<http::Response<ureq::Body>, ureq::Error> {
+    ) -> Sent {
         let config = self.agent.configure_request(request.body(body)?).timeout_global(Some(timeout));
         let max_idle_age = if fresh { Duration::ZERO } else { MAX_IDLE_AGE };
         self.agent.run(config.max_idle_age(max_idle_age).build())
     }
 
     /// No total timeout: the call ends when sending stalls.
-    fn upload(
-        &self,
-        request: http::request::Builder,
-        reader: &mut dyn Read,
-        timeout: Duration,
-    ) -> Result<http::Response<ureq::Body>, ureq::Error> {
+    fn upload(&self, request: http::request::Builder, reader: &mut dyn Read, timeout: Duration) -> Sent {
         let request = request.body(SendBody::from_reader(reader))?;
         let stall = Some(self.limits.stall);
         let config = self.agent.configure_request(request).max_idle_age(Duration::ZERO);
@@ -183,16 +167,13 @@ fn unsent(error: ureq::Error) -> ureq::Error {
     }
 }
 
-/// Reads to the end or to [`MAX_JSON_BYTES`], whichever comes first.
-fn read_capped(body: Body) -> (Vec<u8>, Option<Failure>) {
+/// Reads a body of at most [`MAX_JSON_BYTES`].
+fn read_capped(body: Body) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    match body.take(MAX_JSON_BYTES as u64 + 1).read_to_end(&mut bytes) {
-        Ok(n) if n > MAX_JSON_BYTES => {
-            bytes.truncate(MAX_JSON_BYTES);
-            let problem = format!("the response is longer than the {MAX_JSON_BYTES} bytes that are read");
-            (bytes, Some(Failure::Protocol(problem.into())))
-        }
-        Ok(_) => (bytes, None),
-        Err(e) => (bytes, Some(Failure::from_io(e))),
+    let n = body.take(MAX_JSON_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(Failure::from_io)?;
+    if n > MAX_JSON_BYTES {
+        let problem = format!("the response is longer than the {MAX_JSON_BYTES} bytes that are read");
+        return Err(Failure::Protocol(problem.into()));
     }
+    Ok(bytes)
 }
