@@ -79,15 +79,9 @@ impl Limits {
     /// Sets every limit at once. A stall gets half of it, since a wait for the first byte may come before it and
     /// another connection after it.
     pub(crate) fn set_all(&mut self, limit: Duration) {
-        *self = Self {
-            connect: Self::default().connect.min(limit),
-            total: limit,
-            held_open: limit,
-            first_byte: limit,
-            stall: limit / 2,
-            min_speed: self.min_speed,
-            snapshot_wait: limit,
-        };
+        self.connect = Self::default().connect.min(limit);
+        (self.total, self.held_open, self.first_byte) = (limit, limit, limit);
+        (self.stall, self.snapshot_wait) = (limit / 2, limit);
     }
 
     /// How long a response body of `length` bytes may take as a whole: this also ends what comes after its last byte,

@@ -19,7 +19,7 @@ use self::resource::Resource;
 use crate::api::envelope::RawResponse;
 use crate::api::route::check_id;
 use crate::error::{Error, Result};
-use crate::percent::encode_form;
+use crate::percent::{encode, encode_form};
 use crate::progress::Progress;
 use crate::secret::SignedUrl;
 use crate::snapshot::Snapshot;
@@ -61,19 +61,19 @@ impl Client {
     /// # Errors
     /// [`Error::Invalid`] when the key is not set, or a value cannot be used.
     pub fn from_env() -> Result<Client> {
-        let read = |name: &'static str| match std::env::var(name) {
-            Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
-            Err(std::env::VarError::NotPresent) => Ok(None),
+        let variable = |name: &'static str| match std::env::var(name) {
+            Ok(value) if !value.is_empty() => Ok(Some(value)),
             Err(std::env::VarError::NotUnicode(_)) => Err(Error::invalid(name, "is not valid Unicode")),
+            _ => Ok(None),
         };
-        let key = read("SQUARECLOUD_API_KEY")?.ok_or_else(|| {
-            Error::invalid("SQUARECLOUD_API_KEY", "is not set; export your API key under this name")
-        })?;
-        let builder = Self::builder(key);
-        match read("SQUARECLOUD_BASE_URL")? {
-            Some(url) => builder.base_url(url).build(),
-            None => builder.build(),
+        let missing = "is not set; export your API key under this name";
+        let key = variable("SQUARECLOUD_API_KEY")?;
+        let key = key.ok_or_else(|| Error::invalid("SQUARECLOUD_API_KEY", missing))?;
+        let mut builder = Self::builder(key);
+        if let Some(url) = variable("SQUARECLOUD_BASE_URL")? {
+            builder = builder.base_url(url);
         }
+        builder.build()
     }
 
     /// Returns a builder for a client with settings of your own.
@@ -97,7 +97,9 @@ impl Client {
     /// # Errors
     /// [`Error::Api`], [`Error::UnexpectedResponse`], [`Error::Network`], [`Error::Timeout`].
     pub fn account(&self) -> Result<Account> {
-        self.core.account()
+        let account = self.core.get("/users/me", |response| response.data(Account::decode))?;
+        self.core.owner.get_or_init(|| account.user.id.clone());
+        Ok(account)
     }
 
     /// Returns the state of the service itself. One request, which any key may make.
@@ -173,7 +175,8 @@ impl Client {
     /// # Errors
     /// As [`all_snapshots`](Self::all_snapshots).
     pub fn listing(&self, kind: Kind) -> Result<Listing> {
-        self.core.listing(kind, &format!("/users/snapshots?scope={}", kind.scope()))
+        let path = format!("/users/snapshots?scope={}", kind.scope());
+        self.core.get(&path, |response| response.data(|data| Listing::decode(kind, data)))
     }
 
     /// Restores an app or a database to a snapshot: **its present files are replaced**. One POST, never repeated;
@@ -198,7 +201,12 @@ impl Client {
     /// # Errors
     /// [`Error::Invalid`] when the listing had neither link nor key; otherwise as [`account`](Self::account).
     pub fn open(&self, info: &SnapshotInfo) -> Result<Snapshot> {
-        self.core.open(info)
+        let url = match info.url() {
+            Some(url) => url.clone(),
+            None => self.build_url(info)?,
+        };
+        let key = if info.key().is_empty() { url.key() } else { info.key().clone() };
+        Ok(Snapshot::new(self.core.files.clone(), url, key, Some(info.clone())))
     }
 
     /// Opens a signed link for downloading, with this client's time limits and proxy. Sends nothing; the API key is
@@ -236,11 +244,30 @@ impl Client {
         zip: impl AsRef<Path>,
         progress: impl Fn(Progress) -> ControlFlow<()> + Send + Sync,
     ) -> Result<UploadedApp> {
-        self.core.upload(zip.as_ref(), Arc::new(progress))
+        self.upload_file(zip.as_ref(), Arc::new(progress))
     }
 
     fn resource(&self, kind: Kind, id: String) -> Resource {
-        Resource { core: self.core.clone(), kind, id }
+        Resource { client: self.clone(), kind, id }
+    }
+
+    /// The link of an item in the older form, which has only the signed query.
+    fn build_url(&self, info: &SnapshotInfo) -> Result<SignedUrl> {
+        if info.key().is_empty() {
+            let reason = "has neither link nor key, so it cannot be downloaded; list the snapshots again";
+            return Err(Error::invalid("the snapshot", reason));
+        }
+        let (host, folder, key) = (&self.core.settings.snapshot_host, info.kind.scope(), info.key().expose());
+        let owner = encode(&self.owner()?);
+        SignedUrl::parse(&format!("{host}/{folder}/{owner}/{}.zip?{key}", encode(&info.id)))
+    }
+
+    /// The account's id. One request, once for each client.
+    fn owner(&self) -> Result<String> {
+        match self.core.owner.get() {
+            Some(id) => Ok(id.clone()),
+            None => Ok(self.account()?.user.id),
+        }
     }
 
     fn statuses(&self, path: &str) -> Result<Statuses> {

@@ -1,15 +1,15 @@
 //! One app or database, and the work on it that may outlive its request: making a snapshot, and restoring one.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::Client;
 use super::awaited::Awaited;
-use super::core::Core;
+
 use crate::api::envelope::RawResponse;
 use crate::api::http::Payload;
 use crate::api::route;
@@ -22,7 +22,7 @@ const SNAPSHOTS: &str = "/snapshots";
 const RESTORE: &str = "/snapshots/restore";
 const BETWEEN_LISTINGS: Duration = Duration::from_secs(10);
 const BETWEEN_STATUSES: Duration = Duration::from_secs(5);
-/// How often a service that knows of no restore is asked again: the restore may not have begun.
+/// After how many checks a service that knows of no restore is believed: at first the restore may not have begun.
 const CHECKS_FOR_NONE: u32 = 3;
 /// How many characters of the service's code and step an error keeps.
 const SHOWN: usize = 80;
@@ -30,7 +30,7 @@ const SHOWN: usize = 80;
 /// One app or database: what both handles are made of.
 #[derive(Clone, Debug)]
 pub(super) struct Resource {
-    pub(super) core: Arc<Core>,
+    pub(super) client: Client,
     pub(super) kind: Kind,
     pub(super) id: String,
 }
@@ -48,25 +48,26 @@ impl Resource {
     }
 
     pub(super) fn read<T: DeserializeOwned>(&self, rest: &str) -> Result<T> {
-        self.core.read(&self.path(rest)?)
+        self.client.core.read(&self.path(rest)?)
     }
 
     pub(super) fn action(&self, rest: &str) -> Result<Response> {
-        self.core.post(&self.path(rest)?, Payload::Nothing)?.action()
+        self.client.core.post(&self.path(rest)?, Payload::Nothing)?.action()
     }
 
     pub(super) fn listing(&self) -> Result<Listing> {
-        self.core.listing(self.kind, &self.path(SNAPSHOTS)?)
+        let path = self.path(SNAPSHOTS)?;
+        self.client.core.get(&path, |response| response.data(|data| Listing::decode(self.kind, data)))
     }
 
     pub(super) fn create_snapshot(&self) -> Result<Snapshot> {
         let sent = Instant::now();
-        let response = self.core.post(&self.path(SNAPSHOTS)?, Payload::Nothing)?;
+        let response = self.client.core.post(&self.path(SNAPSHOTS)?, Payload::Nothing)?;
         match response.unless_pending(created)? {
-            Some((url, key)) => Ok(Snapshot::new(self.core.files.clone(), url, key, None)),
+            Some((url, key)) => Ok(Snapshot::new(self.client.core.files.clone(), url, key, None)),
             None => {
                 let awaited = Awaited::new(response.date, sent.elapsed());
-                self.core.open(&self.await_snapshot(awaited)?)
+                self.client.open(&self.await_snapshot(awaited)?)
             }
         }
     }
@@ -78,13 +79,13 @@ impl Resource {
             waited,
             next: "it will appear in the listing, usually within 2 minutes; do not request another one",
         };
-        let at_most = self.core.settings.limits.snapshot_wait;
+        let at_most = self.client.core.settings.limits.snapshot_wait;
         if at_most.is_zero() {
             return Err(pending(Duration::ZERO));
         }
         let path = self.path(SNAPSHOTS)?;
         self.poll(at_most, BETWEEN_LISTINGS, pending, || {
-            let (listing, date) = self.core.get(&path, |response| {
+            let (listing, date) = self.client.core.get(&path, |response| {
                 Ok((response.data(|data| Listing::decode(self.kind, data))?, response.date))
             })?;
             Ok(awaited.find(&listing.snapshots, date).cloned())
@@ -103,20 +104,15 @@ impl Resource {
     }
 
     pub(super) fn restore(&self, snapshot: &str, version: &str) -> Result<Response> {
-        if snapshot.is_empty() {
-            return Err(Error::invalid("the snapshot id", "is empty; take `id` of a listed snapshot"));
-        }
-        if version.is_empty() {
-            return Err(Error::invalid("the version id", "is empty; take `version_id` of a listed snapshot"));
+        for (what, id) in [("the snapshot id", snapshot), ("the version id", version)] {
+            if id.is_empty() {
+                return Err(Error::invalid(what, "is empty; take it from a listed snapshot"));
+            }
         }
         let body = json!({ "snapshotId": snapshot, "versionId": version }).to_string();
         let sent = Instant::now();
-        let response = self.core.post(&self.path(RESTORE)?, Payload::Json(body.as_bytes()))?;
-        response.unless_pending(RawResponse::action)?.ok_or_else(|| Error::Pending {
-            what: format!("the restore of {self}"),
-            waited: sent.elapsed(),
-            next: "do not repeat it, follow it with `wait_for_restore`",
-        })
+        let response = self.client.core.post(&self.path(RESTORE)?, Payload::Json(&body))?;
+        response.unless_pending(RawResponse::action)?.ok_or_else(|| self.restore_pending(sent.elapsed()))
     }
 
     pub(super) fn restore_status(&self) -> Result<RestoreStatus> {
@@ -132,11 +128,7 @@ impl Resource {
 
     /// Follows a restore until it ends.
     pub(super) fn wait_for_restore(&self, at_most: Duration) -> Result<RestoreStatus> {
-        let pending = |waited| Error::Pending {
-            what: format!("the restore of {self}"),
-            waited,
-            next: "do not repeat it, keep following it with `wait_for_restore`",
-        };
+        let pending = |waited| self.restore_pending(waited);
         let mut checks_for_none = 0;
         self.poll(at_most, BETWEEN_STATUSES, pending, || {
             let status = self.restore_status()?;
@@ -175,14 +167,19 @@ impl Resource {
             if waited >= at_most {
                 return Err(pending(waited));
             }
-            let pause = self.core.settings.poll_interval.unwrap_or(usual).min(at_most - waited);
-            (self.core.settings.sleep)(pause);
+            let pause = self.client.core.settings.poll_interval.unwrap_or(usual).min(at_most - waited);
+            (self.client.core.settings.sleep)(pause);
             slept += pause;
         }
     }
 
+    fn restore_pending(&self, waited: Duration) -> Error {
+        let what = format!("the restore of {self}");
+        Error::Pending { what, waited, next: "do not repeat it, follow it with `wait_for_restore`" }
+    }
+
     fn restore_failed(&self, status: &RestoreStatus) -> Error {
-        let shown = |text: &str| clean(text, SHOWN, self.core.api.secret());
+        let shown = |text: &str| clean(text, SHOWN, self.client.core.api.secret());
         let code = status.code.as_ref().map_or(ErrorCode::UNKNOWN, |code| shown(code.as_str()).into());
         Error::RestoreFailed { what: self.to_string(), code, step: status.step.as_deref().map(shown) }
     }

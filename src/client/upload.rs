@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
-use super::core::Core;
+use super::Client;
 use super::resource::Resource;
 use crate::api::envelope::RawResponse;
 use crate::api::http::Payload;
@@ -19,8 +19,8 @@ use crate::types::{Response, UploadedApp};
 /// The largest file that may be uploaded, in bytes.
 const MAX_UPLOAD_BYTES: u64 = 100 * 1024 * 1024;
 
-impl Core {
-    pub(super) fn upload(&self, zip: &Path, progress: Callback<'_>) -> Result<UploadedApp> {
+impl Client {
+    pub(super) fn upload_file(&self, zip: &Path, progress: Callback<'_>) -> Result<UploadedApp> {
         let file = open(zip)?;
         #[cfg(feature = "zip")]
         check_app(&file)?;
@@ -46,7 +46,7 @@ impl Core {
         let throttle = Throttle::new(Some(progress));
         let mut attempt = 0;
         // A transfer has no total limit.
-        self.repeat(Duration::MAX, |_| {
+        self.core.repeat(Duration::MAX, |_| {
             attempt += 1;
             file.rewind().map_err(io)?;
             let state = Progress { total: Some(size), attempt, ..Progress::default() };
@@ -55,7 +55,7 @@ impl Core {
             let mut reader = before.as_bytes().chain(&mut body).chain(after.as_bytes());
             let length = size + (before.len() + after.len()) as u64;
             let payload = Payload::Stream { content_type: &content_type, length, reader: &mut reader };
-            let response = self.post(target, payload);
+            let response = self.core.post(target, payload);
             read(&body.stopped.map_or(response, Err)?)
         })
     }
@@ -80,24 +80,24 @@ impl Resource {
     ) -> Result<Response> {
         let query = directory.map_or_else(String::new, |path| format!("?path={}", encode_form(path)));
         let target = self.path(&format!("/commit{query}"))?;
-        self.core.send(&target, path, &open(path)?, progress, RawResponse::action)
+        self.client.send(&target, path, &open(path)?, progress, RawResponse::action)
     }
 }
 
 fn open(path: &Path) -> Result<File> {
     let io = |e| Error::io("opening", path, e);
-    // Before it is opened: opening a fifo waits for its other end.
+    // Checked before the file is opened: opening a fifo waits for its other end.
     let metadata = std::fs::metadata(path).map_err(io)?;
-    let (kind, size) = (metadata.file_type(), metadata.len());
-    let refused = |reason: String| Err(Error::invalid("the file to send", reason));
-    if kind.is_dir() {
-        return refused("is a directory; pack it into a zip first".into());
-    }
-    if !kind.is_file() {
-        return refused("is not a regular file, so its length is not known".into());
+    let size = metadata.len();
+    if !metadata.is_file() {
+        return Err(Error::invalid(
+            "the file to send",
+            "is not a regular file; pack a directory into a zip first",
+        ));
     }
     if size > MAX_UPLOAD_BYTES {
-        return refused(format!("is {size} bytes long; the service takes at most {MAX_UPLOAD_BYTES}"));
+        let reason = format!("is {size} bytes long; the service accepts at most {MAX_UPLOAD_BYTES}");
+        return Err(Error::invalid("the file to send", reason));
     }
     File::open(path).map_err(io)
 }
@@ -140,12 +140,12 @@ impl FileBody<'_, '_> {
     fn read_some(&mut self, buf: &mut [u8]) -> Result<usize> {
         let io = |e| Error::io("reading", self.path, e);
         let n = self.file.read(buf).map_err(io)?;
-        if n == 0 && (self.file.limit() == 0 || buf.is_empty()) {
-            return Ok(0);
-        }
-        if n == 0 {
+        if n == 0 && self.file.limit() > 0 && !buf.is_empty() {
             let problem = "the file shrank while it was being sent";
             return Err(io(io::Error::new(io::ErrorKind::UnexpectedEof, problem)));
+        }
+        if n == 0 {
+            return Ok(0);
         }
         self.state.bytes += n as u64;
         let state = self.state;

@@ -64,7 +64,7 @@ impl ErrorCode {
     pub const UPLOAD_BUSY: Self = Self::known("UPLOAD_BUSY");
     /// Analytics are busy; trying again is safe.
     pub const ANALYTICS_BUSY: Self = Self::known("ANALYTICS_BUSY");
-    /// The service's own database is away for a moment.
+    /// The service's own database is briefly unavailable.
     pub const DATABASE_UNAVAILABLE: Self = Self::known("DATABASE_UNAVAILABLE");
     /// The upload is over 100 MiB.
     pub const FILE_TOO_LARGE: Self = Self::known("FILE_TOO_LARGE");
@@ -73,7 +73,7 @@ impl ErrorCode {
         Self(Cow::Borrowed(code))
     }
 
-    /// The code as it was on the wire.
+    /// The code as the service sent it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -112,7 +112,7 @@ impl fmt::Display for ErrorCode {
 /// How long the budget blocks once it is used up.
 const BUDGET: Duration = Duration::from_secs(30 * 60);
 
-/// A limit of the service. Each calls for another reaction.
+/// A limit of the service. Each calls for a different reaction.
 ///
 /// ```
 /// # fn react(error: &squarecloud_blocking::Error) {
@@ -172,35 +172,33 @@ impl fmt::Display for Rate {
 }
 
 /// The last rate in a message.
-pub(super) fn rate(message: &str) -> Option<Rate> {
-    message.split_whitespace().rev().find_map(one_rate)
-}
-
-fn one_rate(word: &str) -> Option<Rate> {
-    let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-    let (requests, per) = word.split_once("r/")?;
-    let count = per.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let seconds = match &per[count.len()..] {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => return None,
-    };
-    let requests: u32 = requests.parse().ok()?;
-    let count: u32 = if count.is_empty() { 1 } else { count.parse().ok()? };
-    let per = Duration::from_secs(u64::from(count) * seconds);
-    (requests > 0 && count > 0).then_some(Rate { requests, per })
+fn rate(message: &str) -> Option<Rate> {
+    message.split_whitespace().rev().find_map(|word| {
+        let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        let (requests, per) = word.split_once("r/")?;
+        let count = per.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let seconds = match &per[count.len()..] {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            _ => return None,
+        };
+        let requests: u32 = requests.parse().ok()?;
+        let count: u32 = if count.is_empty() { 1 } else { count.parse().ok()? };
+        let per = Duration::from_secs(u64::from(count) * seconds);
+        (requests > 0 && count > 0).then_some(Rate { requests, per })
+    })
 }
 
 impl Error {
-    /// Which of the service's limits this is about; `None` when it is about none, or when the response does not
-    /// say (an HTTP 429 without a code of the service: [`is_rate_limited`](Self::is_rate_limited) covers it).
+    /// Which of the service's limits was reached; `None` when none was, or when the response does not say which (an
+    /// HTTP 429 without a code of the service, which [`is_rate_limited`](Self::is_rate_limited) covers).
     pub fn limit(&self) -> Option<Limit> {
         self.code().and_then(Limit::of)
     }
 
-    /// How often the call is allowed, when the service's message ends with it.
+    /// How often the call is allowed, when the service's message says so.
     ///
     /// For a [`Limit::Quota`] this is the whole quota, for instance 8 in 24 h.
     pub fn rate(&self) -> Option<Rate> {

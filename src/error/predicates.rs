@@ -47,7 +47,7 @@ impl Error {
             Self::Network { method, status, .. } | Self::Timeout { method, status, .. } => {
                 *method == "GET" && !is_refusal(*status)
             }
-
+            // While the service is down, its edge responds with a page of its own.
             Self::UnexpectedResponse { method, status, .. } => *method == "GET" && *status >= 500,
             _ => false,
         }
@@ -59,7 +59,7 @@ impl Error {
     }
 
     /// Whether the app, database, snapshot or workspace does not exist, or the key may not see it.
-    /// `SNAPSHOT_FAILED` and `SNAPSHOT_RESTORE_FAILED` are failures in spite of their HTTP 404.
+    /// False for `SNAPSHOT_FAILED` and `SNAPSHOT_RESTORE_FAILED`, which are failures although they come with HTTP 404.
     pub fn is_not_found(&self) -> bool {
         match self.code().filter(|code| **code != ErrorCode::UNKNOWN) {
             Some(code) => code.as_str().ends_with("_NOT_FOUND") && *code != ErrorCode::ROUTE_NOT_FOUND,
@@ -70,10 +70,8 @@ impl Error {
     /// Whether the key is wrong, expired or lacks a scope. Such a call is never retried: repeated bad keys get an
     /// address blocked.
     pub fn is_unauthorized(&self) -> bool {
-        self.has_status(401)
-            || self
-                .code()
-                .is_some_and(|code| *code == ErrorCode::ACCESS_DENIED || *code == ErrorCode::MISSING_SCOPE)
+        let codes = [ErrorCode::ACCESS_DENIED, ErrorCode::MISSING_SCOPE];
+        self.has_status(401) || self.code().is_some_and(|code| codes.contains(code))
     }
 
     /// Whether a time limit of this crate was exceeded.
@@ -86,7 +84,7 @@ impl Error {
         matches!(self.innermost(), Self::Cancelled { .. })
     }
 
-    /// Whether the service accepted the work and has not finished it. Never repeat the call then.
+    /// Whether the service accepted the work and has not finished it. Do not repeat the call then.
     pub fn is_pending(&self) -> bool {
         matches!(self.innermost(), Self::Pending { .. })
     }
@@ -179,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_answers_the_same_whatever_way_it_took() {
+    fn an_error_says_the_same_whatever_way_it_took() {
         for error in ways(expired) {
             assert_eq!((error.status(), error.is_retryable()), (Some(403), false), "{error:?}");
             assert!(!error.is_timeout() && !error.is_unauthorized(), "{error:?}");

@@ -16,19 +16,9 @@ const PART: usize = 8;
 const SHORTEST: usize = 6;
 const REDACTED: &str = "[redacted]";
 
-/// How the names of credentials begin in a query, in JSON and in S3's XML; lower case. `key` counts in JSON only.
-const NAMES: [&str; 10] = [
-    "awsaccesskeyid",
-    "signature",
-    "stringtosign",
-    "canonicalrequest",
-    "credential",
-    "x-amz-security-token",
-    "authorization",
-    "apikey",
-    "api_key",
-    "\"key",
-];
+/// How the names of the credentials begin that S3 and the service's own responses contain; lower case. `key` counts in
+/// JSON only.
+const NAMES: [&str; 5] = ["awsaccesskeyid", "signature", "credential", "x-amz-security-token", "\"key"];
 
 /// The beginning of a response body, fit to be shown; of an S3 error its code and message only.
 ///

@@ -26,7 +26,7 @@ type Sent = Result<http::Response<ureq::Body>, ureq::Error>;
 /// What an API call sends.
 pub(crate) enum Payload<'a> {
     Nothing,
-    Json(&'a [u8]),
+    Json(&'a str),
     /// A body of known length that is read while it is sent.
     Stream {
         content_type: &'a str,
@@ -119,36 +119,29 @@ impl ApiAgent {
         let mut authorization = HeaderValue::from_str(self.secret()).map_err(http::Error::from)?;
         authorization.set_sensitive(true);
         let builder = http::Request::builder().method(method).uri(url).header("authorization", authorization);
-        match payload {
-            Payload::Nothing if method == "GET" => self.call(builder, (), timeout, fresh),
-            Payload::Nothing => self.call(builder.header("content-length", "0"), (), timeout, fresh),
+        // The request borrows its body.
+        let mut nothing = ();
+        let mut text;
+        let is_upload = matches!(payload, Payload::Stream { .. });
+        let request = match payload {
+            Payload::Nothing if method == "GET" => builder.body(nothing.as_body())?,
+            Payload::Nothing => builder.header("content-length", "0").body(nothing.as_body())?,
             Payload::Json(json) => {
-                self.call(builder.header("content-type", "application/json"), json, timeout, fresh)
+                text = json;
+                builder.header("content-type", "application/json").body(text.as_body())?
             }
             Payload::Stream { content_type, length, reader } => {
                 let builder = builder.header("content-type", content_type).header("content-length", length);
-                self.upload(builder, reader, timeout)
+                builder.body(SendBody::from_reader(reader))?
             }
+        };
+        let config = self.agent.configure_request(request);
+        let config = config.max_idle_age(if fresh { Duration::ZERO } else { MAX_IDLE_AGE });
+        if !is_upload {
+            return self.agent.run(config.timeout_global(Some(timeout)).build());
         }
-    }
-
-    fn call(
-        &self,
-        request: http::request::Builder,
-        body: impl AsSendBody,
-        timeout: Duration,
-        fresh: bool,
-    ) -> Sent {
-        let config = self.agent.configure_request(request.body(body)?).timeout_global(Some(timeout));
-        let max_idle_age = if fresh { Duration::ZERO } else { MAX_IDLE_AGE };
-        self.agent.run(config.max_idle_age(max_idle_age).build())
-    }
-
-    /// No total timeout: the call ends when sending stalls.
-    fn upload(&self, request: http::request::Builder, reader: &mut dyn Read, timeout: Duration) -> Sent {
-        let request = request.body(SendBody::from_reader(reader))?;
+        // No total timeout: the call ends when sending stalls.
         let stall = Some(self.limits.stall);
-        let config = self.agent.configure_request(request).max_idle_age(Duration::ZERO);
         let config = config.timeout_per_write(stall).timeout_recv_response(Some(timeout));
         self.agent.run(config.timeout_recv_body(stall).build()).map_err(unsent)
     }
