@@ -1,6 +1,6 @@
 //! The secrets: the API key and signed links.
 //!
-//! They print without what makes them secret. The only way to the whole value is `expose`, so a search for that
+//! They print without their secret part. The only way to the whole value is `expose`, so a search for that
 //! word finds every place where a secret is used.
 
 mod redact;
@@ -21,7 +21,7 @@ impl ApiKey {
         let problem = if key.trim().is_empty() {
             "is empty; create one in the Square Cloud dashboard and pass it as it is shown there"
         } else if key != key.trim() {
-            "begins or ends with white space; pass it as the dashboard shows it"
+            "begins or ends with a space; pass it as the dashboard shows it"
         } else if !key.bytes().all(|b| (b' '..=b'~').contains(&b)) {
             "contains a line break or another character an HTTP header cannot carry; pass it as the dashboard shows it"
         } else {
@@ -58,8 +58,8 @@ pub struct SignedUrl {
 }
 
 impl SignedUrl {
-    /// Checks a link: `https` (plain `http` to loopback only), a host, no user name, nothing that could not
-    /// be sent in a request line. Sends nothing.
+    /// Checks a link: `https` (plain `http` for loopback only), a host, no user name, nothing that cannot be sent in a
+    /// request line. Sends nothing.
     ///
     /// # Errors
     /// [`Error::Invalid`] says what is wrong, without repeating the link.

@@ -56,13 +56,13 @@ impl RawResponse {
         decode: impl FnOnce(&'a str) -> serde_json::Result<T>,
     ) -> Result<T, Error> {
         let Some(response) = self.success()?.response else {
-            return Err(self.unexpected("a success without the `response` it should have"));
+            return Err(self.unexpected("a success without a `response`"));
         };
         decode(response.get())
             .map_err(|problem| self.unexpected(format!("a `response` that cannot be decoded: {problem}")))
     }
 
-    /// The success of an action, whatever its `response` is.
+    /// The success of an action, which may have any `response` or none.
     pub(crate) fn action(&self) -> Result<Response, Error> {
         let Envelope { code, message, response, .. } = self.success()?;
         if response.is_some_and(|response| serde_json::from_str::<Value>(response.get()).is_err()) {
@@ -74,7 +74,7 @@ impl RawResponse {
     /// The body of the one route without an envelope.
     pub(crate) fn service_status(&self) -> Result<ServiceStatus, Error> {
         match self.envelope() {
-            // The word of an envelope says nothing about the service.
+            // The `status` of an envelope says nothing about the service.
             Ok(Envelope { status: Some(word), .. }) if word.eq_ignore_ascii_case("success") => {
                 Err(self.unexpected("an envelope in place of the service's own status"))
             }
@@ -102,7 +102,7 @@ impl RawResponse {
         if is_pending { Ok(None) } else { done(self).map(Some) }
     }
 
-    /// An error about a response whose envelope was good and whose content is not.
+    /// The error of a response that this call cannot have.
     pub(crate) fn unexpected(&self, problem: impl Into<String>) -> Error {
         Error::UnexpectedResponse {
             method: self.method,
@@ -121,8 +121,8 @@ impl RawResponse {
             return Err("an empty body".into());
         }
         serde_json::from_str(text).map_err(|problem| match problem.classify() {
-            Category::Eof => "a body of JSON that ends too early".into(),
-            Category::Data => "JSON that is not an envelope".into(),
+            Category::Eof => "JSON that ends too early".into(),
+            Category::Data => "JSON without the expected envelope".into(),
             _ => "a body that is not JSON, or nested too deeply".into(),
         })
     }
@@ -159,7 +159,7 @@ impl RawResponse {
             Ok(_) if self.status == 200 => {
                 self.unexpected("an envelope whose `status` is neither `success` nor `error`")
             }
-            Ok(_) => self.unexpected("a status this call never responds with"),
+            Ok(_) => self.unexpected("a status that this call never has"),
         }
     }
 }

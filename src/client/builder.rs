@@ -11,22 +11,22 @@ use crate::api::settings::{ProxyChoice, Settings};
 use crate::error::Result;
 use crate::secret::ApiKey;
 
-/// The settings of a [`Client`], each with a sound default.
+/// The settings of a [`Client`], each with a sensible default.
 ///
-/// | limit | default | of what |
+/// | limit | default | what it limits |
 /// |---|---|---|
 /// | [`timeout`](Self::timeout) | - | sets every limit below at once |
 /// | [`connect_timeout`](Self::connect_timeout) | 10 s | name lookup, TCP and TLS together |
 /// | [`total_timeout`](Self::total_timeout) | 30 s | a JSON call from start to end, retries included |
 /// | [`held_open_timeout`](Self::held_open_timeout) | 120 s | the same for POST calls, which the service may hold open |
-/// | [`first_byte_timeout`](Self::first_byte_timeout) | 30 s | a transfer's wait for the response's header section |
-/// | [`stall_timeout`](Self::stall_timeout) | 30 s | a transfer that receives nothing |
+/// | [`first_byte_timeout`](Self::first_byte_timeout) | 30 s | the wait of a transfer for the response's header section |
+/// | [`stall_timeout`](Self::stall_timeout) | 30 s | how long a transfer may receive nothing |
 /// | [`min_speed`](Self::min_speed) | 1024 bytes/s | the minimum speed of a transfer, measured over the stall limit |
-/// | [`snapshot_wait`](Self::snapshot_wait) | 5 min | waiting for a snapshot the service is still making |
+/// | [`snapshot_wait`](Self::snapshot_wait) | 5 min | the wait for a snapshot that the service is still making |
 ///
 /// Transfers have no total limit. A limit that is exceeded is an [`Error::Timeout`](crate::Error::Timeout), and
-/// [`is_timeout`](crate::Error::is_timeout) recognises it. A JSON response may have at most 32 MiB and 128 levels. Up to 3
-/// redirects of the snapshot host are followed, none of the API.
+/// [`is_timeout`](crate::Error::is_timeout) recognises it. A JSON response may have at most 32 MiB and 128
+/// levels of nesting. Up to 3 redirects of the snapshot host are followed, and none of the API.
 ///
 /// ```
 /// use std::time::Duration;
@@ -68,7 +68,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How long making a connection may take.
+    /// How long connecting may take.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.connect = limit;
         self

@@ -1,4 +1,4 @@
-//! The handles to an app and to a database: one method a route, the same ones under another path.
+//! The handles to an app and to a database: one method for each route, most of them the same for both.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::progress::Progress;
 use crate::snapshot::Snapshot;
 use crate::types::{AppInfo, DatabaseInfo, Listing, Response, RestoreStatus, RuntimeStatus, SnapshotInfo};
 
-/// An app: its id and a share of the client. Cheap to clone; it can be stored and sent to a thread.
+/// A handle to an app: its id and a clone of the client. Cheap to clone; it can be stored and sent to another thread.
 ///
 /// ```no_run
 /// let client = squarecloud_blocking::Client::from_env()?;
@@ -24,9 +24,10 @@ use crate::types::{AppInfo, DatabaseInfo, Listing, Response, RestoreStatus, Runt
 #[derive(Clone, Debug)]
 pub struct App(pub(super) Resource);
 
-/// A database: its id and a share of the client. Cheap to clone; it can be stored and sent to a thread.
+/// A handle to a database: its id and a clone of the client. Cheap to clone; it can be stored and sent to another
+/// thread.
 ///
-/// No documented route restores a database from a local file: only from one of its snapshots.
+/// A database can only be restored from one of its snapshots: no documented route restores it from a local file.
 ///
 /// ```no_run
 /// let client = squarecloud_blocking::Client::from_env()?;
@@ -40,7 +41,7 @@ pub struct Database(pub(super) Resource);
 macro_rules! methods_of_both {
     ($Handle:ident, $Info:ident) => {
         impl $Handle {
-            /// The id. No request.
+            /// Returns the id. No request.
             pub fn id(&self) -> &str {
                 &self.0.id
             }
@@ -187,7 +188,7 @@ impl App {
     /// Sends a file into the app: a `.zip` is unpacked into its root, any other file is placed there.
     ///
     /// **A commit is not a restore**: files of the app that are not in the zip most probably stay. To go back to a
-    /// snapshot use [`restore`](Self::restore). One POST that streams the file, after one GET for each client that
+    /// snapshot, use [`restore`](Self::restore). One POST that streams the file, after one GET for each client that
     /// checks the key; scope `apps:deploy`, at most 100 MiB, 1 in 5 s for an app.
     ///
     /// # Errors
@@ -199,7 +200,7 @@ impl App {
         self.commit_with(file, None, |_| ControlFlow::Continue(()))
     }
 
-    /// Sends a file into a directory of the app, with a callback that gets the progress and can cancel.
+    /// Sends a file into a directory of the app, with a callback that is given the progress and can cancel the call.
     ///
     /// # Errors
     /// As [`commit`](Self::commit), and [`Error::Cancelled`](crate::Error::Cancelled).

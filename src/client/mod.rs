@@ -25,9 +25,9 @@ use crate::secret::SignedUrl;
 use crate::snapshot::Snapshot;
 use crate::types::{Account, Kind, Listing, Response, ServiceStatus, SnapshotInfo, Statuses, UploadedApp};
 
-/// A client of Square Cloud: the first thing to make.
+/// A client of the Square Cloud API.
 ///
-/// Making it sends nothing. Clones share connections and may be used from many threads at once; `Debug` does not
+/// Creating it sends nothing. Clones share connections and may be used from many threads at once; `Debug` does not
 /// show the key.
 ///
 /// ```no_run
@@ -55,11 +55,11 @@ impl Client {
         Self::builder(api_key).build()
     }
 
-    /// Returns a client with the key in the environment variable `SQUARECLOUD_API_KEY`, and the base URL in
-    /// `SQUARECLOUD_BASE_URL` when that is set. Sends nothing.
+    /// Returns a client with the API key in the environment variable `SQUARECLOUD_API_KEY`, and with the base URL in
+    /// `SQUARECLOUD_BASE_URL` if that is set. Sends nothing.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the key is not set, or a value cannot be used.
+    /// [`Error::Invalid`] when the key is not set or one of the values cannot be used.
     pub fn from_env() -> Result<Client> {
         let variable = |name: &'static str| match std::env::var(name) {
             Ok(value) if !value.is_empty() => Ok(Some(value)),
@@ -102,7 +102,7 @@ impl Client {
         Ok(account)
     }
 
-    /// Returns the state of the service itself. One request, which any key may make.
+    /// Returns the state of the service itself. One request, which needs no scope.
     ///
     /// # Errors
     /// [`Error::UnexpectedResponse`], [`Error::Network`], [`Error::Timeout`].
@@ -161,8 +161,8 @@ impl Client {
         self.database(database_id).all_snapshots()
     }
 
-    /// Returns the snapshots of all apps, or of all databases, of the account, newest first. One request, 3 in 60 s;
-    /// needs a paid plan.
+    /// Returns the snapshots of all the account's apps, or of all its databases, newest first. One request; the service
+    /// allows 3 in 60 s and only on a paid plan.
     ///
     /// # Errors
     /// As [`all_app_snapshots`](Self::all_app_snapshots), and [`Error::Api`] with `UPGRADE_REQUIRED`.
@@ -170,7 +170,7 @@ impl Client {
         Ok(self.listing(kind)?.snapshots)
     }
 
-    /// Returns the account's snapshots, and beside them the items that could not be decoded. One request.
+    /// Returns the account's snapshots, newest first, and the items that could not be decoded. One request.
     ///
     /// # Errors
     /// As [`all_snapshots`](Self::all_snapshots).
@@ -179,8 +179,8 @@ impl Client {
         self.core.get(&path, |response| response.data(|data| Listing::decode(kind, data)))
     }
 
-    /// Restores an app or a database to a snapshot: **its present files are replaced**. One POST, never repeated;
-    /// the service may hold it open for 90 s.
+    /// Restores a snapshot of an app or a database: **the present files or data are replaced**. One POST, never
+    /// repeated; the service may hold it open for 90 s.
     ///
     /// # Errors
     /// [`Error::Pending`] when the restore goes on in the background: it is **not** done, and must not be requested
@@ -195,11 +195,11 @@ impl Client {
         self.resource(kind, id.into()).restore(snapshot_id, version_id)
     }
 
-    /// Opens a listed snapshot for downloading. No request when the listing had the signed link; otherwise one for
+    /// Opens a listed snapshot for downloading. No request when the listing contains the signed link; otherwise one for
     /// the account's id, once for each client.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the listing had neither link nor key; otherwise as [`account`](Self::account).
+    /// [`Error::Invalid`] when the listing contains neither link nor key; otherwise as [`account`](Self::account).
     pub fn open(&self, info: &SnapshotInfo) -> Result<Snapshot> {
         let url = match info.url() {
             Some(url) => url.clone(),
@@ -213,7 +213,7 @@ impl Client {
     /// never sent there.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when it is not a link that may be downloaded.
+    /// [`Error::Invalid`] when it is not a signed link: see [`SignedUrl::parse`].
     pub fn open_url(&self, url: &str) -> Result<Snapshot> {
         let url = SignedUrl::parse(url)?;
         let key = url.key();
@@ -235,7 +235,7 @@ impl Client {
         self.upload_with(zip, |_| ControlFlow::Continue(()))
     }
 
-    /// Creates a new app from a local zip, with a callback that gets the progress and can cancel.
+    /// Creates a new app from a local zip, with a callback that is given the progress and can cancel the call.
     ///
     /// # Errors
     /// As [`upload`](Self::upload), and [`Error::Cancelled`].

@@ -1,4 +1,4 @@
-//! What can go wrong. An error names what was being done, and what to do next.
+//! What can go wrong. An error says what was being done, and what to do next.
 
 use std::borrow::Cow;
 use std::io;
@@ -20,8 +20,8 @@ pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Everything a call of this crate can fail with.
 ///
-/// `Display` prints one layer: what was being done to what and what to do next. The cause, if there is one,
-/// is in [`source`](std::error::Error::source). No secret is ever part of either.
+/// `Display` prints this layer only: what was being done, what went wrong, and what to do next. The cause, if there is
+/// one, is in [`source`](std::error::Error::source). Neither ever contains a secret.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -35,7 +35,7 @@ pub enum Error {
         reason: Cow<'static, str>,
     },
 
-    /// The service responded with an error of its own.
+    /// The service responded with an error.
     #[error("{method} {path}: the service responded {code} (HTTP {status}){}{}", suffix(": ", message), advice(code, self.retry_after()))]
     #[non_exhaustive]
     Api {
@@ -49,7 +49,7 @@ pub enum Error {
         code: ErrorCode,
         /// The service's message, or an empty string.
         message: String,
-        /// How long the service says to wait (`Retry-After`), when it does; [`Error::retry_after`] knows more.
+        /// How long the service says to wait (`Retry-After`), when it does; see also [`Error::retry_after`].
         retry_after: Option<Duration>,
     },
 
@@ -71,7 +71,7 @@ pub enum Error {
 
     /// The connection could not be made or broke off, or the response could not be read. A POST may have been
     /// carried out anyway.
-    #[error("{method} {path}: received no readable response{}; {}", begun(*status), next(method))]
+    #[error("{method} {path}: received no complete response{}; {}", http(*status), next(method))]
     #[non_exhaustive]
     Network {
         /// The request's method.
@@ -85,7 +85,7 @@ pub enum Error {
     },
 
     /// A time limit was exceeded.
-    #[error("{method} {path}: {phase} took longer than {}{}; {}", span(*limit), begun(*status), next(method))]
+    #[error("{method} {path}: {phase} took longer than {}{}; {}", span(*limit), http(*status), next(method))]
     #[non_exhaustive]
     Timeout {
         /// The request's method.
@@ -104,7 +104,7 @@ pub enum Error {
     #[error("{what} is not finished after {}; {next}", span(*waited))]
     #[non_exhaustive]
     Pending {
-        /// What is being made: `the snapshot of app ...`.
+        /// What is not finished: `the snapshot of app ...`.
         what: String,
         /// How long this call waited.
         waited: Duration,
@@ -136,7 +136,7 @@ pub enum Error {
         reason: &'static str,
     },
 
-    /// The call's own callback cancelled it.
+    /// The callback cancelled the call.
     #[error("{action} {} was cancelled by its callback", path.display())]
     #[non_exhaustive]
     Cancelled {
@@ -302,8 +302,8 @@ fn next(method: &str) -> &'static str {
     }
 }
 
-fn begun(status: Option<u16>) -> String {
-    status.map(|status| format!(" after the response began (HTTP {status})")).unwrap_or_default()
+fn http(status: Option<u16>) -> String {
+    status.map(|status| format!(" (HTTP {status})")).unwrap_or_default()
 }
 
 /// A duration for people.

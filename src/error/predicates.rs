@@ -79,7 +79,7 @@ impl Error {
         matches!(self.innermost(), Self::Timeout { .. })
     }
 
-    /// Whether the call's own callback cancelled it.
+    /// Whether the callback cancelled the call.
     pub fn is_cancelled(&self) -> bool {
         matches!(self.innermost(), Self::Cancelled { .. })
     }

@@ -75,7 +75,7 @@ pub(super) mod when {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// Where it stands in the list, from 0.
+    /// Its position in the list, from 0.
     pub index: usize,
     /// Its name or id, when at least that could be decoded.
     pub name: Option<String>,

@@ -43,7 +43,7 @@ impl fmt::Display for Reading {
     }
 }
 
-/// Bytes over the network.
+/// Network traffic.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Traffic {
@@ -61,7 +61,7 @@ pub struct Traffic {
 pub struct RuntimeStatus {
     /// Whether it is running.
     pub running: bool,
-    /// The service's word: `running`, `exited`, ...
+    /// More exactly: `running`, `exited`, ...
     #[serde(default, deserialize_with = "text")]
     pub status: Option<String>,
     /// Processor use.
@@ -81,7 +81,7 @@ pub struct RuntimeStatus {
     pub started_at: Option<OffsetDateTime>,
 }
 
-/// One line of the status of all apps or all databases.
+/// The state of one app or database in a list of all of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RunningStatus {
@@ -122,7 +122,7 @@ pub struct ServiceStatus {
     /// `online`, `degraded` or `unknown`.
     #[serde(deserialize_with = "id")]
     pub status: String,
-    /// More in words, when there is more.
+    /// An explanation, if there is one.
     #[serde(default, deserialize_with = "text")]
     pub message: Option<String>,
 }
@@ -134,14 +134,14 @@ impl ServiceStatus {
     }
 }
 
-/// The service's response to an action: it is done.
+/// The service's response to an action that is done.
 ///
-/// A refusal, and work that is still running, come as [`Error`](crate::Error), so having a `Response` means
-/// that the service said `success`.
+/// A refusal or work that is still going on is an [`Error`](crate::Error), so a `Response` means that the service said
+/// `success`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Response {
-    /// The service's word: `success`.
+    /// The envelope's status: `success`.
     pub status: String,
     /// A code that came with it, if any.
     pub code: Option<ErrorCode>,
@@ -164,7 +164,7 @@ pub enum RestoreState {
     Success,
     /// Failed.
     Error,
-    /// A word of the service this version does not know.
+    /// A value this version does not know.
     #[serde(untagged)]
     Other(String),
 }

@@ -20,8 +20,8 @@ use crate::error::{Error, Result};
 pub(crate) use api_agent::{ApiAgent, Payload, Request};
 pub(crate) use snapshot_agent::{SnapshotAgent, SnapshotResponse};
 
-/// The longest header section that is read, in bytes. At least the input buffer, or ureq takes a long header
-/// section for a closed connection.
+/// The longest header section that is read, in bytes. Not below the size of the input buffer, or ureq takes a long
+/// header section for a closed connection.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// A response's header fields.
@@ -29,8 +29,8 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 pub(crate) struct Headers(ureq::http::HeaderMap);
 
 impl Headers {
-    /// The value of a field that may come once; `None` when it is missing, not text, or there twice with
-    /// different values.
+    /// The value of a field that may occur once; `None` when it is missing, is not text, or occurs with different
+    /// values.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let mut values = self.0.get_all(name).iter();
         let first = values.next()?;
