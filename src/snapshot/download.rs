@@ -12,7 +12,8 @@ use super::part::{Part, tidy};
 use super::publish::{create_dir, publish, sync_dir};
 use super::report::Report;
 use super::source::Source;
-use super::{archive, keep, transfer};
+use super::transfer::Transfer;
+use super::{archive, keep};
 use crate::error::{Error, Result};
 
 /// A downloaded snapshot.
@@ -60,31 +61,32 @@ pub(crate) fn download(wanted: &Wanted<'_>, path: &Path, options: &DownloadOptio
     let location = wanted.location;
     let target = target(location, path)?;
     let report = Report::new(options.callback.clone(), &target.path);
-    let kept = |bytes| {
-        report.resumed(bytes);
-        report.finish(bytes)?;
-        Ok(Download { path: target.path.clone(), bytes, resumed_from: bytes })
+    let done = |bytes| {
+        // The file is there: it is too late to cancel.
+        let _ = report.finish(bytes);
+        Ok(Download { path: target.path.clone(), bytes, resumed_from: report.resumed_from() })
     };
     if let Some(bytes) = existing(wanted, &target, options)? {
-        return kept(bytes);
+        report.resumed(bytes);
+        return done(bytes);
     }
-    let version = link_version(location.url.query());
-    let mut waited = false;
-    let mut part = Part::open(&target.dir, &target.name, (location.url.path(), version), || {
-        waited = true;
-        report.tick(0, None, 0)
-    })?;
-    if waited {
-        // The other download may have finished.
-        match existing(wanted, &target, options) {
-            Ok(None) => {}
-            result => {
-                part.leave();
-                return result.and_then(|bytes| kept(bytes.unwrap_or_default()));
-            }
+    let link = (location.url.path(), link_version(location.url.query()));
+    let mut part = Part::open(&target.dir, &target.name, link, || report.tick(0, None, 0))?;
+    // Another download that held the part file may have finished.
+    match existing(wanted, &target, options) {
+        Ok(None) => {}
+        Ok(Some(bytes)) => {
+            part.discard();
+            report.resumed(bytes);
+            return done(bytes);
+        }
+        Err(error) => {
+            part.leave();
+            return Err(error);
         }
     }
-    let status = match transfer::run(location, &mut part, &report, options) {
+    let transfer = Transfer { location, options, report: &report };
+    let status = match transfer.run(&mut part) {
         Ok(status) => status,
         Err(error) => {
             part.leave();
@@ -97,9 +99,7 @@ pub(crate) fn download(wanted: &Wanted<'_>, path: &Path, options: &DownloadOptio
         return Err(error);
     }
     finish(wanted, part, &target, options)?;
-    // The file is there: it is too late to cancel.
-    let _ = report.finish(bytes);
-    Ok(Download { path: target.path.clone(), bytes, resumed_from: report.resumed_from() })
+    done(bytes)
 }
 
 fn target(location: &Location, path: &Path) -> Result<Target> {

@@ -36,9 +36,9 @@ use options::DownloadOptions;
 use reader::RemoteReader;
 use remote::Remote;
 
-/// A snapshot that can be fetched: its signed link, and a transport that knows no API key.
+/// A snapshot that can be fetched: its signed link, and a transport without an API key.
 ///
-/// Cheap to clone and free of the client it came from.
+/// Cheap to clone, and independent of the client it came from.
 #[derive(Clone)]
 pub struct Snapshot {
     location: Location,
@@ -47,10 +47,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// A snapshot from its signed link alone: no API key, no client, default time limits. Sends nothing.
+    /// Returns the snapshot behind a signed link: no API key, no client, default time limits. Sends nothing.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) when the link is none; `https` is required except to loopback.
+    /// [`Error::Invalid`](crate::Error::Invalid) when `url` is not a link that can be fetched; `https` is required
+    /// except for loopback.
     ///
     /// ```
     /// let snapshot = squarecloud_blocking::Snapshot::from_url(
@@ -79,28 +80,29 @@ impl Snapshot {
         Self { location, key, info: info.map(Arc::new) }
     }
 
-    /// The signed download link.
+    /// Returns the signed download link.
     pub fn url(&self) -> &SignedUrl {
         &self.location.url
     }
 
-    /// The signed query as the service gave it: a secret, like the link.
+    /// Returns the signed query as the service sent it: a secret, like the link.
     pub fn key(&self) -> &SignedKey {
         &self.key
     }
 
-    /// The name [`download`](Self::download) gives the file in a directory: the snapshot's name and version, or
-    /// for a link without a version the time it was signed. Always the same for the same link.
+    /// Returns the name that [`download`](Self::download) gives the file in a directory: the snapshot's name and
+    /// version, or the time of signing for a link without a version. The same link always gives the same name.
     pub fn file_name(&self) -> &str {
         &self.location.file_name
     }
 
-    /// Downloads to `path`: a file when it ends in `.zip`, else a directory, made when missing, in which the file
-    /// is called [`file_name`](Self::file_name).
+    /// Downloads to `path`: a file if it ends in `.zip`, otherwise a directory, created if missing, in which the
+    /// file is named [`file_name`](Self::file_name).
     ///
-    /// One request when all goes well, about 3 MiB of memory whatever the size, and once the snapshot's length on
-    /// the disk. A broken connection is continued where it broke off; a later call continues what an earlier
-    /// one left in `.<name>.part`. The file gets its name when it is complete, checked and on the disk.
+    /// Costs one request when nothing goes wrong, about 3 MiB of memory whatever the size, and the snapshot's length
+    /// on the disk. A broken connection is continued where it broke off; a later call continues what an earlier one
+    /// left in `.<name>.part`. The file gets its name once it is complete, checked and on the disk. While another
+    /// download writes to the same target, the call waits for it.
     ///
     /// # Errors
     /// See [`download_with`](Self::download_with).
@@ -111,42 +113,44 @@ impl Snapshot {
     /// [`download`](Self::download) with options.
     ///
     /// # Errors
-    /// [`Error::Exists`](crate::Error::Exists) when the target is there and may not be replaced,
-    /// [`Error::Io`](crate::Error::Io) from the file system, [`Error::UnexpectedResponse`](crate::Error::UnexpectedResponse) when the link
-    /// has expired or the response is not a zip archive, [`Error::Network`](crate::Error::Network) and
-    /// [`Error::Timeout`](crate::Error::Timeout) when the connection fails for good or is too slow,
-    /// [`Error::Download`](crate::Error::Download) when the archive is damaged or keeps changing,
-    /// [`Error::Cancelled`](crate::Error::Cancelled) when the callback said so, and
-    /// [`Error::Invalid`](crate::Error::Invalid) for options that cannot be met.
+    /// [`Error::Exists`](crate::Error::Exists) when the target exists and may not be replaced,
+    /// [`Error::Io`](crate::Error::Io) from the file system,
+    /// [`Error::UnexpectedResponse`](crate::Error::UnexpectedResponse) when the link has expired or the response is
+    /// not a zip archive, [`Error::Network`](crate::Error::Network) and [`Error::Timeout`](crate::Error::Timeout)
+    /// when the connection fails for good or is too slow, [`Error::Download`](crate::Error::Download) when the
+    /// archive is damaged or keeps changing, [`Error::Cancelled`](crate::Error::Cancelled) when the callback
+    /// cancelled, and [`Error::Invalid`](crate::Error::Invalid) for options that cannot be met.
     pub fn download_with(&self, path: impl AsRef<Path>, options: &DownloadOptions<'_>) -> Result<Download> {
         let (location, size) = (&self.location, self.info().map(|info| info.size));
         let named = location.version.is_some() || name::signing_time(location.url.query()).is_some();
         download::download(&Wanted { location, size, named }, path.as_ref(), options)
     }
 
-    /// The bytes in order, without a file: one request, continued by itself when the connection breaks.
+    /// Returns a reader of the bytes in order, without a file: one request, continued by itself when the connection
+    /// breaks off.
     ///
     /// # Errors
     /// [`Error::UnexpectedResponse`](crate::Error::UnexpectedResponse) when the link has expired,
-    /// [`Error::Network`](crate::Error::Network) and [`Error::Timeout`](crate::Error::Timeout) when no answer
-    /// comes. What goes wrong later is in the reader's [`std::io::Error`].
+    /// [`Error::Network`](crate::Error::Network) and [`Error::Timeout`](crate::Error::Timeout) when no response
+    /// arrives. What goes wrong later is in the reader's [`std::io::Error`].
     pub fn reader(&self) -> Result<RemoteReader> {
         RemoteReader::open(self.location.clone())
     }
 
-    /// The bytes at any offset, without a file: one request now, for the length and the last 64 KiB.
+    /// Returns a source of the bytes at any offset, without a file: one request now, for the length and the last
+    /// 66 KiB.
     ///
     /// # Errors
-    /// As [`reader`](Self::reader), and [`Error::Download`](crate::Error::Download) for a snapshot over 8 MiB on a
-    /// host that serves no ranges or does not say which version it serves.
+    /// Those of [`reader`](Self::reader), and [`Error::Download`](crate::Error::Download) for a snapshot over 8 MiB
+    /// on a host that does not serve ranges or does not say which version they belong to.
     pub fn remote(&self) -> Result<Remote> {
         Remote::open(self.location.clone())
     }
 
-    /// The archive where it is: listing it, or reading single entries, fetches only what is needed.
+    /// Opens the archive where it is: listing it, or reading single entries, fetches only what is needed.
     ///
-    /// Usually one request to open it, and one for each entry read. Extracting everything is cheaper from a
-    /// [download](Self::download).
+    /// Usually costs one request to open it, and one for each entry that is read. To extract everything,
+    /// [download](Self::download) it first.
     ///
     /// # Errors
     /// Those of [`remote`](Self::remote) and of [`Archive::new`](crate::Archive::new).
@@ -155,7 +159,7 @@ impl Snapshot {
         archive::Archive::new(self.remote()?)
     }
 
-    /// What the listing said of it, when it came from one.
+    /// Returns what the listing said about it, if it came from one.
     pub fn info(&self) -> Option<&SnapshotInfo> {
         self.info.as_deref()
     }

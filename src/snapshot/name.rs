@@ -1,6 +1,7 @@
 //! PURE. What a downloaded snapshot and the files beside it are called.
 
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::percent::percent_decode_lossy;
 
@@ -37,15 +38,15 @@ pub(crate) fn link_version(query: &str) -> Option<String> {
 
 /// The name of the file that collects the bytes of `name`.
 pub(crate) fn part_name(name: &str) -> String {
-    format!(".{}.part", short(name))
+    format!(".{}.part", shorten(name, MAX_NAME))
 }
 
-/// `name`, or for a long one its beginning and a hash of it.
-fn short(name: &str) -> String {
-    if name.len() <= MAX_NAME {
+/// `name`, or if it is longer than `max` bytes its beginning and a hash of it.
+fn shorten(name: &str, max: usize) -> String {
+    if name.len() <= max {
         return name.to_owned();
     }
-    let mut at = MAX_NAME - 17;
+    let mut at = max.saturating_sub(17);
     while !name.is_char_boundary(at) {
         at -= 1;
     }
@@ -63,10 +64,7 @@ fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
 pub(crate) fn signing_time(query: &str) -> Option<String> {
     let expires: i64 = parameter(query, "Expires")?.parse().ok()?;
     let at = OffsetDateTime::from_unix_timestamp(expires.checked_sub(LINK_LIFE)?).ok()?;
-    let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
-    (0..10_000)
-        .contains(&year)
-        .then(|| format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z", at.hour(), at.minute(), at.second()))
+    Some(at.format(&Rfc3339).ok()?.replace(['-', ':'], ""))
 }
 
 /// A version as part of a name. Different versions give different results, also where upper and lower case
@@ -103,16 +101,7 @@ fn safe_stem(stem: &str, max: usize) -> String {
     if is_reserved(&safe) {
         safe.insert(0, '_');
     }
-    if safe.len() > max {
-        let mut at = max.saturating_sub(17);
-        while !safe.is_char_boundary(at) {
-            at -= 1;
-        }
-        let hash = fnv1a(safe.as_bytes());
-        safe.truncate(at);
-        safe.push_str(&format!("-{hash:016x}"));
-    }
-    safe
+    shorten(&safe, max)
 }
 
 /// Characters that make a name read as another one.

@@ -1,4 +1,4 @@
-//! What a download may be told.
+//! The options of a download.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -21,7 +21,7 @@ pub struct DownloadOptions<'a> {
     pub(crate) attempts: u32,
 }
 
-/// More connections to one host help nobody.
+/// More connections to one host gain nothing.
 const MAX_CONNECTIONS: usize = 32;
 
 impl<'a> DownloadOptions<'a> {
@@ -40,40 +40,41 @@ impl<'a> DownloadOptions<'a> {
     ///
     /// [`Overwrite::Keep`] succeeds at once when the file is the same: its length is the snapshot's, and its
     /// name carries the snapshot's version (as [`Snapshot::file_name`](crate::Snapshot::file_name) does) or
-    /// its end, which holds the archive's directory, equals the snapshot's (one request of at most 64 KiB).
+    /// its end, which holds the archive's central directory, equals the snapshot's (one request of at most 64 KiB).
     /// Any other file is left alone and the call fails with [`Error::Exists`].
     pub fn overwrite(mut self, overwrite: Overwrite) -> Self {
         self.overwrite = overwrite;
         self
     }
 
-    /// Reports progress, and stops the download when the answer is [`ControlFlow::Break`].
+    /// Reports progress, and cancels the download when the callback returns [`ControlFlow::Break`].
     ///
-    /// Called in the thread of the call, at most about 200 times a second while bytes come and once at the
-    /// end. A stopped download keeps its part file and goes on from there the next time. While the host is
-    /// silent it is not called by a download over one connection: the download is cancelled when bytes arrive again, or
-    /// after [`ClientBuilder::stall_timeout`](crate::ClientBuilder::stall_timeout) at the latest.
+    /// Called at most about 200 times a second while bytes arrive and once at the end, never from two threads at
+    /// once; with several connections not always from the calling thread. A cancelled download keeps its part file,
+    /// and a later call continues it. While the host is silent the callback is not called: the download is cancelled
+    /// when bytes arrive again, or after [`ClientBuilder::stall_timeout`](crate::ClientBuilder::stall_timeout) at
+    /// the latest.
     pub fn progress(mut self, callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'a) -> Self {
         self.callback = Some(Arc::new(callback));
         self
     }
 
-    /// Checks the CRC of every entry before the file gets its name. Costs reading and inflating the file once,
-    /// after the last byte came. Needs the feature `zip`. The archive's structure is checked always.
+    /// Checks the CRC-32 of every entry before the file gets its name. Reads and inflates the file once more, after
+    /// the last byte arrived. Needs the feature `zip`. The archive's structure is always checked.
     pub fn verify(mut self, verify: bool) -> Self {
         self.verify = verify;
         self
     }
 
-    /// How many connections fetch ranges of the snapshot side by side: 1 (the default) to 32. Worth it where
-    /// the store caps the speed of one. Where ranges are not supported, one is used. Memory: about 2 MiB each.
+    /// How many connections fetch ranges of the snapshot at the same time: 1 (the default) to 32. Useful where the
+    /// store limits the speed of one. Where ranges are not supported, one is used. Memory: about 2 MiB each.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self
     }
 
-    /// How many attempts in a row may get nowhere before the download fails: 5 by default, at least 1.
-    /// Progress (4 KiB, or a 64th of a small snapshot) begins the count anew.
+    /// How many attempts in a row may bring nothing new before the download fails: 5 by default, at least 1.
+    /// Progress (4 KiB, or a 64th of a small snapshot) starts the count again.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self

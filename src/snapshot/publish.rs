@@ -16,7 +16,6 @@ pub(crate) fn publish(part: &Path, target: &Path, replace: bool) -> io::Result<(
     match fs::hard_link(part, target) {
         Ok(()) => fs::remove_file(part),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(e),
-        Err(e) if is_final(&e) => Err(e),
         Err(_) => {
             OpenOptions::new().write(true).create_new(true).open(target)?;
             fs::rename(part, target).inspect_err(|_| {
@@ -24,19 +23,6 @@ pub(crate) fn publish(part: &Path, target: &Path, replace: bool) -> io::Result<(
             })
         }
     }
-}
-
-/// Whether the fault is one that another way to make the name would meet, too.
-fn is_final(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound
-            | io::ErrorKind::StorageFull
-            | io::ErrorKind::ReadOnlyFilesystem
-            | io::ErrorKind::InvalidFilename
-            | io::ErrorKind::NotADirectory
-            | io::ErrorKind::QuotaExceeded
-    )
 }
 
 /// Puts a directory's names on the disk. Systems that cannot do that to directories are left alone.

@@ -27,66 +27,65 @@ const SYNC_EVERY: u64 = 8 * MIB;
 /// How soon a pause notices that the download was cancelled.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Gets all bytes into the part file; gives the last response's status.
-pub(crate) fn run(
-    location: &Location,
-    part: &mut Part,
-    report: &Report<'_>,
-    options: &DownloadOptions<'_>,
-) -> Result<Option<u16>> {
-    let mut connections = options.connections as u64;
-    let mut first = None;
-    if let Some(total) = part.object().total.filter(|_| part.done() > 0 && !part.is_cut() && connections > 1)
-    {
-        let (object, done) = (part.object().clone(), part.done());
-        part.begin(&object, piece_len(total, connections), done)?;
-    }
-    report.resumed(part.done());
-    loop {
-        if part.pieces().is_empty() {
-            let stream = begin(location, part, report, options, first.take(), connections)?;
-            first = Some(stream);
+/// One download's way of getting bytes.
+pub(crate) struct Transfer<'a> {
+    pub(crate) location: &'a Location,
+    pub(crate) options: &'a DownloadOptions<'a>,
+    pub(crate) report: &'a Report<'a>,
+}
+
+impl Transfer<'_> {
+    /// Gets all bytes into the part file; gives the last response's status.
+    pub(crate) fn run(&self, part: &mut Part) -> Result<Option<u16>> {
+        let mut connections = self.options.connections;
+        let known = part.object().total.filter(|_| part.done() > 0);
+        if let Some(total) = known.filter(|_| connections > 1 && !part.is_cut()) {
+            let (object, done) = (part.object().clone(), part.done());
+            part.begin(&object, piece_len(total, connections), done)?;
         }
-        let transfer = Transfer::new(location, part, report, options, first.take());
-        // Another object, or no ranges any more: all over again, in one piece.
-        let Some(stream) = transfer.run(connections as usize)? else {
-            let status = transfer.status.into_inner();
-            part.file().set_len(part.done()).map_err(|e| Error::io("writing", part.path(), e))?;
-            return Ok(Some(status).filter(|status| *status > 0));
+        self.report.resumed(part.done());
+        let mut first = None;
+        loop {
+            if part.pieces().is_empty() {
+                first = Some(self.begin(part, first.take(), connections)?);
+            }
+            let pieces = Pieces::new(self, part, first.take());
+            let Some(stream) = pieces.fetch_all(connections)? else {
+                let status = pieces.status.into_inner();
+                part.file().set_len(part.done()).map_err(|e| Error::io("writing", part.path(), e))?;
+                return Ok(Some(status).filter(|status| *status > 0));
+            };
+            // Another object, or no ranges any more: all over again, in one piece.
+            (first, connections) = (Some(stream), 1);
+            part.clear()?;
+            self.report.resumed(0);
+        }
+    }
+
+    /// Opens the first stream and cuts the part file into pieces, as far as its response allows.
+    fn begin(&self, part: &mut Part, first: Option<Stream>, connections: usize) -> Result<Stream> {
+        let range = if connections > 1 { Range::Span(0, PROBE) } else { Range::Whole };
+        let mut stream = first.unwrap_or_else(|| self.stream(Object::default(), range));
+        while !stream.is_open() {
+            if let Step::Retry(pause) = stream.step(&mut [])? {
+                wait(pause, || self.report.tick(0, None, stream.attempt).map(|()| true))?;
+            }
+        }
+        let piece = match stream.object.total {
+            Some(total) if stream.ends_before(total) => piece_len(total, connections),
+            _ => 0,
         };
-        (first, connections) = (Some(stream), 1);
-        part.clear()?;
-        report.resumed(0);
+        part.begin(&stream.object, piece, 0)?;
+        Ok(stream)
+    }
+
+    fn stream(&self, object: Object, range: Range) -> Stream {
+        Stream::new(self.location.clone(), object, range, self.options.attempts)
     }
 }
 
-/// Opens the first stream and cuts the part file into pieces, as far as its response allows.
-fn begin(
-    location: &Location,
-    part: &mut Part,
-    report: &Report<'_>,
-    options: &DownloadOptions<'_>,
-    first: Option<Stream>,
-    connections: u64,
-) -> Result<Stream> {
-    let range = if connections > 1 { Range::Span(0, PROBE) } else { Range::Whole };
-    let new = || Stream::new(location.clone(), Object::default(), range, options.attempts);
-    let mut stream = first.unwrap_or_else(new);
-    while !stream.is_open() {
-        if let Step::Retry(pause) = stream.step(&mut [])? {
-            wait(pause, || report.tick(0, None, stream.attempt).map(|()| true))?;
-        }
-    }
-    let piece = match stream.object.total {
-        Some(total) if connections > 1 && stream.ends_before(total) => piece_len(total, connections),
-        _ => 0,
-    };
-    part.begin(&stream.object, piece, 0)?;
-    Ok(stream)
-}
-
-fn piece_len(total: u64, connections: u64) -> u64 {
-    (total / (4 * connections).max(1)).clamp(PIECES.0, PIECES.1).max(total.div_ceil(MAX_PIECES))
+fn piece_len(total: u64, connections: usize) -> u64 {
+    (total / (4 * connections as u64).max(1)).clamp(PIECES.0, PIECES.1).max(total.div_ceil(MAX_PIECES))
 }
 
 /// Sleeps for `pause`, as long as `go_on` says so.
@@ -98,12 +97,10 @@ fn wait(pause: Duration, go_on: impl Fn() -> Result<bool>) -> Result<()> {
     Ok(())
 }
 
-/// What the connections share.
-struct Transfer<'a> {
-    location: &'a Location,
+/// The pieces of a part file, shared by the connections that fetch them.
+struct Pieces<'a> {
+    transfer: &'a Transfer<'a>,
     part: &'a Part,
-    report: &'a Report<'a>,
-    options: &'a DownloadOptions<'a>,
     /// Pieces nobody has begun, the last one first, with the stream of one that has been begun.
     waiting: Mutex<Vec<(usize, Option<Stream>)>>,
     /// Bytes that came, and bytes that the disk was told to write.
@@ -115,52 +112,44 @@ struct Transfer<'a> {
     stop: AtomicBool,
 }
 
-impl<'a> Transfer<'a> {
+impl<'a> Pieces<'a> {
     /// `first` has begun the first piece.
-    fn new(
-        location: &'a Location,
-        part: &'a Part,
-        report: &'a Report<'a>,
-        options: &'a DownloadOptions<'a>,
-        mut first: Option<Stream>,
-    ) -> Self {
-        let first_status = first.as_ref().and_then(|first| first.status);
-        let open = |number: &usize| {
+    fn new(transfer: &'a Transfer<'a>, part: &'a Part, mut first: Option<Stream>) -> Self {
+        let status = first.as_ref().and_then(|first| first.status);
+        let is_open = |number: &usize| {
             part.pieces().get(*number).is_some_and(|p| p.len.is_none_or(|len| part.done_of(*number) < len))
         };
-        let pieces = (0..part.pieces().len()).filter(open);
-        let mut waiting: Vec<_> = pieces.map(|number| (number, first.take())).collect();
+        let open = (0..part.pieces().len()).filter(is_open);
+        let mut waiting: Vec<_> = open.map(|number| (number, first.take())).collect();
         waiting.reverse();
         Self {
-            location,
+            transfer,
             part,
-            report,
-            options,
             waiting: Mutex::new(waiting),
             bytes: part.done().into(),
             synced: part.done().into(),
-            status: first_status.unwrap_or(0).into(),
+            status: status.unwrap_or(0).into(),
             stop: AtomicBool::new(false),
         }
     }
 
     /// Fetches all pieces over up to `connections` connections, one of them the calling thread's. `Some`: the
     /// snapshot must be fetched from its beginning, with the stream that found out.
-    fn run(&self, connections: usize) -> Result<Option<Stream>> {
-        let (wish, wishes) = mpsc::sync_channel(1);
+    fn fetch_all(&self, connections: usize) -> Result<Option<Stream>> {
+        let (sync, due) = mpsc::sync_channel(1);
         thread::scope(|scope| {
             // Without a thread of its own for it, all is synced at the end.
-            let syncing = thread::Builder::new().spawn_scoped(scope, move || self.sync(wishes)).ok();
+            let syncing = thread::Builder::new().spawn_scoped(scope, move || self.sync(due)).ok();
             let pieces = self.waiting.lock().map_or(0, |waiting| waiting.len());
             // Fewer connections where the system has no more threads.
             let others: Vec<_> = (1..connections.min(pieces))
                 .map_while(|_| {
-                    let wish = wish.clone();
-                    thread::Builder::new().spawn_scoped(scope, move || self.work(&wish)).ok()
+                    let sync = sync.clone();
+                    thread::Builder::new().spawn_scoped(scope, move || self.work(&sync)).ok()
                 })
                 .collect();
-            let mut outcomes = vec![self.work(&wish)];
-            drop(wish);
+            let mut outcomes = vec![self.work(&sync)];
+            drop(sync);
             outcomes.extend(others.into_iter().map(join));
             let synced = syncing.map_or(Ok(()), join);
             let mut over = None;
@@ -171,18 +160,18 @@ impl<'a> Transfer<'a> {
         })
     }
 
-    /// Syncs whenever told to.
-    fn sync(&self, wishes: Receiver<()>) -> Result<()> {
-        wishes.into_iter().try_for_each(|()| self.part.sync())
+    /// Syncs whenever it is due.
+    fn sync(&self, due: Receiver<()>) -> Result<()> {
+        due.into_iter().try_for_each(|()| self.part.sync())
     }
 
     /// One connection: piece after piece until none is waiting.
-    fn work(&self, wish: &SyncSender<()>) -> Result<Option<Stream>> {
+    fn work(&self, sync: &SyncSender<()>) -> Result<Option<Stream>> {
         let mut buffer = vec![0; BUFFER];
         while !self.stop.load(Ordering::Relaxed) {
             let next = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some((number, stream)) = next else { break };
-            let outcome = self.fetch(number, stream, &mut buffer, wish);
+            let outcome = self.fetch(number, stream, &mut buffer, sync);
             if !matches!(outcome, Ok(None)) {
                 self.stop.store(true, Ordering::Relaxed);
                 return outcome;
@@ -197,13 +186,13 @@ impl<'a> Transfer<'a> {
         number: usize,
         stream: Option<Stream>,
         buffer: &mut [u8],
-        wish: &SyncSender<()>,
+        sync: &SyncSender<()>,
     ) -> Result<Option<Stream>> {
         let Some(piece) = self.part.pieces().get(number).copied() else { return Ok(None) };
         let end = piece.len.filter(|_| self.part.is_cut()).map(|len| piece.start + len);
         let continued = |at| {
             let range = end.map_or(Range::From(at), |end| Range::Span(at, end));
-            Stream::new(self.location.clone(), self.part.object().clone(), range, self.options.attempts)
+            self.transfer.stream(self.part.object().clone(), range)
         };
         let mut stream = stream.unwrap_or_else(|| continued(piece.start + self.part.done_of(number)));
         let mut filled = 0;
@@ -220,7 +209,7 @@ impl<'a> Transfer<'a> {
             if filled == buffer.len() || stop || told.is_err() || !going_on {
                 self.part.write(number, buffer.get(..filled).unwrap_or_default())?;
                 filled = 0;
-                self.sync_now_and_then(wish);
+                self.sync_now_and_then(sync);
             }
             match told.and(step)? {
                 _ if stop => return Ok(None),
@@ -239,15 +228,15 @@ impl<'a> Transfer<'a> {
 
     fn tick(&self, stream: &Stream) -> Result<()> {
         let bytes = self.bytes.load(Ordering::Relaxed);
-        self.report.tick(bytes, self.part.object().total, stream.attempt)
+        self.transfer.report.tick(bytes, self.part.object().total, stream.attempt)
     }
 
-    fn sync_now_and_then(&self, wish: &SyncSender<()>) {
+    fn sync_now_and_then(&self, sync: &SyncSender<()>) {
         let (bytes, synced) = (self.bytes.load(Ordering::Relaxed), self.synced.load(Ordering::Relaxed));
         if bytes.saturating_sub(synced) >= SYNC_EVERY {
             self.synced.store(bytes, Ordering::Relaxed);
-            // One that waits already will do.
-            let _ = wish.try_send(());
+            // When one is due already, that one will do.
+            let _ = sync.try_send(());
         }
     }
 }
