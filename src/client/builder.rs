@@ -4,14 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Client;
 use super::core::Core;
 use crate::api::retry::RetryPolicy;
 use crate::api::settings::{ProxyChoice, Settings};
 use crate::error::Result;
 use crate::secret::ApiKey;
 
-/// The settings of a [`Client`], each with a sensible default.
+/// The settings of a [`Client`](crate::Client), each with a sensible default.
 ///
 /// | limit | default | what it limits |
 /// |---|---|---|
@@ -61,7 +60,7 @@ impl ClientBuilder {
 
     /// Sets every time limit at once: no single phase, no JSON call as a whole, and no wait for a snapshot takes
     /// longer; a transfer may stall for half of it. The calls the service holds open are included, so with less than
-    /// 120 s a [`Client::snapshot`] may give up while the service is still at work; to avoid that, set
+    /// 120 s a [`Client::snapshot`](crate::Client::snapshot) may give up while the service is still at work; to avoid that, set
     /// [`held_open_timeout`](Self::held_open_timeout) and [`snapshot_wait`](Self::snapshot_wait) after this.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.set_all(limit);
@@ -138,7 +137,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How long [`Client::snapshot`] waits for a snapshot that the service is still making; with `Duration::ZERO` it
+    /// How long [`Client::snapshot`](crate::Client::snapshot) waits for a snapshot that the service is still making; with `Duration::ZERO` it
     /// returns [`Error::Pending`](crate::Error::Pending) at once.
     pub fn snapshot_wait(mut self, at_most: Duration) -> Self {
         self.settings.limits.snapshot_wait = at_most;
@@ -159,13 +158,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Returns the client. Sends nothing.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) says which setting cannot be used, and why.
-    pub fn build(self) -> Result<Client> {
-        let core = Core::new(ApiKey::new(self.api_key)?, self.settings.checked()?)?;
-        Ok(Client { core: Arc::new(core) })
+    pub(super) fn core(self) -> Result<Core> {
+        Core::new(ApiKey::new(self.api_key)?, self.settings.checked()?)
     }
 }
 

@@ -11,7 +11,10 @@ use crate::api::http::{ApiAgent, Payload, Request, SnapshotAgent};
 use crate::api::retry::jitter;
 use crate::api::settings::Settings;
 use crate::error::{Error, Result};
-use crate::secret::ApiKey;
+use crate::percent::encode;
+use crate::secret::{ApiKey, SignedUrl};
+use crate::snapshot::Snapshot;
+use crate::types::{Account, Kind, Listing, SnapshotInfo};
 
 /// The inside of a client.
 pub(super) struct Core {
@@ -19,7 +22,7 @@ pub(super) struct Core {
     pub(super) files: SnapshotAgent,
     pub(super) settings: Settings,
     /// The account's id, once it is known.
-    pub(super) owner: OnceLock<String>,
+    owner: OnceLock<String>,
 }
 
 impl fmt::Debug for Core {
@@ -76,6 +79,47 @@ impl Core {
             }
             before = Some(error).filter(|error| error.status().is_some());
             attempt += 1;
+        }
+    }
+}
+
+/// The calls that both the client and its handles make.
+impl Core {
+    pub(super) fn account(&self) -> Result<Account> {
+        let account = self.get("/users/me", |response| response.data(Account::decode))?;
+        self.owner.get_or_init(|| account.user.id.clone());
+        Ok(account)
+    }
+
+    pub(super) fn listing(&self, kind: Kind, path: &str) -> Result<Listing> {
+        self.get(path, |response| response.data(|data| Listing::decode(kind, data)))
+    }
+
+    pub(super) fn open(&self, info: &SnapshotInfo) -> Result<Snapshot> {
+        let url = match info.url() {
+            Some(url) => url.clone(),
+            None => self.build_url(info)?,
+        };
+        let key = if info.key().is_empty() { url.key() } else { info.key().clone() };
+        Ok(Snapshot::new(self.files.clone(), url, key, Some(info.clone())))
+    }
+
+    /// The link of an item in the older form, which has only the signed query.
+    fn build_url(&self, info: &SnapshotInfo) -> Result<SignedUrl> {
+        if info.key().is_empty() {
+            let reason = "has neither link nor key, so it cannot be downloaded; list the snapshots again";
+            return Err(Error::invalid("the snapshot", reason));
+        }
+        let (host, folder, key) = (&self.settings.snapshot_host, info.kind.scope(), info.key().expose());
+        let owner = encode(&self.owner()?);
+        SignedUrl::parse(&format!("{host}/{folder}/{owner}/{}.zip?{key}", encode(&info.id)))
+    }
+
+    /// The account's id. One request, once for each client.
+    pub(super) fn owner(&self) -> Result<String> {
+        match self.owner.get() {
+            Some(id) => Ok(id.clone()),
+            None => Ok(self.account()?.user.id),
         }
     }
 }

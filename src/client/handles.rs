@@ -120,7 +120,7 @@ macro_rules! methods_of_both {
             /// # Errors
             /// As [`Client::open`](crate::Client::open).
             pub fn open(&self, info: &SnapshotInfo) -> Result<Snapshot> {
-                self.0.client.open(info)
+                self.0.core.open(info)
             }
 
             /// Restores a listed snapshot: **the present files or data are replaced**. One POST, never repeated; the

@@ -19,7 +19,7 @@ use self::resource::Resource;
 use crate::api::envelope::RawResponse;
 use crate::api::route::check_id;
 use crate::error::{Error, Result};
-use crate::percent::{encode, encode_form};
+use crate::percent::encode_form;
 use crate::progress::Progress;
 use crate::secret::SignedUrl;
 use crate::snapshot::Snapshot;
@@ -40,6 +40,16 @@ use crate::types::{Account, Kind, Listing, Response, ServiceStatus, SnapshotInfo
 #[derive(Clone, Debug)]
 pub struct Client {
     core: Arc<Core>,
+}
+
+impl ClientBuilder {
+    /// Returns the client. Sends nothing.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] says which setting cannot be used, and why.
+    pub fn build(self) -> Result<Client> {
+        Ok(Client { core: Arc::new(self.core()?) })
+    }
 }
 
 impl Client {
@@ -97,9 +107,7 @@ impl Client {
     /// # Errors
     /// [`Error::Api`], [`Error::UnexpectedResponse`], [`Error::Network`], [`Error::Timeout`].
     pub fn account(&self) -> Result<Account> {
-        let account = self.core.get("/users/me", |response| response.data(Account::decode))?;
-        self.core.owner.get_or_init(|| account.user.id.clone());
-        Ok(account)
+        self.core.account()
     }
 
     /// Returns the state of the service itself. One request, which needs no scope.
@@ -175,8 +183,7 @@ impl Client {
     /// # Errors
     /// As [`all_snapshots`](Self::all_snapshots).
     pub fn listing(&self, kind: Kind) -> Result<Listing> {
-        let path = format!("/users/snapshots?scope={}", kind.scope());
-        self.core.get(&path, |response| response.data(|data| Listing::decode(kind, data)))
+        self.core.listing(kind, &format!("/users/snapshots?scope={}", kind.scope()))
     }
 
     /// Restores a snapshot of an app or a database: **the present files or data are replaced**. One POST, never
@@ -201,12 +208,7 @@ impl Client {
     /// # Errors
     /// [`Error::Invalid`] when the listing contains neither link nor key; otherwise as [`account`](Self::account).
     pub fn open(&self, info: &SnapshotInfo) -> Result<Snapshot> {
-        let url = match info.url() {
-            Some(url) => url.clone(),
-            None => self.build_url(info)?,
-        };
-        let key = if info.key().is_empty() { url.key() } else { info.key().clone() };
-        Ok(Snapshot::new(self.core.files.clone(), url, key, Some(info.clone())))
+        self.core.open(info)
     }
 
     /// Opens a signed link for downloading, with this client's time limits and proxy. Sends nothing; the API key is
@@ -244,30 +246,11 @@ impl Client {
         zip: impl AsRef<Path>,
         progress: impl Fn(Progress) -> ControlFlow<()> + Send + Sync,
     ) -> Result<UploadedApp> {
-        self.upload_file(zip.as_ref(), Arc::new(progress))
+        self.core.upload(zip.as_ref(), Arc::new(progress))
     }
 
     fn resource(&self, kind: Kind, id: String) -> Resource {
-        Resource { client: self.clone(), kind, id }
-    }
-
-    /// The link of an item in the older form, which has only the signed query.
-    fn build_url(&self, info: &SnapshotInfo) -> Result<SignedUrl> {
-        if info.key().is_empty() {
-            let reason = "has neither link nor key, so it cannot be downloaded; list the snapshots again";
-            return Err(Error::invalid("the snapshot", reason));
-        }
-        let (host, folder, key) = (&self.core.settings.snapshot_host, info.kind.scope(), info.key().expose());
-        let owner = encode(&self.owner()?);
-        SignedUrl::parse(&format!("{host}/{folder}/{owner}/{}.zip?{key}", encode(&info.id)))
-    }
-
-    /// The account's id. One request, once for each client.
-    fn owner(&self) -> Result<String> {
-        match self.core.owner.get() {
-            Some(id) => Ok(id.clone()),
-            None => Ok(self.account()?.user.id),
-        }
+        Resource { core: self.core.clone(), kind, id }
     }
 
     fn statuses(&self, path: &str) -> Result<Statuses> {

@@ -1,14 +1,15 @@
 //! One app or database, and the work on it that may outlive its request: making a snapshot, and restoring one.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::Client;
 use super::awaited::Awaited;
+use super::core::Core;
 
 use crate::api::envelope::RawResponse;
 use crate::api::http::Payload;
@@ -30,7 +31,7 @@ const SHOWN: usize = 80;
 /// One app or database: what both handles are made of.
 #[derive(Clone, Debug)]
 pub(super) struct Resource {
-    pub(super) client: Client,
+    pub(super) core: Arc<Core>,
     pub(super) kind: Kind,
     pub(super) id: String,
 }
@@ -48,26 +49,25 @@ impl Resource {
     }
 
     pub(super) fn read<T: DeserializeOwned>(&self, rest: &str) -> Result<T> {
-        self.client.core.read(&self.path(rest)?)
+        self.core.read(&self.path(rest)?)
     }
 
     pub(super) fn action(&self, rest: &str) -> Result<Response> {
-        self.client.core.post(&self.path(rest)?, Payload::Nothing)?.action()
+        self.core.post(&self.path(rest)?, Payload::Nothing)?.action()
     }
 
     pub(super) fn listing(&self) -> Result<Listing> {
-        let path = self.path(SNAPSHOTS)?;
-        self.client.core.get(&path, |response| response.data(|data| Listing::decode(self.kind, data)))
+        self.core.listing(self.kind, &self.path(SNAPSHOTS)?)
     }
 
     pub(super) fn create_snapshot(&self) -> Result<Snapshot> {
         let sent = Instant::now();
-        let response = self.client.core.post(&self.path(SNAPSHOTS)?, Payload::Nothing)?;
+        let response = self.core.post(&self.path(SNAPSHOTS)?, Payload::Nothing)?;
         match response.unless_pending(created)? {
-            Some((url, key)) => Ok(Snapshot::new(self.client.core.files.clone(), url, key, None)),
+            Some((url, key)) => Ok(Snapshot::new(self.core.files.clone(), url, key, None)),
             None => {
                 let awaited = Awaited::new(response.date, sent.elapsed());
-                self.client.open(&self.await_snapshot(awaited)?)
+                self.core.open(&self.await_snapshot(awaited)?)
             }
         }
     }
@@ -79,13 +79,13 @@ impl Resource {
             waited,
             next: "it will appear in the listing, usually within 2 minutes; do not request another one",
         };
-        let at_most = self.client.core.settings.limits.snapshot_wait;
+        let at_most = self.core.settings.limits.snapshot_wait;
         if at_most.is_zero() {
             return Err(pending(Duration::ZERO));
         }
         let path = self.path(SNAPSHOTS)?;
         self.poll(at_most, BETWEEN_LISTINGS, pending, || {
-            let (listing, date) = self.client.core.get(&path, |response| {
+            let (listing, date) = self.core.get(&path, |response| {
                 Ok((response.data(|data| Listing::decode(self.kind, data))?, response.date))
             })?;
             Ok(awaited.find(&listing.snapshots, date).cloned())
@@ -111,7 +111,7 @@ impl Resource {
         }
         let body = json!({ "snapshotId": snapshot, "versionId": version }).to_string();
         let sent = Instant::now();
-        let response = self.client.core.post(&self.path(RESTORE)?, Payload::Json(&body))?;
+        let response = self.core.post(&self.path(RESTORE)?, Payload::Json(&body))?;
         response.unless_pending(RawResponse::action)?.ok_or_else(|| self.restore_pending(sent.elapsed()))
     }
 
@@ -167,8 +167,8 @@ impl Resource {
             if waited >= at_most {
                 return Err(pending(waited));
             }
-            let pause = self.client.core.settings.poll_interval.unwrap_or(usual).min(at_most - waited);
-            (self.client.core.settings.sleep)(pause);
+            let pause = self.core.settings.poll_interval.unwrap_or(usual).min(at_most - waited);
+            (self.core.settings.sleep)(pause);
             slept += pause;
         }
     }
@@ -179,7 +179,7 @@ impl Resource {
     }
 
     fn restore_failed(&self, status: &RestoreStatus) -> Error {
-        let shown = |text: &str| clean(text, SHOWN, self.client.core.api.secret());
+        let shown = |text: &str| clean(text, SHOWN, self.core.api.secret());
         let code = status.code.as_ref().map_or(ErrorCode::UNKNOWN, |code| shown(code.as_str()).into());
         Error::RestoreFailed { what: self.to_string(), code, step: status.step.as_deref().map(shown) }
     }

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
-use super::Client;
+use super::core::Core;
 use super::resource::Resource;
 use crate::api::envelope::RawResponse;
 use crate::api::http::Payload;
@@ -19,8 +19,8 @@ use crate::types::{Response, UploadedApp};
 /// The largest file that may be uploaded, in bytes.
 const MAX_UPLOAD_BYTES: u64 = 100 * 1024 * 1024;
 
-impl Client {
-    pub(super) fn upload_file(&self, zip: &Path, progress: Callback<'_>) -> Result<UploadedApp> {
+impl Core {
+    pub(super) fn upload(&self, zip: &Path, progress: Callback<'_>) -> Result<UploadedApp> {
         let file = open(zip)?;
         #[cfg(feature = "zip")]
         check_app(&file)?;
@@ -46,7 +46,7 @@ impl Client {
         let throttle = Throttle::new(Some(progress));
         let mut attempt = 0;
         // A transfer has no total limit.
-        self.core.repeat(Duration::MAX, |_| {
+        self.repeat(Duration::MAX, |_| {
             attempt += 1;
             file.rewind().map_err(io)?;
             let state = Progress { total: Some(size), attempt, ..Progress::default() };
@@ -55,7 +55,7 @@ impl Client {
             let mut reader = before.as_bytes().chain(&mut body).chain(after.as_bytes());
             let length = size + (before.len() + after.len()) as u64;
             let payload = Payload::Stream { content_type: &content_type, length, reader: &mut reader };
-            let response = self.core.post(target, payload);
+            let response = self.post(target, payload);
             read(&body.stopped.map_or(response, Err)?)
         })
     }
@@ -80,7 +80,7 @@ impl Resource {
     ) -> Result<Response> {
         let query = directory.map_or_else(String::new, |path| format!("?path={}", encode_form(path)));
         let target = self.path(&format!("/commit{query}"))?;
-        self.client.send(&target, path, &open(path)?, progress, RawResponse::action)
+        self.core.send(&target, path, &open(path)?, progress, RawResponse::action)
     }
 }
 

@@ -22,12 +22,13 @@ pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// `Display` prints this layer only: what was being done, what went wrong, and what to do next. The cause, if there is
 /// one, is in [`source`](std::error::Error::source). Neither ever contains a secret.
+///
+/// Match variants with `..`: they may get more fields.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// An argument was refused before anything was sent or written.
     #[error("{what} {reason}")]
-    #[non_exhaustive]
     Invalid {
         /// The argument, in words: `the app id`.
         what: Cow<'static, str>,
@@ -37,7 +38,6 @@ pub enum Error {
 
     /// The service responded with an error.
     #[error("{method} {path}: the service responded {code} (HTTP {status}){}{}", suffix(": ", message), advice(code, self.retry_after()))]
-    #[non_exhaustive]
     Api {
         /// The request's method.
         method: &'static str,
@@ -55,7 +55,6 @@ pub enum Error {
 
     /// The response is not one that this call can have: not JSON, the wrong status, a missing field.
     #[error("{method} {path}: HTTP {status}, {problem}{}", suffix("; the response begins: ", excerpt))]
-    #[non_exhaustive]
     UnexpectedResponse {
         /// The request's method.
         method: &'static str,
@@ -72,7 +71,6 @@ pub enum Error {
     /// The connection could not be made or broke off, or the response could not be read. A POST may have been
     /// carried out anyway.
     #[error("{method} {path}: received no complete response{}; {}", http(*status), next(method))]
-    #[non_exhaustive]
     Network {
         /// The request's method.
         method: &'static str,
@@ -86,7 +84,6 @@ pub enum Error {
 
     /// A time limit was exceeded.
     #[error("{method} {path}: {phase} took longer than {}{}; {}", span(*limit), http(*status), next(method))]
-    #[non_exhaustive]
     Timeout {
         /// The request's method.
         method: &'static str,
@@ -102,7 +99,6 @@ pub enum Error {
 
     /// The service accepted the work and has not finished it yet: **not** a failure, and **not** done.
     #[error("{what} is not finished after {}; {next}", span(*waited))]
-    #[non_exhaustive]
     Pending {
         /// What is not finished: `the snapshot of app ...`.
         what: String,
@@ -114,7 +110,6 @@ pub enum Error {
 
     /// A restore failed at the service.
     #[error("restoring {what} failed at the service: {code}{}", suffix(" in step ", step.as_deref().unwrap_or_default()))]
-    #[non_exhaustive]
     RestoreFailed {
         /// What was being restored: `app ...`.
         what: String,
@@ -126,7 +121,6 @@ pub enum Error {
 
     /// The state of a restore is not known: it may be running, done or failed.
     #[error("the restore status of {what} is unavailable: {reason}")]
-    #[non_exhaustive]
     StatusUnavailable {
         /// What was being restored: `app ...`.
         what: String,
@@ -138,7 +132,6 @@ pub enum Error {
 
     /// The callback cancelled the call.
     #[error("{action} {} was cancelled by its callback", path.display())]
-    #[non_exhaustive]
     Cancelled {
         /// What was being done: `sending`, `extracting`, ...
         action: &'static str,
@@ -148,7 +141,6 @@ pub enum Error {
 
     /// A file operation failed.
     #[error("{action} {} failed", path.display())]
-    #[non_exhaustive]
     Io {
         /// What was being done: `creating`, `writing`, ...
         action: &'static str,
@@ -160,7 +152,6 @@ pub enum Error {
 
     /// The target exists already and may not be replaced.
     #[error("{} exists already and was left alone; choose another path, or allow replacing or keeping it", path.display())]
-    #[non_exhaustive]
     Exists {
         /// The existing file or directory.
         path: PathBuf,
@@ -168,7 +159,6 @@ pub enum Error {
 
     /// A download could not be completed, or is not the snapshot that was requested. No final file was made.
     #[error("downloading {what}: {problem}")]
-    #[non_exhaustive]
     Download {
         /// The snapshot's file name.
         what: String,
@@ -182,7 +172,6 @@ pub enum Error {
 
     /// An archive, or one entry of it, was refused.
     #[error("{} was refused because {refusal}{}", entry_name(entry), suffix(": ", detail))]
-    #[non_exhaustive]
     Refused {
         /// The entry's name, escaped; `None` when the archive as a whole is refused.
         entry: Option<String>,
@@ -194,7 +183,6 @@ pub enum Error {
 
     /// Reading the archive's bytes failed.
     #[error("reading {} failed", entry_name(entry))]
-    #[non_exhaustive]
     Archive {
         /// The entry being read, escaped.
         entry: Option<String>,
@@ -204,7 +192,6 @@ pub enum Error {
 
     /// The archive has no entry of that name.
     #[error("the archive has no entry named {name:?}; `entries()` lists what it has")]
-    #[non_exhaustive]
     NoSuchEntry {
         /// The name that was looked up.
         name: String,
