@@ -173,11 +173,11 @@ mod tests {
 
     #[test]
     fn the_name_stays_in_its_quotes() {
-        let [head, tail] = form("b0", "a\"b\r\nX: y.zip");
+        let [before, after] = form("b0", "a\"b\r\nX: y.zip");
         assert!(
-            head.contains("filename=\"a%22b%0D%0AX: y.zip\"\r\n") && head.ends_with("\r\n\r\n"),
-            "{head}"
+            before.contains("filename=\"a%22b%0D%0AX: y.zip\"\r\n") && before.ends_with("\r\n\r\n"),
+            "{before}"
         );
-        assert_eq!(tail, "\r\n--b0--\r\n");
+        assert_eq!(after, "\r\n--b0--\r\n");
     }
 }

@@ -99,7 +99,7 @@ impl ApiAgent {
 
     /// A GET that finds its pooled connection closed by the service is sent again over a new one; the caller never
     /// sees that. Anything else always gets a new connection: on a pooled one, a close by the service at the same
-    /// moment could not be told from a failure after the work had begun.
+    /// moment could not be distinguished from a failure after the work had begun.
     fn send_pooled(&self, url: &str, request: Request<'_, '_>) -> Sent {
         let (is_get, started) = (request.method == "GET", Instant::now());
         let may_be_stale = is_get && self.pooled.swap(false, Ordering::Relaxed);
