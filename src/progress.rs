@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 /// The progress of a transfer or an extraction.
 ///
 /// Passed by value to the callback of a long call; the callback returns [`ControlFlow::Continue`] to
-/// go on or [`ControlFlow::Break`] to cancel, which ends the call with
-/// [`Error::Cancelled`](crate::Error::Cancelled). It is called often enough for a smooth bar, at most a
-/// few hundred times a second, and always once at the end.
+/// continue or [`ControlFlow::Break`] to cancel, which ends the call with
+/// [`Error::Cancelled`](crate::Error::Cancelled). It is called often enough for a smooth progress bar,
+/// at most a few hundred times a second, and always once at the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
@@ -17,9 +17,9 @@ pub struct Progress {
     pub bytes: u64,
     /// Bytes in total, when known.
     pub total: Option<u64>,
-    /// Bytes that were there before this call began (a continued download); otherwise 0.
+    /// Bytes that an earlier run had downloaded, when this call continues it; otherwise 0.
     pub resumed_from: u64,
-    /// Which attempt this is, from 1. A connection that breaks off begins the next one.
+    /// The number of this attempt, from 1. When a connection breaks off, the next attempt begins.
     pub attempt: u32,
     /// Archive entries done (extraction and verification); 0 for transfers.
     pub entries: u64,

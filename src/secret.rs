@@ -1,6 +1,6 @@
 //! The secrets: the API key and signed links.
 //!
-//! They print without what makes them secret. The only way to the whole value is `expose`, so a search for that
+//! They print without their secret part. The only way to the whole value is `expose`, so a search for that
 //! word finds every place where a secret is used.
 
 mod redact;
@@ -16,17 +16,14 @@ pub(crate) use redact::{clean, excerpt};
 pub(crate) struct ApiKey(String);
 
 impl ApiKey {
-    /// Takes a key that can stand in a header. Its length and form are the service's business.
-    pub(crate) fn new(key: impl Into<String>) -> Result<Self> {
-        let key: String = key.into();
+    /// Accepts any key that an HTTP header can carry. Its length and form are the service's business.
+    pub(crate) fn new(key: String) -> Result<Self> {
         let problem = if key.trim().is_empty() {
             "is empty; create one in the Square Cloud dashboard and pass it as it is shown there"
         } else if key != key.trim() {
-            "begins or ends with white space; pass it as the dashboard shows it"
-        } else if key.bytes().any(|b| b.is_ascii_control()) {
-            "contains a line break or another control character; pass it as the dashboard shows it"
-        } else if !key.is_ascii() {
-            "contains a character that cannot stand in an HTTP header; pass it as the dashboard shows it"
+            "begins or ends with a space; pass it as the dashboard shows it"
+        } else if !key.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+            "contains a line break or another character an HTTP header cannot carry; pass it as the dashboard shows it"
         } else {
             return Ok(Self(key));
         };
@@ -35,12 +32,6 @@ impl ApiKey {
 
     pub(crate) fn expose(&self) -> &str {
         &self.0
-    }
-}
-
-impl fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ApiKey(..)")
     }
 }
 
@@ -67,8 +58,8 @@ pub struct SignedUrl {
 }
 
 impl SignedUrl {
-    /// Checks a link: `https` (plain `http` to loopback only), a host, no user name, nothing that could not
-    /// be sent in a request line. Sends nothing.
+    /// Checks a link: `https` (plain `http` for loopback only), a host, no user name, nothing that cannot be sent in a
+    /// request line. Sends nothing.
     ///
     /// # Errors
     /// [`Error::Invalid`] says what is wrong, without repeating the link.
@@ -165,8 +156,8 @@ pub(crate) struct UrlParts<'a> {
     pub(crate) path: usize,
 }
 
-/// Splits an absolute `https` URL, or an `http` one of loopback. The error repeats nothing of it, since it may be a
-/// secret.
+/// Splits an absolute `https` URL, or an `http` URL of a loopback host. The error repeats nothing of it, since it may
+/// be a secret.
 pub(crate) fn split_url(url: &str) -> std::result::Result<UrlParts<'_>, &'static str> {
     if url.is_empty() {
         return Err("is empty");
@@ -187,10 +178,7 @@ pub(crate) fn split_url(url: &str) -> std::result::Result<UrlParts<'_>, &'static
     }
     let (host, port) = match authority.strip_prefix('[') {
         Some(v6) => v6.split_once(']').ok_or("has an unclosed '[' in its host")?,
-        None => match authority.find(':') {
-            Some(colon) => authority.split_at(colon),
-            None => (authority, ""),
-        },
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
     if host.is_empty() {
         return Err("has no host");
@@ -200,10 +188,9 @@ pub(crate) fn split_url(url: &str) -> std::result::Result<UrlParts<'_>, &'static
             "uses plain http, which would show a secret to the network; use https (http is for loopback)",
         );
     }
-    match port.strip_prefix(':') {
-        None if port.is_empty() => {}
-        Some(digits) if digits.parse::<u16>().is_ok_and(|p| p != 0) => {}
-        _ => return Err("has a port that is not a number from 1 to 65535"),
+    let is_port = |digits: &str| digits.parse::<u16>().is_ok_and(|port| port != 0);
+    if !port.is_empty() && !port.strip_prefix(':').is_some_and(is_port) {
+        return Err("has a port that is not a number from 1 to 65535");
     }
     Ok(UrlParts { host, path: url.len() - rest.len() + authority.len() })
 }

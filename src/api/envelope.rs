@@ -3,58 +3,44 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use crate::error::{Error, ErrorCode};
-use crate::secret::{clean, excerpt};
-use crate::types::{Response, ServiceStatus};
+use crate::secret::{ApiKey, clean, excerpt};
+use crate::types::{Response, ServiceStatus, text};
 
 /// How many characters of the service's code and message an error keeps.
 const CODE_CHARS: usize = 80;
 const MESSAGE_CHARS: usize = 1000;
 
 /// A response of the API, and what it is a response to.
-pub(crate) struct RawResponse<'a> {
+pub(crate) struct RawResponse {
     pub(crate) method: &'static str,
-    pub(crate) path: &'a str,
+    pub(crate) path: String,
     pub(crate) status: u16,
-    pub(crate) body: &'a [u8],
+    pub(crate) body: Vec<u8>,
     /// The service's clock.
     pub(crate) date: Option<OffsetDateTime>,
-    /// The `Retry-After` header, read.
+    /// How long the service says to wait.
     pub(crate) retry_after: Option<Duration>,
-    /// Why the body is incomplete, when it is.
-    pub(crate) broken: Option<String>,
-    /// What must never be shown, should the response repeat it.
-    pub(crate) secret: &'a str,
-}
-
-/// The result of an action that may go on in the background.
-#[derive(Debug)]
-pub(crate) enum Outcome<T> {
-    Done(T),
-    /// Accepted and still running: one of the two 202.
-    Pending,
+    /// What must not be shown even if the response repeats it.
+    pub(crate) secret: ApiKey,
 }
 
 /// What every response but the service's status is wrapped in.
 #[derive(Deserialize)]
 struct Envelope<'a> {
-    #[serde(default, deserialize_with = "word")]
+    #[serde(default, deserialize_with = "text")]
     status: Option<String>,
-    #[serde(default, deserialize_with = "word")]
+    #[serde(default, deserialize_with = "text")]
     code: Option<String>,
-    #[serde(default, deserialize_with = "word")]
+    #[serde(default, deserialize_with = "text")]
     message: Option<String>,
     #[serde(borrow, default)]
     response: Option<&'a RawValue>,
-}
-
-fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(Value::deserialize(deserializer)?.as_str().filter(|word| !word.is_empty()).map(str::to_owned))
 }
 
 impl Envelope<'_> {
@@ -63,17 +49,20 @@ impl Envelope<'_> {
     }
 }
 
-impl<'a> RawResponse<'a> {
+impl RawResponse {
     /// The `response` of a call that must have one, decoded.
-    pub(crate) fn data<T>(&self, decode: impl FnOnce(&'a str) -> serde_json::Result<T>) -> Result<T, Error> {
+    pub(crate) fn data<'a, T>(
+        &'a self,
+        decode: impl FnOnce(&'a str) -> serde_json::Result<T>,
+    ) -> Result<T, Error> {
         let Some(response) = self.success()?.response else {
-            return Err(self.unexpected("a success without the `response` it should have"));
+            return Err(self.unexpected("a success without a `response`"));
         };
         decode(response.get())
             .map_err(|problem| self.unexpected(format!("a `response` that cannot be decoded: {problem}")))
     }
 
-    /// The response to an action, with whatever `response` or none.
+    /// The success of an action, which may have any `response` or none.
     pub(crate) fn action(&self) -> Result<Response, Error> {
         let Envelope { code, message, response, .. } = self.success()?;
         if response.is_some_and(|response| serde_json::from_str::<Value>(response.get()).is_err()) {
@@ -85,77 +74,70 @@ impl<'a> RawResponse<'a> {
     /// The body of the one route without an envelope.
     pub(crate) fn service_status(&self) -> Result<ServiceStatus, Error> {
         match self.envelope() {
-            // The word of an envelope says nothing about the service.
+            // The `status` of an envelope says nothing about the service.
             Ok(Envelope { status: Some(word), .. }) if word.eq_ignore_ascii_case("success") => {
                 Err(self.unexpected("an envelope in place of the service's own status"))
             }
             Ok(envelope) if self.status == 200 && envelope.status.is_some() && !envelope.says("error") => {
-                serde_json::from_slice(self.body).map_err(|problem| self.unexpected(problem.to_string()))
+                serde_json::from_slice(&self.body).map_err(|problem| self.unexpected(problem.to_string()))
             }
             other => Err(self.error(other)),
         }
     }
 
-    /// Checks first whether the work goes on in the background: by the code `pending`, or by HTTP 202, whatever
-    /// `status` says.
-    pub(crate) fn or_pending<T>(
+    /// What `done` makes of the response, or `None` when the work goes on in the background: the code says so or HTTP
+    /// 202 does, whatever `status` says.
+    pub(crate) fn unless_pending<T>(
         &self,
-        pending: &ErrorCode,
         done: impl FnOnce(&Self) -> Result<T, Error>,
-    ) -> Result<Outcome<T>, Error> {
-        let processing = [ErrorCode::SNAPSHOT_PROCESSING, ErrorCode::SNAPSHOT_RESTORE_PROCESSING];
+    ) -> Result<Option<T>, Error> {
         let is_pending = match self.envelope() {
             Ok(Envelope { code: Some(code), .. }) => {
-                // A 202 with the other call's code is still a 202.
-                *pending == code.as_str()
-                    || (self.status == 202 && processing.iter().any(|p| *p == code.as_str()))
+                [ErrorCode::SNAPSHOT_PROCESSING, ErrorCode::SNAPSHOT_RESTORE_PROCESSING]
+                    .contains(&code.into())
             }
             Ok(_) => self.status == 202,
-            Err(_) => self.status == 202 && self.body.is_empty() && self.broken.is_none(),
+            Err(_) => self.status == 202 && self.body.is_empty(),
         };
-        if is_pending { Ok(Outcome::Pending) } else { done(self).map(Outcome::Done) }
+        if is_pending { Ok(None) } else { done(self).map(Some) }
     }
 
-    /// An error about a response whose envelope was good and whose content is not.
+    /// The error of a response that this call cannot have.
     pub(crate) fn unexpected(&self, problem: impl Into<String>) -> Error {
         Error::UnexpectedResponse {
             method: self.method,
-            path: self.path.to_owned(),
+            path: self.path.clone(),
             status: self.status,
-            problem: clean(&problem.into(), MESSAGE_CHARS, self.secret).into(),
-            excerpt: excerpt(self.body, self.secret),
+            problem: clean(&problem.into(), MESSAGE_CHARS, self.secret.expose()).into(),
+            excerpt: excerpt(&self.body, self.secret.expose()),
         }
     }
 
     /// The envelope, or what is wrong with the body.
-    fn envelope(&self) -> Result<Envelope<'a>, String> {
+    fn envelope(&self) -> Result<Envelope<'_>, String> {
         use serde_json::error::Category;
-        // An incomplete body is not decoded: taking megabytes of it apart would take longer than any limit allows.
-        if let Some(broken) = &self.broken {
-            return Err(format!("the response body is incomplete: {broken}"));
-        }
-        let text = std::str::from_utf8(self.body).map_err(|_| "a body that is not valid UTF-8")?;
+        let text = std::str::from_utf8(&self.body).map_err(|_| "a body that is not valid UTF-8")?;
         if text.trim().is_empty() {
             return Err("an empty body".into());
         }
         serde_json::from_str(text).map_err(|problem| match problem.classify() {
-            Category::Eof => "a body of JSON that ends too early".into(),
-            Category::Data => "JSON that is not an envelope".into(),
+            Category::Eof => "JSON that ends too early".into(),
+            Category::Data => "JSON without the expected envelope".into(),
             _ => "a body that is not JSON, or nested too deeply".into(),
         })
     }
 
     /// The envelope of a 200 that says `success`; everything else is an error.
-    fn success(&self) -> Result<Envelope<'a>, Error> {
+    fn success(&self) -> Result<Envelope<'_>, Error> {
         match self.envelope() {
             Ok(envelope) if self.status == 200 && envelope.says("success") => Ok(envelope),
             other => Err(self.error(other)),
         }
     }
 
-    fn error(&self, envelope: Result<Envelope<'a>, String>) -> Error {
+    fn error(&self, envelope: Result<Envelope<'_>, String>) -> Error {
         match envelope {
-            Err(_) if self.broken.is_none() && matches!(self.status, 301 | 302 | 303 | 307 | 308) => {
+            Err(_) if matches!(self.status, 301 | 302 | 303 | 307 | 308) => {
                 self.unexpected("a redirect, which this API never sends and which is not followed")
             }
             Err(problem) => self.unexpected(problem),
@@ -163,17 +145,21 @@ impl<'a> RawResponse<'a> {
                 let code = envelope.code.unwrap_or_else(|| ErrorCode::UNKNOWN.as_str().to_owned());
                 Error::Api {
                     method: self.method,
-                    path: self.path.to_owned(),
+                    path: self.path.clone(),
                     status: self.status,
                     retry_after: self.retry_after,
-                    code: clean(&code, CODE_CHARS, self.secret).into(),
-                    message: clean(&envelope.message.unwrap_or_default(), MESSAGE_CHARS, self.secret),
+                    code: clean(&code, CODE_CHARS, self.secret.expose()).into(),
+                    message: clean(
+                        &envelope.message.unwrap_or_default(),
+                        MESSAGE_CHARS,
+                        self.secret.expose(),
+                    ),
                 }
             }
             Ok(_) if self.status == 200 => {
                 self.unexpected("an envelope whose `status` is neither `success` nor `error`")
             }
-            Ok(_) => self.unexpected("a status this call never responds with"),
+            Ok(_) => self.unexpected("a status that this call never has"),
         }
     }
 }
@@ -183,20 +169,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn response(status: u16, body: &[u8]) -> RawResponse<'_> {
+    fn response(status: u16, body: &[u8]) -> RawResponse {
         RawResponse {
             method: "GET",
-            path: "/v2/x",
+            path: "/v2/x".into(),
             status,
-            body,
+            body: body.into(),
             date: None,
             retry_after: None,
-            broken: None,
-            secret: "1-hush",
+            secret: ApiKey::new("1-hush".into()).unwrap(),
         }
     }
 
-    fn data(response: &RawResponse<'_>) -> Result<Value, Error> {
+    fn data(response: &RawResponse) -> Result<Value, Error> {
         response.data(serde_json::from_str)
     }
 
@@ -254,12 +239,8 @@ mod tests {
 
     #[test]
     fn pending_is_known_by_code_or_by_202() {
-        let pending = |status, body: &'static [u8]| {
-            matches!(
-                response(status, body).or_pending(&ErrorCode::SNAPSHOT_PROCESSING, data),
-                Ok(Outcome::Pending)
-            )
-        };
+        let pending =
+            |status, body: &'static [u8]| matches!(response(status, body).unless_pending(data), Ok(None));
         assert!(pending(202, br#"{"status":"error","code":"SNAPSHOT_PROCESSING"}"#));
         assert!(pending(202, br#"{"status":"success"}"#));
         assert!(pending(200, br#"{"status":"success","code":"SNAPSHOT_PROCESSING"}"#));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use crate::error::{Error, ErrorCode, is_refusal};
+use crate::error::Error;
 
 /// The longest pause between two attempts.
 const LONGEST: Duration = Duration::from_secs(8);
@@ -42,18 +42,11 @@ impl Default for RetryPolicy {
 impl RetryPolicy {
     /// The pause before the next attempt, or `None` when the call has failed for good.
     ///
-    /// `broken`: the response body broke off. `attempt` counts from 0, `left` is what remains of the call's
+    /// `attempt` counts from 0, `left` is what remains of the call's
     /// total, `jitter` lies in 0..=1. A pause asked for by the service that does not fit is not cut short: the
     /// call ends instead.
-    pub(crate) fn pause(
-        &self,
-        error: &Error,
-        broken: bool,
-        attempt: u32,
-        left: Duration,
-        jitter: f64,
-    ) -> Option<Duration> {
-        if attempt >= self.retries || !may_repeat(error, broken) {
+    pub(crate) fn pause(&self, error: &Error, attempt: u32, left: Duration, jitter: f64) -> Option<Duration> {
+        if attempt >= self.retries || !may_repeat(error) {
             return None;
         }
         let pause = match error {
@@ -65,21 +58,9 @@ impl RetryPolicy {
     }
 }
 
-/// Whether sending the same request again can do no harm and may help.
-fn may_repeat(error: &Error, broken: bool) -> bool {
-    match error {
-        Error::Network { method, status, .. } => *method == "GET" && !is_refusal(*status),
-        // A body that broke off is a network error whose status was seen.
-        Error::UnexpectedResponse { method, status, .. } => {
-            *method == "GET" && broken && !is_refusal(Some(*status))
-        }
-        Error::Api { method, status: 503, code, .. } => {
-            *code == ErrorCode::UPLOAD_BUSY
-                || *code == ErrorCode::ANALYTICS_BUSY
-                || (*method == "GET" && *code == ErrorCode::DATABASE_UNAVAILABLE)
-        }
-        _ => false,
-    }
+/// Whether a call may be sent again: never after a timeout, since the caller has waited long enough.
+fn may_repeat(error: &Error) -> bool {
+    matches!(error, Error::Network { .. } | Error::Api { status: 503, .. }) && error.is_retryable()
 }
 
 /// Counts the attempts of a transfer in a row that brought nothing new.
@@ -169,7 +150,7 @@ mod tests {
 
     #[test]
     fn only_what_is_safe_is_repeated() {
-        let again = |error: &Error| RetryPolicy::default().pause(error, false, 0, LEFT, 1.0).is_some();
+        let again = |error: &Error| RetryPolicy::default().pause(error, 0, LEFT, 1.0).is_some();
         assert!(again(&network("GET")));
         assert!(again(&api("GET", 503, "DATABASE_UNAVAILABLE", None)));
         assert!(again(&api("POST", 503, "UPLOAD_BUSY", None)));
@@ -193,18 +174,17 @@ mod tests {
     #[test]
     fn pauses_grow_and_are_clamped() {
         let policy = RetryPolicy { retries: 100 };
-        let pause = |attempt, jitter| {
-            policy.pause(&network("GET"), false, attempt, LEFT, jitter).unwrap().as_millis()
-        };
+        let pause =
+            |attempt, jitter| policy.pause(&network("GET"), attempt, LEFT, jitter).unwrap().as_millis();
         assert_eq!([pause(0, 1.0), pause(1, 1.0), pause(2, 0.0), pause(50, 1.0)], [500, 1000, 1000, 8000]);
-        assert!(RetryPolicy::default().pause(&network("GET"), false, 2, LEFT, 0.0).is_none());
-        assert!(policy.pause(&network("GET"), false, 0, Duration::from_millis(100), 0.0).is_none());
+        assert!(RetryPolicy::default().pause(&network("GET"), 2, LEFT, 0.0).is_none());
+        assert!(policy.pause(&network("GET"), 0, Duration::from_millis(100), 0.0).is_none());
     }
 
     #[test]
     fn a_long_retry_after_ends_the_call() {
         let pause = |seconds| {
-            RetryPolicy::default().pause(&api("GET", 503, "UPLOAD_BUSY", Some(seconds)), false, 0, LEFT, 0.0)
+            RetryPolicy::default().pause(&api("GET", 503, "UPLOAD_BUSY", Some(seconds)), 0, LEFT, 0.0)
         };
         assert_eq!(pause(3), Some(Duration::from_secs(3)));
         assert_eq!(pause(0), Some(Duration::ZERO));

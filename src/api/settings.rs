@@ -1,33 +1,64 @@
-//! PURE. The knobs of a client: time limits, bounds, and who it says it is.
+//! The settings of a client, their defaults, and what no request could be sent with.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::retry::RetryPolicy;
 use crate::error::{Error, Result};
+use crate::secret::split_url;
 
-/// The largest JSON answer that is read, in bytes, counted after any decoding.
-pub(crate) const MAX_JSON_BYTES: usize = 32 * 1024 * 1024;
-
-/// The longest time limit: whoever sets `Duration::MAX` means none, and a clock cannot be that far ahead.
+/// The longest time limit: `Duration::MAX` means no limit, but no clock can be that far ahead.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// The bound of a response body of unknown length. One that takes longer is continued like one that broke off.
+/// The limit for a response body of unknown length. A download that takes longer is continued as if it had broken off.
 const BODY: Duration = Duration::from_secs(24 * 3600);
 
-/// How long each phase may take. Every value is set on the builder.
+/// What pauses a thread.
+pub(crate) type Sleep = Arc<dyn Fn(Duration) + Send + Sync>;
+
+/// Everything a client is made from but its key. Every value is set on the builder.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    /// The API, without a trailing slash.
+    pub(crate) base_url: String,
+    /// For listings without links; without a trailing slash.
+    pub(crate) snapshot_host: String,
+    pub(crate) limits: Limits,
+    pub(crate) retry: RetryPolicy,
+    /// How often a running creation or restore is polled; `None`: as often as usual.
+    pub(crate) poll_interval: Option<Duration>,
+    /// `None`: the proxy variables of the environment. Loopback is always reached directly.
+    pub(crate) proxy: Option<ProxyChoice>,
+    pub(crate) user_agent: String,
+    /// Root certificates in PEM; `None`: the ones of the TLS feature.
+    pub(crate) root_certificates: Option<Vec<u8>>,
+    pub(crate) sleep: Sleep,
+}
+
+/// An explicit choice of proxy. Its address may contain a password, so it never prints.
+#[derive(Clone)]
+pub(crate) enum ProxyChoice {
+    Direct,
+    Url(String),
+}
+
+/// How long each phase may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Name look-up, TCP and TLS together.
+    /// Name lookup, TCP and TLS together.
     pub(crate) connect: Duration,
     /// A JSON call from start to end, retries and their pauses included.
     pub(crate) total: Duration,
     /// The same for calls the service holds open.
     pub(crate) held_open: Duration,
-    /// From a request on the snapshot host to the end of the response's header section.
+    /// From a request to the snapshot host to the end of the response's header section.
     pub(crate) first_byte: Duration,
-    /// Silence within a transfer.
+    /// A transfer that receives or sends nothing.
     pub(crate) stall: Duration,
     /// Bytes per second below which a transfer counts as stalled, measured over `stall`.
     pub(crate) min_speed: u64,
+    /// Waiting for a snapshot that the service is still making; zero for not waiting.
+    pub(crate) snapshot_wait: Duration,
 }
 
 impl Default for Limits {
@@ -39,84 +70,75 @@ impl Default for Limits {
             first_byte: Duration::from_secs(30),
             stall: Duration::from_secs(30),
             min_speed: 1024,
+            snapshot_wait: Duration::from_secs(300),
         }
     }
 }
 
 impl Limits {
-    /// How long a response body of `length` bytes may take as a whole: what comes after its last byte, endless
-    /// trailers for instance, ends here.
+    /// Sets every limit at once. A stall gets half of it, since a wait for the first byte may come before it and
+    /// another connection after it.
+    pub(crate) fn set_all(&mut self, limit: Duration) {
+        self.connect = Self::default().connect.min(limit);
+        (self.total, self.held_open, self.first_byte) = (limit, limit, limit);
+        (self.stall, self.snapshot_wait) = (limit / 2, limit);
+    }
+
+    /// How long a response body of `length` bytes may take as a whole: this also ends what comes after its last byte,
+    /// such as endless trailers.
     pub(crate) fn body(&self, length: Option<u64>) -> Duration {
         let slowest = length.and_then(|length| length.checked_div(self.min_speed)).map(Duration::from_secs);
         slowest.map_or(BODY, |slowest| slowest.min(LONGEST) + self.stall.max(self.first_byte))
     }
-
-    /// One limit for everything: what `ClientBuilder::timeout` sets. A transfer's silence gets half of it, since
-    /// it may follow a wait for the first byte and is tried a second time.
-    pub(crate) fn all(limit: Duration) -> Self {
-        let default = Self::default();
-        Self {
-            connect: default.connect.min(limit),
-            total: limit,
-            held_open: limit,
-            first_byte: limit,
-            stall: limit / 2,
-            min_speed: default.min_speed,
-        }
-    }
-}
-
-/// Everything the transports are made from.
-#[derive(Clone)]
-pub(crate) struct Settings {
-    pub(crate) limits: Limits,
-    /// `None`: the proxy variables of the environment. Loopback is always reached directly.
-    pub(crate) proxy: Option<ProxyChoice>,
-    pub(crate) user_agent: String,
-    /// Root certificates in PEM; `None`: the ones of the TLS feature.
-    pub(crate) root_certificates: Option<Vec<u8>>,
-}
-
-/// An explicit choice of proxy. Its address may hold a password, so it never prints.
-#[derive(Clone)]
-pub(crate) enum ProxyChoice {
-    Direct,
-    Url(String),
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            base_url: "https://api.squarecloud.app/v2".into(),
+            snapshot_host: "https://snapshots.squarecloud.app".into(),
             limits: Limits::default(),
+            retry: RetryPolicy::default(),
+            poll_interval: None,
             proxy: None,
-            user_agent: concat!("squarecloud-blocking/", env!("CARGO_PKG_VERSION")).to_owned(),
+            user_agent: concat!("squarecloud-blocking/", env!("CARGO_PKG_VERSION")).into(),
             root_certificates: None,
+            sleep: Arc::new(std::thread::sleep),
         }
     }
 }
 
 impl Settings {
-    /// The same, with limits that can be added to a clock.
-    pub(crate) fn bounded(mut self) -> Self {
-        let l = &mut self.limits;
-        for limit in [&mut l.connect, &mut l.total, &mut l.held_open, &mut l.first_byte, &mut l.stall] {
-            *limit = LONGEST.min(*limit);
-        }
-        self
-    }
-
-    /// Refuses what no request could be sent with.
-    pub(crate) fn check(&self) -> Result<()> {
-        if self.user_agent.is_empty() || !self.user_agent.bytes().all(|b| (b' '..0x7f).contains(&b)) {
+    /// The settings as they are used: URLs without a trailing slash, limits that can be added to a clock.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a setting no request could be sent with.
+    pub(crate) fn checked(mut self) -> Result<Self> {
+        self.base_url = check_url("the base URL", &self.base_url)?;
+        self.snapshot_host = check_url("the snapshot host", &self.snapshot_host)?;
+        if self.user_agent.is_empty() || !self.user_agent.bytes().all(|b| (b' '..=b'~').contains(&b)) {
             return Err(Error::invalid("the user agent", "must be visible ASCII on one line and not empty"));
         }
-        let l = &self.limits;
-        if [l.connect, l.total, l.held_open, l.first_byte, l.stall].iter().any(Duration::is_zero) {
-            return Err(Error::invalid(
-                "a time limit",
-                "is zero, so no call could ever succeed; leave it out for the default",
-            ));
+        if self.poll_interval.is_some_and(|pause| pause.is_zero()) {
+            return Err(Error::invalid("the poll interval", "is zero, which would flood the service"));
         }
-        Ok(())
+        let l = &mut self.limits;
+        for limit in [&mut l.connect, &mut l.total, &mut l.held_open, &mut l.first_byte, &mut l.stall] {
+            if limit.is_zero() {
+                let reason = "is zero, so no call could ever succeed; leave it out for the default";
+                return Err(Error::invalid("a time limit", reason));
+            }
+            *limit = LONGEST.min(*limit);
+        }
+        Ok(self)
     }
+}
+
+/// Refuses a URL the key may not be sent to, and takes a trailing slash off.
+fn check_url(what: &'static str, url: &str) -> Result<String> {
+    split_url(url).map_err(|reason| Error::invalid(what, reason))?;
+    if url.contains(['?', '#']) {
+        return Err(Error::invalid(what, "has a query or a fragment, which a base URL cannot have"));
+    }
+    Ok(url.trim_end_matches('/').to_owned())
 }

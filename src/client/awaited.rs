@@ -1,6 +1,6 @@
 //! PURE. Which listed snapshot is the one that was just requested.
 //!
-//! The local clock takes no part in it. Two things tell the new one: its time lies after the request by the
+//! The local clock plays no part. Two things identify the new snapshot: it was created after the request by the
 //! service's own clock (the `Date` of its responses), or it was not there when waiting began and is newer than
 //! everything that was.
 
@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::types::SnapshotInfo;
 
-/// How far the clocks of the API and of the store may lie apart before the first is not believed.
+/// How far the clocks of the API and of the snapshot host may be apart before the first is not relied on.
 const SKEW: Duration = Duration::seconds(5);
 
 /// A snapshot that was requested and is not listed yet.
@@ -32,7 +32,7 @@ impl Awaited {
         listing: &'a [SnapshotInfo],
         now: Option<OffsetDateTime>,
     ) -> Option<&'a SnapshotInfo> {
-        // One the service made on its own schedule is never the one requested.
+        // A snapshot that the service made on its own schedule is never the requested one.
         let newest = listing.iter().filter(|info| !info.is_automatic()).max_by_key(|info| info.created_at);
         let Some(before) = &self.before else {
             let found = newest.filter(|info| self.is_after_the_request(info, listing, now));

@@ -1,32 +1,33 @@
 //! The client and its handles: one method a route, each a few lines.
 
-mod app;
 mod awaited;
 mod builder;
 mod core;
-mod database;
+mod handles;
+mod resource;
 mod upload;
-mod wait;
 
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use app::App;
 pub use builder::ClientBuilder;
-pub use database::Database;
+pub use handles::{App, Database};
 
 use self::core::Core;
-use crate::api::route::Route;
+use self::resource::Resource;
+use crate::api::envelope::RawResponse;
+use crate::api::route::check_id;
 use crate::error::{Error, Result};
+use crate::percent::encode_form;
 use crate::progress::Progress;
 use crate::secret::SignedUrl;
 use crate::snapshot::Snapshot;
 use crate::types::{Account, Kind, Listing, Response, ServiceStatus, SnapshotInfo, Statuses, UploadedApp};
 
-/// A client of Square Cloud: the first thing to make.
+/// A client of the Square Cloud API.
 ///
-/// Making it sends nothing. Clones share connections and may be used from many threads at once; `Debug` does not
+/// Creating it sends nothing. Clones share connections and may be used from many threads at once; `Debug` does not
 /// show the key.
 ///
 /// ```no_run
@@ -64,25 +65,25 @@ impl Client {
         Self::builder(api_key).build()
     }
 
-    /// Returns a client with the key in the environment variable `SQUARECLOUD_API_KEY`, and the base URL in
-    /// `SQUARECLOUD_BASE_URL` when that is set. Sends nothing.
+    /// Returns a client with the API key in the environment variable `SQUARECLOUD_API_KEY`, and with the base URL in
+    /// `SQUARECLOUD_BASE_URL` if that is set. Sends nothing.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the key is not set, or a value cannot be used.
+    /// [`Error::Invalid`] when the key is not set or one of the values cannot be used.
     pub fn from_env() -> Result<Client> {
-        let read = |name: &'static str| match std::env::var(name) {
-            Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
-            Err(std::env::VarError::NotPresent) => Ok(None),
+        let variable = |name: &'static str| match std::env::var(name) {
+            Ok(value) if !value.is_empty() => Ok(Some(value)),
             Err(std::env::VarError::NotUnicode(_)) => Err(Error::invalid(name, "is not valid Unicode")),
+            _ => Ok(None),
         };
-        let key = read("SQUARECLOUD_API_KEY")?.ok_or_else(|| {
-            Error::invalid("SQUARECLOUD_API_KEY", "is not set; export your API key under this name")
-        })?;
-        let builder = Self::builder(key);
-        match read("SQUARECLOUD_BASE_URL")? {
-            Some(url) => builder.base_url(url).build(),
-            None => builder.build(),
+        let missing = "is not set; export your API key under this name";
+        let key = variable("SQUARECLOUD_API_KEY")?;
+        let key = key.ok_or_else(|| Error::invalid("SQUARECLOUD_API_KEY", missing))?;
+        let mut builder = Self::builder(key);
+        if let Some(url) = variable("SQUARECLOUD_BASE_URL")? {
+            builder = builder.base_url(url);
         }
+        builder.build()
     }
 
     /// Returns a builder for a client with settings of your own.
@@ -93,12 +94,12 @@ impl Client {
     /// Returns a handle to an app, which may be a composite `<appId>-<workspaceId>`. Sends nothing; a bad id is
     /// refused by the first call that would use it.
     pub fn app(&self, id: impl Into<String>) -> App {
-        App::new(self.core.clone(), id.into())
+        App(self.resource(Kind::App, id.into()))
     }
 
     /// Returns a handle to a database. Sends nothing; a bad id is refused by the first call that would use it.
     pub fn database(&self, id: impl Into<String>) -> Database {
-        Database::new(self.core.clone(), id.into())
+        Database(self.resource(Kind::Database, id.into()))
     }
 
     /// Returns the account the key belongs to, with its apps and databases. One request; scope `account:read`.
@@ -109,12 +110,12 @@ impl Client {
         self.core.account()
     }
 
-    /// Returns the state of the service itself. One request, which any key may make.
+    /// Returns the state of the service itself. One request, which needs no scope.
     ///
     /// # Errors
     /// [`Error::UnexpectedResponse`], [`Error::Network`], [`Error::Timeout`].
     pub fn service_status(&self) -> Result<ServiceStatus> {
-        self.core.get(&Route::ServiceStatus, |response| response.service_status())
+        self.core.get("/service/status", RawResponse::service_status)
     }
 
     /// Returns which apps are running. One request; the service allows 15 in 60 s.
@@ -123,7 +124,9 @@ impl Client {
     /// [`Error::UnexpectedResponse`] when there are items and none can be decoded, and as
     /// [`account`](Self::account).
     pub fn all_app_status(&self, workspace_id: Option<&str>) -> Result<Statuses> {
-        self.statuses(Kind::App, workspace_id)
+        let Some(id) = workspace_id else { return self.statuses("/apps/status") };
+        check_id("the workspace id", id)?;
+        self.statuses(&format!("/apps/status?workspaceId={}", encode_form(id)))
     }
 
     /// Returns which databases are running. One request.
@@ -131,54 +134,43 @@ impl Client {
     /// # Errors
     /// As [`all_app_status`](Self::all_app_status).
     pub fn all_database_status(&self) -> Result<Statuses> {
-        self.statuses(Kind::Database, None)
+        self.statuses("/databases/status")
     }
 
-    /// Creates a snapshot of an app and returns it once it can be downloaded.
-    ///
-    /// One POST, never repeated. When the service responds that it is still making it (HTTP 202), the listing is
-    /// polled every `poll_interval` until the new snapshot is there, for at most `snapshot_wait`. The service
-    /// allows 1 in 5 s, 1 in 180 s for each app, and a daily quota.
+    /// Creates a snapshot of an app and returns it once it can be downloaded: [`App::snapshot`].
     ///
     /// # Errors
-    /// [`Error::Pending`] when the wait was not long enough: the snapshot will appear in the listing, so do not
-    /// request another one. [`Error::Timeout`] and [`Error::Network`] after the request was sent leave open whether
-    /// a snapshot was begun: look at the listing. [`Error::Api`] with `KEEP_CALM` or
-    /// `DAILY_SNAPSHOTS_LIMIT_REACHED` when it is too soon.
+    /// As [`App::snapshot`].
     pub fn snapshot(&self, app_id: &str) -> Result<Snapshot> {
-        self.core.create_snapshot(Kind::App, app_id)
+        self.app(app_id).snapshot()
     }
 
-    /// Creates a snapshot of a database and returns it once it can be downloaded; see [`snapshot`](Self::snapshot).
+    /// Creates a snapshot of a database and returns it once it can be downloaded: [`Database::snapshot`].
     ///
     /// # Errors
-    /// As [`snapshot`](Self::snapshot).
+    /// As [`Database::snapshot`].
     pub fn database_snapshot(&self, database_id: &str) -> Result<Snapshot> {
-        self.core.create_snapshot(Kind::Database, database_id)
+        self.database(database_id).snapshot()
     }
 
-    /// Returns the snapshots of an app, newest first. One request; the service may respond from a cache of up to 30
-    /// minutes.
-    ///
-    /// An item that cannot be decoded is left out: [`App::listing`] returns it, too.
+    /// Returns the snapshots of an app, newest first: [`App::all_snapshots`].
     ///
     /// # Errors
-    /// [`Error::UnexpectedResponse`] when there are items and none can be decoded, and as
-    /// [`account`](Self::account).
+    /// As [`App::all_snapshots`].
     pub fn all_app_snapshots(&self, app_id: &str) -> Result<Vec<SnapshotInfo>> {
         self.app(app_id).all_snapshots()
     }
 
-    /// Returns the snapshots of a database, newest first; see [`all_app_snapshots`](Self::all_app_snapshots).
+    /// Returns the snapshots of a database, newest first: [`Database::all_snapshots`].
     ///
     /// # Errors
-    /// As [`all_app_snapshots`](Self::all_app_snapshots).
+    /// As [`Database::all_snapshots`].
     pub fn all_database_snapshots(&self, database_id: &str) -> Result<Vec<SnapshotInfo>> {
         self.database(database_id).all_snapshots()
     }
 
-    /// Returns the snapshots of all apps, or of all databases, of the account, newest first. One request, 3 in 60 s;
-    /// needs a paid plan.
+    /// Returns the snapshots of all the account's apps, or of all its databases, newest first. One request; the service
+    /// allows 3 in 60 s and only on a paid plan.
     ///
     /// # Errors
     /// As [`all_app_snapshots`](Self::all_app_snapshots), and [`Error::Api`] with `UPGRADE_REQUIRED`.
@@ -186,16 +178,16 @@ impl Client {
         Ok(self.listing(kind)?.snapshots)
     }
 
-    /// Returns the account's snapshots, and beside them the items that could not be decoded. One request.
+    /// Returns the account's snapshots, newest first, and the items that could not be decoded. One request.
     ///
     /// # Errors
     /// As [`all_snapshots`](Self::all_snapshots).
     pub fn listing(&self, kind: Kind) -> Result<Listing> {
-        self.core.listing(kind, &Route::AccountSnapshots(kind))
+        self.core.listing(kind, &format!("/users/snapshots?scope={}", kind.scope()))
     }
 
-    /// Restores an app or a database to a snapshot: **its present files are replaced**. One POST, never repeated;
-    /// the service may hold it open for 90 s.
+    /// Restores a snapshot of an app or a database: **the present files or data are replaced**. One POST, never
+    /// repeated; the service may hold it open for 90 s.
     ///
     /// # Errors
     /// [`Error::Pending`] when the restore goes on in the background: it is **not** done, and must not be requested
@@ -207,14 +199,14 @@ impl Client {
         snapshot_id: &str,
         version_id: &str,
     ) -> Result<Response> {
-        self.core.restore(kind, id, snapshot_id, version_id)
+        self.resource(kind, id.into()).restore(snapshot_id, version_id)
     }
 
-    /// Opens a listed snapshot for downloading. No request when the listing had the signed link; otherwise one for
+    /// Opens a listed snapshot for downloading. No request when the listing contains the signed link; otherwise one for
     /// the account's id, once for each client.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the listing had neither link nor key; otherwise as [`account`](Self::account).
+    /// [`Error::Invalid`] when the listing contains neither link nor key; otherwise as [`account`](Self::account).
     pub fn open(&self, info: &SnapshotInfo) -> Result<Snapshot> {
         self.core.open(info)
     }
@@ -223,7 +215,7 @@ impl Client {
     /// never sent there.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when it is not a link that may be downloaded.
+    /// [`Error::Invalid`] when it is not a signed link: see [`SignedUrl::parse`].
     pub fn open_url(&self, url: &str) -> Result<Snapshot> {
         let url = SignedUrl::parse(url)?;
         let key = url.key();
@@ -245,7 +237,7 @@ impl Client {
         self.upload_with(zip, |_| ControlFlow::Continue(()))
     }
 
-    /// Creates a new app from a local zip, with a callback that gets the progress and can cancel.
+    /// Creates a new app from a local zip, with a callback that is given the progress and can cancel the call.
     ///
     /// # Errors
     /// As [`upload`](Self::upload), and [`Error::Cancelled`].
@@ -257,8 +249,11 @@ impl Client {
         self.core.upload(zip.as_ref(), Arc::new(progress))
     }
 
-    fn statuses(&self, kind: Kind, workspace: Option<&str>) -> Result<Statuses> {
-        let route = Route::AllStatus { kind, workspace };
-        self.core.get(&route, |response| response.data(Statuses::decode))
+    fn resource(&self, kind: Kind, id: String) -> Resource {
+        Resource { core: self.core.clone(), kind, id }
+    }
+
+    fn statuses(&self, path: &str) -> Result<Statuses> {
+        self.core.get(path, |response| response.data(Statuses::decode))
     }
 }

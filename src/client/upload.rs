@@ -1,17 +1,19 @@
 //! Sending a local file: a new app from a zip, or files into an existing app.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Read, Seek};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
-use super::core::{Core, random};
+use super::core::Core;
+use super::resource::Resource;
 use crate::api::envelope::RawResponse;
 use crate::api::http::Payload;
-use crate::api::route::Route;
 use crate::error::{Error, Result};
+use crate::percent::encode_form;
 use crate::progress::{Callback, Progress, Throttle};
-use crate::snapshot::source::Source;
 use crate::types::{Response, UploadedApp};
 
 /// The largest file that may be uploaded, in bytes.
@@ -20,82 +22,87 @@ const MAX_UPLOAD_BYTES: u64 = 100 * 1024 * 1024;
 impl Core {
     pub(super) fn upload(&self, zip: &Path, progress: Callback<'_>) -> Result<UploadedApp> {
         let file = open(zip)?;
+        #[cfg(feature = "zip")]
         check_app(&file)?;
-        self.send(&Route::Upload, zip, &file, progress, |response| response.data(serde_json::from_str))
+        self.send("/apps", zip, &file, progress, |response| response.data(serde_json::from_str))
     }
 
-    pub(super) fn commit(
-        &self,
-        id: &str,
-        path: &Path,
-        directory: Option<&str>,
-        progress: Callback<'_>,
-    ) -> Result<Response> {
-        let route = Route::Commit { id, path: directory };
-        self.send(&route, path, &open(path)?, progress, |response| response.action())
-    }
-
-    /// Sends a file. Only the service's own "busy" is followed by another attempt.
+    /// Sends a file. Another attempt follows only when the service says that it is busy.
     fn send<T>(
         &self,
-        route: &Route<'_>,
+        target: &str,
         path: &Path,
-        file: &File,
+        mut file: &File,
         progress: Callback<'_>,
-        read: impl Fn(&RawResponse<'_>) -> Result<T>,
+        read: impl Fn(&RawResponse) -> Result<T>,
     ) -> Result<T> {
-        let target = route.path()?;
-        let size = file.metadata().map_err(|e| Error::io("reading", path, e))?.len();
+        let io = |e| Error::io("reading", path, e);
+        let size = file.metadata().map_err(io)?.len();
         self.check_key()?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let form = Form::new(&format!("{:016x}{:016x}", random(), random()), &name);
+        let random = || RandomState::new().hash_one(());
+        let boundary = format!("{:016x}{:016x}", random(), random());
+        let content_type = format!("multipart/form-data; boundary={boundary}");
+        let [before, after] = form(&boundary, &path.file_name().unwrap_or_default().to_string_lossy());
         let throttle = Throttle::new(Some(progress));
         let mut attempt = 0;
         // A transfer has no total limit.
         self.repeat(Duration::MAX, |_| {
             attempt += 1;
+            file.rewind().map_err(io)?;
             let state = Progress { total: Some(size), attempt, ..Progress::default() };
-            let mut body = FileBody { file, path, state, throttle: &throttle, stopped: None };
-            let mut reader = form.head.as_slice().chain(&mut body).chain(form.tail.as_slice());
-            let payload = Payload::Stream {
-                content_type: &form.content_type,
-                length: form.length(size),
-                reader: &mut reader,
-            };
-            let (result, _) = self.attempt(route, &target, payload, self.limits.held_open, &read);
-            (body.explain(result), false)
+            let mut body =
+                FileBody { file: file.take(size), path, state, throttle: &throttle, stopped: None };
+            let mut reader = before.as_bytes().chain(&mut body).chain(after.as_bytes());
+            let length = size + (before.len() + after.len()) as u64;
+            let payload = Payload::Stream { content_type: &content_type, length, reader: &mut reader };
+            let response = self.post(target, payload);
+            read(&body.stopped.map_or(response, Err)?)
         })
     }
 
     /// Checks the key by one GET, once for each client: a service that refuses a file may close the connection while
     /// it is being sent, and then the reason is lost.
     fn check_key(&self) -> Result<()> {
-        match self.owner.get().map_or_else(|| self.account().map(drop), |_| Ok(())) {
+        match self.owner() {
             Err(error) if error.status().is_none_or(|status| status == 401) => Err(error),
+            // A key that may upload need not be one that may read the account.
             _ => Ok(()),
         }
     }
 }
 
+impl Resource {
+    pub(super) fn commit(
+        &self,
+        path: &Path,
+        directory: Option<&str>,
+        progress: Callback<'_>,
+    ) -> Result<Response> {
+        let query = directory.map_or_else(String::new, |path| format!("?path={}", encode_form(path)));
+        let target = self.path(&format!("/commit{query}"))?;
+        self.core.send(&target, path, &open(path)?, progress, RawResponse::action)
+    }
+}
+
 fn open(path: &Path) -> Result<File> {
     let io = |e| Error::io("opening", path, e);
-    // Before it is opened: opening a fifo waits for its other end.
+    // Checked before the file is opened: opening a fifo waits for its other end.
     let metadata = std::fs::metadata(path).map_err(io)?;
-    let (kind, size) = (metadata.file_type(), metadata.len());
-    let refused = |reason: String| Err(Error::invalid("the file to send", reason));
-    if kind.is_dir() {
-        return refused("is a directory; pack it into a zip first".into());
-    }
-    if !kind.is_file() {
-        return refused("is not a regular file, so its length is not known".into());
+    let size = metadata.len();
+    if !metadata.is_file() {
+        return Err(Error::invalid(
+            "the file to send",
+            "is not a regular file; pack a directory into a zip first",
+        ));
     }
     if size > MAX_UPLOAD_BYTES {
-        return refused(format!("is {size} bytes long; the service takes at most {MAX_UPLOAD_BYTES}"));
+        let reason = format!("is {size} bytes long; the service accepts at most {MAX_UPLOAD_BYTES}");
+        return Err(Error::invalid("the file to send", reason));
     }
     File::open(path).map_err(io)
 }
 
-/// Refuses what the service would refuse after up to 100 MiB were sent.
+/// Refuses a zip that the service would refuse after up to 100 MiB were sent.
 #[cfg(feature = "zip")]
 fn check_app(file: &File) -> Result<()> {
     let archive = crate::snapshot::archive::Archive::new(file)?;
@@ -107,43 +114,21 @@ fn check_app(file: &File) -> Result<()> {
     Err(Error::invalid("the zip to upload", reason))
 }
 
-/// Without the `zip` feature only the size is checked.
-#[cfg(not(feature = "zip"))]
-fn check_app(_: &File) -> Result<()> {
-    Ok(())
+/// What comes before and after the file in a multipart form with one part named `file`. The boundary must not occur in
+/// the file; a random one does not.
+fn form(boundary: &str, file_name: &str) -> [String; 2] {
+    // The escapes that browsers use (WHATWG HTML, multipart/form-data encoding).
+    let name = file_name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
+    let before = format!(
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
+         Content-Type: application/octet-stream\r\n\r\n"
+    );
+    [before, format!("\r\n--{boundary}--\r\n")]
 }
 
-/// The multipart form around a file: exactly one part named `file`, with a known length.
-struct Form {
-    content_type: String,
-    head: Vec<u8>,
-    tail: Vec<u8>,
-}
-
-impl Form {
-    /// `boundary` must be letters and digits that do not occur in the file; random ones do not.
-    fn new(boundary: &str, file_name: &str) -> Self {
-        // The escapes browsers use (WHATWG HTML, multipart/form-data encoding).
-        let name = file_name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
-        let head = format!(
-            "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
-             Content-Type: application/octet-stream\r\n\r\n"
-        );
-        Self {
-            content_type: format!("multipart/form-data; boundary={boundary}"),
-            head: head.into_bytes(),
-            tail: format!("\r\n--{boundary}--\r\n").into_bytes(),
-        }
-    }
-
-    fn length(&self, size: u64) -> u64 {
-        size + (self.head.len() + self.tail.len()) as u64
-    }
-}
-
-/// A file that is read from its start, with progress. What it grows by meanwhile is left out.
+/// The bytes of a file, with progress. What the file grows by meanwhile is left out.
 struct FileBody<'a, 'o> {
-    file: &'a File,
+    file: io::Take<&'a File>,
     path: &'a Path,
     state: Progress,
     throttle: &'a Throttle<'o>,
@@ -152,49 +137,33 @@ struct FileBody<'a, 'o> {
 }
 
 impl FileBody<'_, '_> {
-    /// The result of sending this file to a service that may have closed the connection first.
-    fn explain<T>(self, result: Result<T>) -> Result<T> {
-        let begun = self.state.bytes > 0 && Some(self.state.bytes) != self.state.total;
-        match (self.stopped, result) {
-            (Some(error), _) => Err(error),
-            (None, Err(Error::Network { method, path, status: None, .. })) if begun => {
-                let reason =
-                    "the service closed the connection before the file was sent; it probably refused it";
-                Err(Error::Network { method, path, status: None, source: reason.into() })
-            }
-            (None, result) => result,
+    fn read_some(&mut self, buf: &mut [u8]) -> Result<usize> {
+        let io = |e| Error::io("reading", self.path, e);
+        let n = self.file.read(buf).map_err(io)?;
+        if n == 0 && self.file.limit() > 0 && !buf.is_empty() {
+            let problem = "the file shrank while it was being sent";
+            return Err(io(io::Error::new(io::ErrorKind::UnexpectedEof, problem)));
         }
-    }
-
-    fn stop(&mut self, error: Error) -> io::Error {
-        self.stopped = Some(error);
-        io::Error::other("stopped")
+        if n == 0 {
+            return Ok(0);
+        }
+        self.state.bytes += n as u64;
+        let state = self.state;
+        let last = self.file.limit() == 0;
+        let flow = if last { self.throttle.report_now(state) } else { self.throttle.report(|| state) };
+        match flow {
+            ControlFlow::Continue(()) => Ok(n),
+            ControlFlow::Break(()) => Err(Error::Cancelled { action: "sending", path: self.path.to_owned() }),
+        }
     }
 }
 
 impl Read for FileBody<'_, '_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let (at, size) = (self.state.bytes, self.state.total.unwrap_or_default());
-        let most = usize::try_from(size - at).unwrap_or(usize::MAX).min(buf.len());
-        let n = match self.file.read_at(at, &mut buf[..most]) {
-            Ok(0) if most > 0 => {
-                let shrank =
-                    io::Error::new(io::ErrorKind::UnexpectedEof, "the file shrank while it was being sent");
-                return Err(self.stop(Error::io("reading", self.path, shrank)));
-            }
-            Ok(0) => return Ok(0),
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Err(e),
-            Err(e) => return Err(self.stop(Error::io("reading", self.path, e))),
-        };
-        self.state.bytes += n as u64;
-        let state = self.state;
-        let last = state.bytes == size;
-        let flow = if last { self.throttle.report_now(state) } else { self.throttle.report(|| state) };
-        if flow.is_break() {
-            return Err(self.stop(Error::Cancelled { action: "sending", path: self.path.to_owned() }));
-        }
-        Ok(n)
+        self.read_some(buf).map_err(|error| {
+            self.stopped = Some(error);
+            io::Error::other("the file was not read to its end")
+        })
     }
 }
 
@@ -204,13 +173,11 @@ mod tests {
 
     #[test]
     fn the_name_stays_in_its_quotes() {
-        let form = Form::new("b0", "a\"b\r\nX: y.zip");
-        let head = String::from_utf8(form.head.clone()).unwrap();
+        let [before, after] = form("b0", "a\"b\r\nX: y.zip");
         assert!(
-            head.contains("filename=\"a%22b%0D%0AX: y.zip\"\r\n") && head.ends_with("\r\n\r\n"),
-            "{head}"
+            before.contains("filename=\"a%22b%0D%0AX: y.zip\"\r\n") && before.ends_with("\r\n\r\n"),
+            "{before}"
         );
-        assert_eq!(form.tail, b"\r\n--b0--\r\n");
-        assert_eq!(form.length(7), (form.head.len() + form.tail.len()) as u64 + 7);
+        assert_eq!(after, "\r\n--b0--\r\n");
     }
 }

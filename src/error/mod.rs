@@ -1,4 +1,4 @@
-//! What can go wrong. An error names what was being done, and what to do next.
+//! What can go wrong. An error says what was being done, and what to do next.
 
 use std::borrow::Cow;
 use std::io;
@@ -6,18 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod code;
-mod limit;
-mod lines;
 mod predicates;
-mod refusal;
 
-pub use code::ErrorCode;
-pub use limit::{Limit, Rate};
-pub use refusal::Refusal;
+pub use code::{ErrorCode, Limit, Rate};
 
 pub(crate) use predicates::is_refusal;
-
-use lines::{advice, begun, entry_name, next, span, suffix};
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -27,14 +20,15 @@ pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Everything a call of this crate can fail with.
 ///
-/// `Display` prints one layer: what was being done to what and what to do next. The cause, if there is one,
-/// is in [`source`](std::error::Error::source). No secret is ever part of either.
+/// `Display` prints this layer only: what was being done, what went wrong, and what to do next. The cause, if there is
+/// one, is in [`source`](std::error::Error::source). Neither ever contains a secret.
+///
+/// Match variants with `..`: they may get more fields.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// An argument was refused before anything was sent or written.
     #[error("{what} {reason}")]
-    #[non_exhaustive]
     Invalid {
         /// The argument, in words: `the app id`.
         what: Cow<'static, str>,
@@ -42,9 +36,8 @@ pub enum Error {
         reason: Cow<'static, str>,
     },
 
-    /// The service responded with an error of its own.
+    /// The service responded with an error.
     #[error("{method} {path}: the service responded {code} (HTTP {status}){}{}", suffix(": ", message), advice(code, self.retry_after()))]
-    #[non_exhaustive]
     Api {
         /// The request's method.
         method: &'static str,
@@ -56,13 +49,12 @@ pub enum Error {
         code: ErrorCode,
         /// The service's message, or an empty string.
         message: String,
-        /// How long the service says to wait (`Retry-After`), when it does; [`Error::retry_after`] knows more.
+        /// How long the service says to wait (`Retry-After`), when it does; see also [`Error::retry_after`].
         retry_after: Option<Duration>,
     },
 
-    /// The response is not one the protocol allows here: not JSON, the wrong status, a missing field.
+    /// The response is not one that this call can have: not JSON, the wrong status, a missing field.
     #[error("{method} {path}: HTTP {status}, {problem}{}", suffix("; the response begins: ", excerpt))]
-    #[non_exhaustive]
     UnexpectedResponse {
         /// The request's method.
         method: &'static str,
@@ -77,9 +69,8 @@ pub enum Error {
     },
 
     /// The connection could not be made or broke off, or the response could not be read. A POST may have been
-    /// carried out all the same.
-    #[error("{method} {path}: received no readable response{}; {}", begun(*status), next(method))]
-    #[non_exhaustive]
+    /// carried out anyway.
+    #[error("{method} {path}: received no complete response{}; {}", http(*status), next(method))]
     Network {
         /// The request's method.
         method: &'static str,
@@ -91,9 +82,8 @@ pub enum Error {
         source: Cause,
     },
 
-    /// A time limit ran out.
-    #[error("{method} {path}: {phase} took longer than {}{}; {}", span(*limit), begun(*status), next(method))]
-    #[non_exhaustive]
+    /// A time limit was exceeded.
+    #[error("{method} {path}: {phase} took longer than {}{}; {}", span(*limit), http(*status), next(method))]
     Timeout {
         /// The request's method.
         method: &'static str,
@@ -101,17 +91,16 @@ pub enum Error {
         path: String,
         /// What took too long: `connecting`, `waiting for the response`, ...
         phase: Cow<'static, str>,
-        /// The limit that ran out.
+        /// The limit that was exceeded.
         limit: Duration,
-        /// The response's HTTP status, when the status line arrived before time ran out.
+        /// The response's HTTP status, when the status line arrived in time.
         status: Option<u16>,
     },
 
     /// The service accepted the work and has not finished it yet: **not** a failure, and **not** done.
     #[error("{what} is not finished after {}; {next}", span(*waited))]
-    #[non_exhaustive]
     Pending {
-        /// What is being made: `the snapshot of app ...`.
+        /// What is not finished: `the snapshot of app ...`.
         what: String,
         /// How long this call waited.
         waited: Duration,
@@ -121,7 +110,6 @@ pub enum Error {
 
     /// A restore failed at the service.
     #[error("restoring {what} failed at the service: {code}{}", suffix(" in step ", step.as_deref().unwrap_or_default()))]
-    #[non_exhaustive]
     RestoreFailed {
         /// What was being restored: `app ...`.
         what: String,
@@ -133,7 +121,6 @@ pub enum Error {
 
     /// The state of a restore is not known: it may be running, done or failed.
     #[error("the restore status of {what} is unavailable: {reason}")]
-    #[non_exhaustive]
     StatusUnavailable {
         /// What was being restored: `app ...`.
         what: String,
@@ -143,9 +130,8 @@ pub enum Error {
         reason: &'static str,
     },
 
-    /// The call's own callback cancelled it.
+    /// The callback cancelled the call.
     #[error("{action} {} was cancelled by its callback", path.display())]
-    #[non_exhaustive]
     Cancelled {
         /// What was being done: `sending`, `extracting`, ...
         action: &'static str,
@@ -155,7 +141,6 @@ pub enum Error {
 
     /// A file operation failed.
     #[error("{action} {} failed", path.display())]
-    #[non_exhaustive]
     Io {
         /// What was being done: `creating`, `writing`, ...
         action: &'static str,
@@ -167,7 +152,6 @@ pub enum Error {
 
     /// The target exists already and may not be replaced.
     #[error("{} exists already and was left alone; choose another path, or allow replacing or keeping it", path.display())]
-    #[non_exhaustive]
     Exists {
         /// The existing file or directory.
         path: PathBuf,
@@ -175,7 +159,6 @@ pub enum Error {
 
     /// A download could not be completed, or is not the snapshot that was requested. No final file was made.
     #[error("downloading {what}: {problem}")]
-    #[non_exhaustive]
     Download {
         /// The snapshot's file name.
         what: String,
@@ -188,8 +171,7 @@ pub enum Error {
     },
 
     /// An archive, or one entry of it, was refused.
-    #[error("{}: {refusal}{}", entry_name(entry), suffix(": ", detail))]
-    #[non_exhaustive]
+    #[error("{} was refused because {refusal}{}", entry_name(entry), suffix(": ", detail))]
     Refused {
         /// The entry's name, escaped; `None` when the archive as a whole is refused.
         entry: Option<String>,
@@ -201,7 +183,6 @@ pub enum Error {
 
     /// Reading the archive's bytes failed.
     #[error("reading {} failed", entry_name(entry))]
-    #[non_exhaustive]
     Archive {
         /// The entry being read, escaped.
         entry: Option<String>,
@@ -211,7 +192,6 @@ pub enum Error {
 
     /// The archive has no entry of that name.
     #[error("the archive has no entry named {name:?}; `entries()` lists what it has")]
-    #[non_exhaustive]
     NoSuchEntry {
         /// The name that was looked up.
         name: String,
@@ -226,4 +206,103 @@ impl Error {
     pub(crate) fn io(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
         Self::Io { action, path: path.as_ref().to_owned(), source }
     }
+}
+
+/// Why an archive or an entry was refused: to be matched, not parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// A name climbs out of the target with `..`.
+    #[error("the name climbs out of the target directory")]
+    ClimbsOut,
+    /// A name is absolute, or names a drive, a share or a device.
+    #[error("the name is absolute or names a drive, a share or a device")]
+    Absolute,
+    /// A name is empty, too long, or contains a byte no file name may contain.
+    #[error("the name cannot become a file name")]
+    Name,
+    /// A symbolic link leads out of the target, or an entry would be written through a link.
+    #[error("a symbolic link leads out of the target directory or is written through")]
+    Link,
+    /// Two entries would become the same file, or one is a file and the other a directory.
+    #[error("two entries claim the same path")]
+    Collision,
+    /// A limit on bytes is exceeded.
+    #[error("it has more bytes than the limit allows")]
+    TooLarge,
+    /// A limit on the number of entries, the depth or the path length is exceeded.
+    #[error("it has more entries, or a deeper or longer path, than the limit allows")]
+    TooMany,
+    /// An entry's uncompressed size is suspiciously many times its compressed size.
+    #[error("it decompresses to suspiciously many bytes")]
+    Ratio,
+    /// Two entries share bytes of the archive.
+    #[error("entries overlap")]
+    Overlap,
+    /// Structure, sizes, headers or a checksum contradict each other.
+    #[error("the archive is damaged or contradicts itself")]
+    Corrupt,
+    /// An entry is encrypted.
+    #[error("the entry is encrypted")]
+    Encrypted,
+    /// An entry's compression method is neither stored nor deflate, or the archive spans several files.
+    #[error("the archive uses a feature this crate does not read")]
+    Unsupported,
+    /// An entry is a device, a fifo or a socket.
+    #[error("the entry is a device, a fifo or a socket")]
+    Special,
+}
+
+/// `before` and `text`, or nothing when `text` is empty.
+fn suffix(before: &str, text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("{before}{text}") }
+}
+
+/// What to do about an error of the service: how long to wait, or what to change.
+fn advice(code: &ErrorCode, wait: Option<Duration>) -> String {
+    let advice = match (Limit::of(code), wait, code.as_str()) {
+        (Some(Limit::Budget), Some(wait), _) => {
+            return format!("; all calls are blocked, wait {}", span(wait));
+        }
+        (_, Some(wait), _) => return format!("; wait {} and try again", span(wait)),
+        (Some(Limit::Quota), None, _) => {
+            "the quota frees up when the oldest snapshot of the last 24 h is a day old"
+        }
+        (Some(_), None, _) => "wait and try again",
+        (_, _, "ACCESS_DENIED") => {
+            "check the API key before the next call, since bad keys get an address blocked"
+        }
+        (_, _, "MISSING_SCOPE") => "give the key the scope of this call",
+        (_, _, "UPGRADE_REQUIRED") => "the account's plan does not include this call",
+        (_, _, "SNAPSHOT_IN_PROGRESS") => "a snapshot is already being made, so look at the listing",
+        (_, _, "RESTORE_IN_PROGRESS") => "try again in about 2 min",
+        _ => "",
+    };
+    suffix("; ", advice)
+}
+
+/// What to do after a request without a usable response.
+fn next(method: &str) -> &'static str {
+    match method {
+        "GET" => "check the network and try again",
+        _ => "it may have been carried out anyway, so look before repeating it",
+    }
+}
+
+fn http(status: Option<u16>) -> String {
+    status.map(|status| format!(" (HTTP {status})")).unwrap_or_default()
+}
+
+/// A duration for people.
+fn span(duration: Duration) -> String {
+    match duration.as_millis() {
+        ms if ms < 1000 => format!("{ms} ms"),
+        ms if ms >= 600_000 && ms % 60_000 == 0 => format!("{} min", ms / 60_000),
+        ms if ms % 1000 == 0 || ms >= 60_000 => format!("{} s", duration.as_secs()),
+        ms => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+    }
+}
+
+fn entry_name(entry: &Option<String>) -> String {
+    entry.as_ref().map_or_else(|| "the archive".into(), |entry| format!("entry {entry}"))
 }

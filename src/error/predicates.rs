@@ -1,5 +1,5 @@
-//! What a program asks an error. The methods look through the errors that only pass another one on, so they say
-//! the same whether an error comes from a call, a `Read`, a [`Source`](crate::Source) or an archive.
+//! PURE. What a program asks an error. The methods look through errors that only wrap another one, so they say the same
+//! whether an error comes from a call, a `Read`, a [`Source`](crate::Source) or an archive.
 
 use std::error::Error as StdError;
 use std::io;
@@ -47,7 +47,7 @@ impl Error {
             Self::Network { method, status, .. } | Self::Timeout { method, status, .. } => {
                 *method == "GET" && !is_refusal(*status)
             }
-            // A page of the service's edge in place of a response.
+            // While the service is down, its edge responds with a page of its own.
             Self::UnexpectedResponse { method, status, .. } => *method == "GET" && *status >= 500,
             _ => false,
         }
@@ -59,7 +59,7 @@ impl Error {
     }
 
     /// Whether the app, database, snapshot or workspace does not exist, or the key may not see it.
-    /// `SNAPSHOT_FAILED` and `SNAPSHOT_RESTORE_FAILED` are failures in spite of their HTTP 404.
+    /// False for `SNAPSHOT_FAILED` and `SNAPSHOT_RESTORE_FAILED`, which are failures although they come with HTTP 404.
     pub fn is_not_found(&self) -> bool {
         match self.code().filter(|code| **code != ErrorCode::UNKNOWN) {
             Some(code) => code.as_str().ends_with("_NOT_FOUND") && *code != ErrorCode::ROUTE_NOT_FOUND,
@@ -70,34 +70,34 @@ impl Error {
     /// Whether the key is wrong, expired or lacks a scope. Such a call is never retried: repeated bad keys get an
     /// address blocked.
     pub fn is_unauthorized(&self) -> bool {
-        self.has_status(401)
-            || self
-                .code()
-                .is_some_and(|code| *code == ErrorCode::ACCESS_DENIED || *code == ErrorCode::MISSING_SCOPE)
+        let codes = [ErrorCode::ACCESS_DENIED, ErrorCode::MISSING_SCOPE];
+        self.has_status(401) || self.code().is_some_and(|code| codes.contains(code))
     }
 
-    /// Whether a time limit of this crate ran out.
+    /// Whether a time limit of this crate was exceeded.
     pub fn is_timeout(&self) -> bool {
         matches!(self.innermost(), Self::Timeout { .. })
     }
 
-    /// Whether the call's own callback cancelled it.
+    /// Whether the callback cancelled the call.
     pub fn is_cancelled(&self) -> bool {
         matches!(self.innermost(), Self::Cancelled { .. })
     }
 
-    /// Whether the service accepted the work and has not finished it. Never repeat the call then.
+    /// Whether the service accepted the work and has not finished it. Do not repeat the call then.
     pub fn is_pending(&self) -> bool {
         matches!(self.innermost(), Self::Pending { .. })
     }
 
     /// Whether the service responded with `status` to a request of the API or of the snapshot host.
     fn has_status(&self, status: u16) -> bool {
-        let is_http = |error: &Self| !matches!(error, Self::Download { .. } | Self::StatusUnavailable { .. });
-        is_http(self.innermost()) && self.status() == Some(status)
+        match self.innermost() {
+            Self::Download { .. } | Self::StatusUnavailable { .. } => false,
+            error => error.status() == Some(status),
+        }
     }
 
-    /// The error itself, or the one of this crate that it passes on.
+    /// The error itself, or the error of this crate that it wraps.
     pub(super) fn innermost(&self) -> &Self {
         let source: &(dyn StdError + 'static) = match self {
             Self::Archive { source, .. } | Self::Download { source: Some(source), .. } => &**source,
@@ -119,8 +119,8 @@ impl Error {
     }
 }
 
-/// Whether the service said no, even if the rest of its response was lost: another attempt is of no use or does
-/// harm.
+/// Whether the service refused the request, even if the rest of its response was lost: another attempt would be
+/// useless or harmful.
 pub(crate) fn is_refusal(status: Option<u16>) -> bool {
     status.is_some_and(|status| (400..500).contains(&status))
 }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_answers_the_same_whatever_way_it_took() {
+    fn an_error_says_the_same_whatever_way_it_took() {
         for error in ways(expired) {
             assert_eq!((error.status(), error.is_retryable()), (Some(403), false), "{error:?}");
             assert!(!error.is_timeout() && !error.is_unauthorized(), "{error:?}");

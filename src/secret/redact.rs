@@ -1,33 +1,24 @@
 //! PURE. Text of the service, made fit to be shown: without secrets, escaped, cut.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use crate::percent::percent_decode;
 
-/// How many characters of a body an error shows.
+/// How many characters of a response body an error shows.
 const EXCERPT: usize = 200;
-/// How much of a body is looked at for that. Many times what is shown: secrets shrink when they are taken out,
-/// and half of one must not be left at the end.
+/// How many bytes of a response body are searched for secrets before it is cut to [`EXCERPT`]: a secret may begin
+/// before the cut and end after it.
 const WINDOW: usize = 64 * 1024;
-/// A part of a secret as long as this is taken out like the whole.
+/// This many bytes of a secret in a row are taken out like the whole.
 const PART: usize = 8;
 /// Shorter values of a signed query would take half of the text with them.
 const SHORTEST: usize = 6;
 const REDACTED: &str = "[redacted]";
 
-/// How the name of a credential begins in a query, in S3's XML and in JSON; lower case. `key` counts in JSON only.
-const NAMES: [&str; 10] = [
-    "awsaccesskeyid",
-    "signature",
-    "stringtosign",
-    "canonicalrequest",
-    "credential",
-    "x-amz-security-token",
-    "authorization",
-    "apikey",
-    "api_key",
-    "\"key",
-];
+/// How the names of the credentials begin that S3 and the service's own responses contain; lower case. `key` counts in
+/// JSON only.
+const NAMES: [&str; 5] = ["awsaccesskeyid", "signature", "credential", "x-amz-security-token", "\"key"];
 
 /// The beginning of a response body, fit to be shown; of an S3 error its code and message only.
 ///
@@ -42,8 +33,13 @@ pub(crate) fn excerpt(body: &[u8], secret: &str) -> String {
     }
 }
 
-/// A text of the service, fit to be shown: at most `max` characters. It is redacted before it is cut, or half a
-/// secret could be left at the end.
+/// The content of an XML element.
+fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    Some(rest.split_once('<')?.0)
+}
+
+/// A text of the service, fit to be shown: redacted, then cut to `max` characters.
 pub(crate) fn clean(text: &str, max: usize, secret: &str) -> String {
     let redacted = redact(text, secret);
     let mut out = String::new();
@@ -57,126 +53,74 @@ pub(crate) fn clean(text: &str, max: usize, secret: &str) -> String {
     out
 }
 
-/// Characters that reorder a line of text and so can make a terminal lie.
+/// Characters that reorder a line of text, so that a terminal shows something else than was sent.
 fn is_bidi(c: char) -> bool {
     matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The content of an XML element.
-fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = text.split_once(&format!("<{name}>"))?;
-    Some(rest.split_once('<')?.0)
-}
-
-/// Takes out what repeats a part of the secret, the value of everything that is part of a signature, and the
-/// query of every URL.
+/// Takes out every part of the secret, the value of everything that is part of a signature, and the query of every
+/// link, since the service's links are signed by theirs.
 fn redact(text: &str, secret: &str) -> String {
-    let mut out = text.to_owned();
-    for value in values(secret) {
-        out = hide_parts(&out, &value);
-    }
-    for name in NAMES {
-        out = hide_named(&out, name);
-    }
-    hide_queries(&out)
-}
-
-/// What is secret in a key or a signed query: a query's names are not, its values are, in every spelling. A
-/// version id says nothing that the listing does not.
-fn values(secret: &str) -> Vec<String> {
-    let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-    let pairs: Option<Vec<_>> =
-        secret.split('&').map(|pair| pair.split_once('=').filter(|(name, _)| is_name(name))).collect();
-    // A single pair may be a key that happens to hold a `=`.
-    let whole = pairs.as_ref().is_none_or(|pairs| pairs.len() == 1).then(|| secret.to_owned());
-    let spellings = |value: &str| {
-        let decoded = percent_decode(value).unwrap_or_default();
-        [value.to_owned(), decoded.replace('+', " "), decoded]
-    };
-    let secrets = pairs.into_iter().flatten().filter(|(name, _)| *name != "versionId");
-    whole.into_iter().chain(secrets.flat_map(|(_, value)| spellings(value))).collect()
-}
-
-/// Takes out every run of [`PART`] or more bytes that stands in `secret`, too, in upper or lower case.
-fn hide_parts(text: &str, secret: &str) -> String {
-    if secret.len() < SHORTEST {
-        return text.to_owned();
-    }
-    let part = PART.min(secret.len());
-    let (lower, secret) = (text.to_ascii_lowercase(), secret.to_ascii_lowercase());
-    let parts: HashSet<&[u8]> = secret.as_bytes().windows(part).collect();
-    let is_part = |at: usize| lower.as_bytes().get(at..at + part).is_some_and(|run| parts.contains(run));
-    let mut out = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while let Some(byte) = text.as_bytes().get(at) {
-        if !is_part(at) {
-            out.push(*byte);
-            at += 1;
-            continue;
-        }
-        while is_part(at) {
-            at += 1;
-        }
-        at += part - 1;
-        out.extend_from_slice(REDACTED.as_bytes());
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-/// Takes out the value in `name=value`, `name: value`, `<name>value<` and `"name": "value"`.
-fn hide_named(text: &str, name: &str) -> String {
-    // ASCII case does not change lengths, so what is found in `lower` stands at the same place in `text`.
+    // ASCII case does not change lengths, so what is found in `lower` is at the same place in `text`.
     let lower = text.to_ascii_lowercase();
+    let mut hidden = vec![false; text.len()];
+    for value in values(secret) {
+        let value = value.to_ascii_lowercase();
+        let part = value.len().clamp(SHORTEST, PART);
+        let parts: HashSet<&[u8]> = value.as_bytes().windows(part).collect();
+        for (at, bytes) in lower.as_bytes().windows(part).enumerate() {
+            if parts.contains(bytes) {
+                hidden[at..at + part].fill(true);
+            }
+        }
+    }
+    for (at, name) in NAMES.iter().flat_map(|name| lower.match_indices(name)) {
+        if let Some(value) = value_after(&lower, at + name.len()) {
+            hidden[value].fill(true);
+        }
+    }
+    for (at, _) in text.match_indices('?') {
+        let query = &text[at + 1..];
+        let length = query.find(['"', '\'', '<', '>', '\\', ' ', '\n', '\r', '\t']).unwrap_or(query.len());
+        hidden[at + 1..at + 1 + length].fill(true);
+    }
     let mut out = String::with_capacity(text.len());
-    let mut done = 0;
-    while let Some(found) = lower[done..].find(name) {
-        let (start, end) = (done + found, done + found + name.len());
-        let closes_element = text[..start].ends_with('/');
-        let (value, length) = match value_after(&text[end..]) {
-            Some((skipped, length)) if !closes_element => (end + skipped, length),
-            _ => (end, 0),
-        };
-        out.push_str(&text[done..value]);
-        out.push_str(if length > 0 { REDACTED } else { "" });
-        done = value + length;
+    for (at, c) in text.char_indices() {
+        if !hidden[at] {
+            out.push(c);
+        } else if at == 0 || !hidden[at - 1] {
+            out.push_str(REDACTED);
+        }
     }
-    out.push_str(&text[done..]);
     out
 }
 
-/// Where the value behind a name begins, and how long it is.
-fn value_after(text: &str) -> Option<(usize, usize)> {
-    let name_ends = text.trim_start_matches(|c: char| c.is_ascii_alphabetic());
-    let unquoted = name_ends.trim_start_matches(['\\', '"']).trim_start();
-    let (value, ends): (&str, &[char]) = if let Some(value) = unquoted.strip_prefix(':') {
-        (value.trim_start_matches(['\\', '"', ' ']), &['"', '\\', ',', '}', '<', '\n'])
-    } else if let Some(value) = name_ends.strip_prefix('>') {
-        (value, &['<'])
-    } else {
-        let escaped = || name_ends.strip_prefix("%3D").or_else(|| name_ends.strip_prefix("%3d"));
-        let value = name_ends.strip_prefix('=').or_else(escaped)?;
-        (value, &['&', '<', '"', '\'', '\\', ' ', '\n'])
+/// What is secret in a key or a signed query: all of a key, and the values of a query, encoded and decoded. A version
+/// id is also in the listing, so it is not.
+fn values(secret: &str) -> Vec<String> {
+    let name = secret.split('=').next().unwrap_or_default();
+    let is_query =
+        secret.contains('&') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    if !is_query {
+        return vec![secret.to_owned()];
+    }
+    let pairs = secret.split('&').filter_map(|pair| pair.split_once('='));
+    let secrets = pairs.filter(|(name, _)| *name != "versionId");
+    secrets.flat_map(|(_, value)| [Some(value.to_owned()), percent_decode(value)]).flatten().collect()
+}
+
+/// Where the value is in `name=value`, `<name>value<` or `"name": "value"`, in lower case, when `name` ends at `at`.
+fn value_after(lower: &str, at: usize) -> Option<Range<usize>> {
+    let rest = lower[at..].trim_start_matches(|c: char| c.is_ascii_alphabetic() || "\\\"".contains(c));
+    let (value, ends): (&str, &[char]) = match rest.strip_prefix([':', '>']) {
+        Some(value) => (value.trim_start_matches(['\\', '"', ' ']), &['"', '\\', ',', '}', '<', '\n']),
+        None => {
+            let value = rest.strip_prefix('=').or_else(|| rest.strip_prefix("%3d"))?;
+            (value, &['&', '<', '"', '\'', '\\', ' ', '\n'])
+        }
     };
-    Some((text.len() - value.len(), value.find(ends).unwrap_or(value.len())))
-}
-
-/// Takes out the query of every absolute URL: the service's links are signed by theirs.
-fn hide_queries(text: &str) -> String {
-    let mut urls = text.split("://");
-    let mut out = urls.next().unwrap_or_default().to_owned();
-    for url in urls {
-        out.push_str("://");
-        let end = url.find(['"', '<', '>', '\\', '\n']).unwrap_or(url.len());
-        let Some(query) = url[..end].find('?').map(|at| at + 1) else {
-            out.push_str(url);
-            continue;
-        };
-        let length = url[query..end].find([' ', '\'', '\r', '\t']).unwrap_or(end - query);
-        out.push_str(&url[..query]);
-        out.push_str(if length > 0 { REDACTED } else { "" });
-        out.push_str(&url[query + length..]);
-    }
-    out
+    let start = lower.len() - value.len();
+    Some(start..start + value.find(ends).unwrap_or(value.len()))
 }
 
 #[cfg(test)]

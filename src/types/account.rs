@@ -1,4 +1,4 @@
-//! PURE. Whose key it is, and what that account owns.
+//! PURE. The account that a key belongs to.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -41,14 +41,14 @@ impl Account {
         Ok(Self { user: raw.user, applications, databases, skipped })
     }
 
-    /// How many snapshots the account may make in a rolling day: `(plan memory in MB / 256) * 2`.
+    /// How many snapshots the account may create within 24 hours: `(plan memory in MB / 256) * 2`.
     pub fn daily_snapshot_quota(&self) -> u64 {
         (self.user.plan.memory.limit / 256) * 2
     }
 
-    /// How many of the quota are used at `now`, as a **lower bound** from listings: a snapshot that was
-    /// replaced or deleted counts at the service but is no longer listed. Those the service made on its own
-    /// schedule are left out, since it is not documented whether they count.
+    /// How much of the quota is used at `now`, as a **lower bound** from listings: the service also counts snapshots that
+    /// were replaced or deleted, which are no longer listed. Snapshots that the service created on its own schedule are
+    /// left out, since it is not documented whether they count.
     pub fn snapshots_used<'a>(
         &self,
         listed: impl IntoIterator<Item = &'a SnapshotInfo>,
@@ -138,7 +138,7 @@ pub struct AppSummary {
     /// Its domain at the service.
     #[serde(default, deserialize_with = "text")]
     pub domain: Option<String>,
-    /// Its own domain.
+    /// Its custom domain.
     #[serde(default, deserialize_with = "text")]
     pub custom: Option<String>,
     /// When it was created.

@@ -1,10 +1,9 @@
-//! PURE. What `derive(Deserialize)` needs to know about the service's JSON: numbers may come as strings, times in
-//! two forms, optional fields may be null or nonsense, and one bad item of a list does not take down the others.
+//! PURE. Where the service's JSON is looser than `derive(Deserialize)`: numbers may be strings, times have two forms, an
+//! optional field of another type counts as missing, and one bad item of a list does not take down the others.
 
 use std::fmt;
 
 use serde::de::{DeserializeOwned, Deserializer, Error};
-use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -30,7 +29,7 @@ where
 }
 
 /// A string that counts as missing when it is empty or not a string.
-pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(lenient::<D, Option<String>>(deserializer)?.filter(|text| !text.is_empty()))
 }
 
@@ -59,6 +58,8 @@ fn whole(value: &Value) -> Option<u64> {
 pub(super) mod when {
     use super::*;
 
+    pub(crate) use time::serde::rfc3339::option::serialize;
+
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<OffsetDateTime>, D::Error> {
@@ -68,22 +69,13 @@ pub(super) mod when {
         let since_1970 = |ms| OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok();
         Ok(OffsetDateTime::parse(text, &Rfc3339).ok().or_else(|| millis().and_then(since_1970)))
     }
-
-    pub(crate) fn serialize<S: Serializer>(
-        time: &Option<OffsetDateTime>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        use serde::ser::Error;
-        let text = time.map(|time| time.format(&Rfc3339)).transpose().map_err(S::Error::custom)?;
-        text.serialize(serializer)
-    }
 }
 
 /// An item of a list that could not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// Where it stands in the list, from 0.
+    /// Its position in the list, from 0.
     pub index: usize,
     /// Its name or id, when at least that could be decoded.
     pub name: Option<String>,
@@ -103,28 +95,22 @@ pub(super) fn items<T>(
     list: &[&RawValue],
     decode: impl Fn(&str) -> serde_json::Result<T>,
 ) -> (Vec<T>, Vec<Skipped>) {
-    #[derive(Default, Deserialize)]
-    struct Named {
-        #[serde(default, deserialize_with = "text")]
-        name: Option<String>,
-        #[serde(default, deserialize_with = "text")]
-        id: Option<String>,
-    }
     let (mut good, mut skipped) = (Vec::with_capacity(list.len()), Vec::new());
     for (index, item) in list.iter().enumerate() {
         match decode(item.get()) {
             Ok(value) => good.push(value),
             Err(problem) => {
-                let named: Named = serde_json::from_str(item.get()).unwrap_or_default();
-                let problem = clean(&problem.to_string(), 200, "");
-                skipped.push(Skipped { index, name: named.name.or(named.id), problem });
+                let item: Value = serde_json::from_str(item.get()).unwrap_or_default();
+                let names = [&item["name"], &item["id"]].into_iter().filter_map(Value::as_str);
+                let name = names.map(str::to_owned).find(|name| !name.is_empty());
+                skipped.push(Skipped { index, name, problem: clean(&problem.to_string(), 200, "") });
             }
         }
     }
     (good, skipped)
 }
 
-/// The same for the `response` of a listing: an error when it has items and none can be decoded.
+/// The same for the `response` of a listing; an error when it has items and none of them can be decoded.
 pub(super) fn listing<T>(
     response: &str,
     decode: impl Fn(&str) -> serde_json::Result<T>,

@@ -1,4 +1,4 @@
-//! PURE. An app or a database by itself.
+//! PURE. One app or database in detail.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -34,7 +34,7 @@ pub struct AppInfo {
     /// Its domain at the service.
     #[serde(default, deserialize_with = "text")]
     pub domain: Option<String>,
-    /// Its own domain.
+    /// Its custom domain.
     #[serde(default, deserialize_with = "text")]
     pub custom: Option<String>,
     /// When it was created.
@@ -72,7 +72,7 @@ pub struct DatabaseInfo {
     pub created_at: Option<OffsetDateTime>,
 }
 
-/// An app that was made from a zip.
+/// An app that was created from a zip.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct UploadedApp {
@@ -94,7 +94,7 @@ pub struct UploadedApp {
     /// Its memory in MB.
     #[serde(default, deserialize_with = "number")]
     pub ram: u64,
-    /// Its processors.
+    /// Its number of processors.
     #[serde(default, deserialize_with = "number")]
     pub cpu: u64,
     /// Its language.
@@ -114,7 +114,7 @@ pub struct Language {
     pub version: Option<String>,
 }
 
-/// An object, or the bare name.
+/// Reads an object or a bare name.
 fn language<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Language, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
         Value::String(name) => Language { name, version: None },

@@ -1,12 +1,15 @@
-//! PURE. The state of an app, a database and the service itself.
+//! PURE. What an action returns, and the state of an app, a database, a restore and the service itself.
 
 use std::fmt;
+use std::str::FromStr;
 
+use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::decode::{self, Skipped, id, lenient, text, when};
+use crate::error::ErrorCode;
 
 /// A measurement: formatted text (`118.6MB`), or a plain number when raw data was requested.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -40,7 +43,7 @@ impl fmt::Display for Reading {
     }
 }
 
-/// Bytes over the network.
+/// Network traffic.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Traffic {
@@ -58,7 +61,7 @@ pub struct Traffic {
 pub struct RuntimeStatus {
     /// Whether it is running.
     pub running: bool,
-    /// The service's word: `running`, `exited`, ...
+    /// More exactly: `running`, `exited`, ...
     #[serde(default, deserialize_with = "text")]
     pub status: Option<String>,
     /// Processor use.
@@ -78,7 +81,7 @@ pub struct RuntimeStatus {
     pub started_at: Option<OffsetDateTime>,
 }
 
-/// One line of the status of all apps or all databases.
+/// The state of one app or database in a list of all of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RunningStatus {
@@ -119,7 +122,7 @@ pub struct ServiceStatus {
     /// `online`, `degraded` or `unknown`.
     #[serde(deserialize_with = "id")]
     pub status: String,
-    /// More in words, when there is more.
+    /// An explanation, if there is one.
     #[serde(default, deserialize_with = "text")]
     pub message: Option<String>,
 }
@@ -129,6 +132,75 @@ impl ServiceStatus {
     pub fn is_online(&self) -> bool {
         self.status == "online"
     }
+}
+
+/// The service's response to an action that is done.
+///
+/// A refusal or work that is still going on is an [`Error`](crate::Error), so a `Response` means that the service said
+/// `success`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Response {
+    /// The envelope's status: `success`.
+    pub status: String,
+    /// A code that came with it, if any.
+    pub code: Option<ErrorCode>,
+    /// A message that came with it, if any.
+    pub message: Option<String>,
+}
+
+/// The state of a restore.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum RestoreState {
+    /// No restore within the last hour.
+    None,
+    /// Waiting for its turn.
+    Queued,
+    /// Running.
+    Running,
+    /// Finished.
+    Success,
+    /// Failed.
+    Error,
+    /// A value this version does not know.
+    #[serde(untagged)]
+    Other(String),
+}
+
+impl fmt::Display for RestoreState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+impl FromStr for RestoreState {
+    type Err = serde::de::value::Error;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Self::deserialize(word.into_deserializer())
+    }
+}
+
+/// The state of the last restore of an app or a database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RestoreStatus {
+    /// The state.
+    pub state: RestoreState,
+    /// The step it is in or failed in: `download`, `unzip`, ...
+    #[serde(default, deserialize_with = "text")]
+    pub step: Option<String>,
+    /// Why it failed.
+    #[serde(default, deserialize_with = "lenient")]
+    pub code: Option<ErrorCode>,
+    /// When it began.
+    #[serde(default, with = "when")]
+    pub started_at: Option<OffsetDateTime>,
+    /// When it ended.
+    #[serde(default, with = "when")]
+    pub finished_at: Option<OffsetDateTime>,
 }
 
 #[cfg(test)]
@@ -160,5 +232,28 @@ mod tests {
         assert!(Statuses::decode(r#"[{"id":"b"}]"#).is_err());
         let service: ServiceStatus = serde_json::from_str(r#"{"status":"tomorrow","new":1}"#).unwrap();
         assert_eq!((service.status.as_str(), service.is_online()), ("tomorrow", false));
+    }
+
+    #[test]
+    fn states_known_and_unknown_decode() {
+        let read = |json: &str| serde_json::from_str::<RestoreStatus>(json).unwrap();
+        assert_eq!(read(r#"{"state":"none"}"#).state, RestoreState::None);
+        assert_eq!(read(r#"{"state":"paused"}"#).state, RestoreState::Other("paused".into()));
+        let failed = read(
+            r#"{"state":"error","step":"unzip","code":"SNAPSHOT_CORRUPT","started_at":1795196400000,"finished_at":null}"#,
+        );
+        assert_eq!(failed.code, Some(ErrorCode::SNAPSHOT_CORRUPT));
+        assert_eq!(failed.started_at.map(OffsetDateTime::unix_timestamp), Some(1_795_196_400));
+        assert_eq!(read(&serde_json::to_string(&failed).unwrap()), failed);
+        assert_eq!(read(r#"{"state":"error","code":7,"step":""}"#).code, None);
+        for bad in [r#"{"step":"unzip"}"#, r#"{"state":7}"#, r#"{"state":null}"#, r#"{"state":{"error":1}}"#]
+        {
+            assert!(serde_json::from_str::<RestoreStatus>(bad).is_err(), "{bad}");
+        }
+        for word in ["none", "queued", "running", "success", "error", "paused"] {
+            let state: RestoreState = word.parse().unwrap();
+            assert_eq!(state.to_string(), word);
+            assert_eq!(read(&format!(r#"{{"state":"{word}"}}"#)).state, state);
+        }
     }
 }

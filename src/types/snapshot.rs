@@ -18,7 +18,7 @@ const KEPT: Duration = Duration::days(30);
 /// The rolling day of the quota.
 pub(super) const QUOTA_WINDOW: Duration = Duration::days(1);
 
-/// What a snapshot is of: an app or a database.
+/// The kind of resource that a snapshot is of: an app or a database.
 ///
 /// ```
 /// use squarecloud_blocking::Kind;
@@ -50,13 +50,6 @@ impl Kind {
             Self::Database => "databases",
         }
     }
-
-    pub(crate) fn id_name(self) -> &'static str {
-        match self {
-            Self::App => "the app id",
-            Self::Database => "the database id",
-        }
-    }
 }
 
 impl fmt::Display for Kind {
@@ -86,7 +79,7 @@ pub enum Origin {
     Automatic,
     /// A person or a program.
     Manual,
-    /// A word of the service this version does not know.
+    /// A value this version does not know.
     #[serde(untagged)]
     Other(String),
 }
@@ -105,11 +98,11 @@ impl FromStr for Origin {
     }
 }
 
-/// A listed snapshot: facts, without the power to download it.
+/// A snapshot in a listing: plain data, which by itself cannot be downloaded.
 ///
 /// [`Client::open`](crate::Client::open) turns it into a [`Snapshot`](crate::Snapshot). `Debug` and
-/// `Serialize` leave the signed link and key out, so one that was saved can be compared and restored, but not
-/// downloaded.
+/// `Serialize` leave out the signed link and key, so a `SnapshotInfo` that was saved can be compared and restored, but
+/// not downloaded.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Item")]
 #[non_exhaustive]
@@ -118,14 +111,14 @@ pub struct SnapshotInfo {
     pub id: String,
     /// The archive's size in bytes.
     pub size: u64,
-    /// When the snapshot was made.
-    #[serde(serialize_with = "rfc3339")]
+    /// When the snapshot was created.
+    #[serde(serialize_with = "time::serde::rfc3339::serialize")]
     pub created_at: OffsetDateTime,
-    /// What it is of.
+    /// Whether it is of an app or of a database.
     pub kind: Kind,
-    /// The storage version: tells snapshots of one name apart, and is what restore takes as `versionId`.
+    /// The storage version, which distinguishes snapshots of the same name: what restore takes as `versionId`.
     pub version_id: Option<String>,
-    /// The app's language or the database's engine, when the service gives it.
+    /// The app's language or the database's engine, when the service says so.
     pub runtime: Option<String>,
     /// Who created it, when the service says so.
     pub origin: Option<Origin>,
@@ -135,12 +128,8 @@ pub struct SnapshotInfo {
     key: SignedKey,
 }
 
-fn rfc3339<S: serde::Serializer>(time: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
-    when::serialize(&Some(*time), serializer)
-}
-
-/// A listing's item in any of its spellings, or a saved [`SnapshotInfo`]. Two fields rather than an `alias`: an
-/// item may have both spellings.
+/// A listing's item in any of its spellings, or a saved [`SnapshotInfo`]. Two fields rather than an `alias`, which
+/// refuses an item with both spellings.
 #[derive(Deserialize)]
 struct Item {
     #[serde(default, deserialize_with = "text")]
@@ -208,22 +197,22 @@ impl SnapshotInfo {
         self.id.split('_').next().unwrap_or(&self.id)
     }
 
-    /// When the service deletes it: 30 days after it was made.
+    /// When the service deletes it: 30 days after it was created.
     pub fn expires_at(&self) -> OffsetDateTime {
         self.created_at.saturating_add(KEPT)
     }
 
-    /// The signed link, when the listing had one.
+    /// The signed link, when the listing contains one.
     pub fn url(&self) -> Option<&SignedUrl> {
         self.url.as_ref()
     }
 
-    /// The signed query; empty when the listing had none.
+    /// The signed query; empty when the listing contains none.
     pub fn key(&self) -> &SignedKey {
         &self.key
     }
 
-    /// Whether the service made it on its own schedule, as far as field or name tell.
+    /// Whether the service created it on its own schedule, as far as `origin` or the name says.
     pub(crate) fn is_automatic(&self) -> bool {
         self.origin == Some(Origin::Automatic) || (self.origin.is_none() && self.id.ends_with("_automatic"))
     }

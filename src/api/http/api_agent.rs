@@ -8,18 +8,25 @@ use ureq::http::{self, HeaderValue};
 use ureq::{Agent, AsSendBody, SendBody};
 
 use super::{Body, Headers, MAX_HEADER_BYTES, common, failure};
+use crate::api::envelope::RawResponse;
 use crate::api::failure::Failure;
-use crate::api::settings::{Limits, MAX_JSON_BYTES, Settings};
+use crate::api::retry::{http_date, retry_after};
+use crate::api::settings::{Limits, Settings};
 use crate::error::Result;
 use crate::secret::{ApiKey, is_loopback, split_url};
 
 /// How long a connection may have been idle to be used again.
 const MAX_IDLE_AGE: Duration = Duration::from_secs(15);
 
+/// The largest JSON response body that is read, in bytes.
+const MAX_JSON_BYTES: usize = 32 * 1024 * 1024;
+
+type Sent = Result<http::Response<ureq::Body>, ureq::Error>;
+
 /// What an API call sends.
 pub(crate) enum Payload<'a> {
     Nothing,
-    Json(&'a [u8]),
+    Json(&'a str),
     /// A body of known length that is read while it is sent.
     Stream {
         content_type: &'a str,
@@ -31,124 +38,110 @@ pub(crate) enum Payload<'a> {
 /// One API call, ready to send.
 pub(crate) struct Request<'a, 'p> {
     pub(crate) method: &'static str,
-    pub(crate) url: &'a str,
+    /// Below the base URL, with the query.
+    pub(crate) path: &'a str,
     pub(crate) payload: Payload<'p>,
     /// How long this attempt may take; for a [`Payload::Stream`], only the wait for the response.
     pub(crate) timeout: Duration,
-    /// The timeout an error names: that of the whole call, of which this attempt may have only the rest.
-    pub(crate) total: Duration,
-}
-
-/// The response to an API call; its body may have broken off.
-pub(crate) struct ApiResponse {
-    pub(crate) status: u16,
-    pub(crate) headers: Headers,
-    pub(crate) body: Vec<u8>,
-    /// Why the body is incomplete.
-    pub(crate) broken: Option<Failure>,
 }
 
 /// The agent of the API.
 pub(crate) struct ApiAgent {
     agent: Agent,
+    key: ApiKey,
+    base_url: String,
     limits: Limits,
     /// Whether the last call got a response, so that the next may be sent over its connection.
     pooled: AtomicBool,
 }
 
 impl ApiAgent {
-    /// `base_url` decides whether a proxy is used: loopback is reached directly.
-    pub(crate) fn new(settings: &Settings, base_url: &str) -> Result<Self> {
-        let direct = split_url(base_url).is_ok_and(|parts| is_loopback(parts.host));
+    /// Uses no proxy for an API on loopback.
+    pub(crate) fn new(key: ApiKey, settings: &Settings) -> Result<Self> {
+        let base_url = settings.base_url.clone();
+        let direct = split_url(&base_url).is_ok_and(|parts| is_loopback(parts.host));
         let config = common(settings, direct)?
             .accept("application/json")
             .input_buffer_size(MAX_HEADER_BYTES)
             .output_buffer_size(16 * 1024)
             .build();
-        let limits = settings.limits.clone();
-        Ok(Self { agent: config.into(), limits, pooled: AtomicBool::new(false) })
+        let (limits, pooled) = (settings.limits.clone(), AtomicBool::new(false));
+        Ok(Self { agent: config.into(), key, base_url, limits, pooled })
     }
 
-    /// Sends `request` once. A response with a broken body is a response: its status counts.
-    ///
+    /// The key, which no text may show.
+    pub(crate) fn secret(&self) -> &str {
+        self.key.expose()
+    }
+
+    /// Sends `request` once. The error of a response whose body could not be read keeps its status.
+    pub(crate) fn send(&self, request: Request<'_, '_>) -> Result<RawResponse> {
+        let method = request.method;
+        let url = format!("{}{}", self.base_url, request.path);
+        // Errors show the path alone: a query has no place in their messages.
+        let path = split_url(&url).map_or("", |parts| &url[parts.path..]);
+        let path = path.split('?').next().unwrap_or_default().to_owned();
+        // The timeout an error names is that of the whole call, of which this attempt may have only the rest.
+        let total = if method == "GET" { self.limits.total } else { self.limits.held_open };
+        let limits = Limits { total, first_byte: total, ..self.limits.clone() };
+        let response = self.send_pooled(&url, request);
+        let (parts, body) =
+            response.map_err(|e| failure(e, &limits).into_error(method, &path, None))?.into_parts();
+        self.pooled.store(true, Ordering::Relaxed);
+        let (status, headers) = (parts.status.as_u16(), Headers(parts.headers));
+        let body =
+            headers.refuse_coding().and_then(|()| read_capped(Body { reader: body.into_reader(), limits }));
+        let body = body.map_err(|failure| failure.into_error(method, &path, Some(status)))?;
+        let date = headers.get("date").and_then(http_date);
+        let retry_after = headers.get("retry-after").and_then(|value| retry_after(value, date));
+        Ok(RawResponse { method, path, status, body, date, retry_after, secret: self.key.clone() })
+    }
+
     /// A GET that finds its pooled connection closed by the service is sent again over a new one; the caller never
-    /// sees that. Anything else always gets a new connection: on an old one, a close by the service in the same
-    /// moment could not be told from a failure after the work was begun.
-    pub(crate) fn send(
-        &self,
-        request: Request<'_, '_>,
-        key: &ApiKey,
-    ) -> std::result::Result<ApiResponse, Failure> {
-        let is_get = request.method == "GET";
-        let started = Instant::now();
+    /// sees that. Anything else always gets a new connection: on a pooled one, a close by the service at the same
+    /// moment could not be distinguished from a failure after the work had begun.
+    fn send_pooled(&self, url: &str, request: Request<'_, '_>) -> Sent {
+        let (is_get, started) = (request.method == "GET", Instant::now());
         let may_be_stale = is_get && self.pooled.swap(false, Ordering::Relaxed);
         let again = Request { payload: Payload::Nothing, ..request };
-        let result = match self.send_over(request, key, !is_get) {
-            Err(Failure::Broken(_)) if may_be_stale => {
-                let timeout = again.timeout.saturating_sub(started.elapsed()).max(Duration::from_millis(1));
-                self.send_over(Request { timeout, ..again }, key, true)
+        match self.send_over(url, request, !is_get) {
+            Err(ureq::Error::Io(_)) if may_be_stale => {
+                let timeout = again.timeout.saturating_sub(started.elapsed());
+                self.send_over(url, Request { timeout, ..again }, true)
             }
             result => result,
-        };
-        self.pooled.fetch_or(result.is_ok(), Ordering::Relaxed);
-        result
+        }
     }
 
     /// `fresh`: over a new connection, whatever the pool has.
-    fn send_over(
-        &self,
-        request: Request<'_, '_>,
-        key: &ApiKey,
-        fresh: bool,
-    ) -> std::result::Result<ApiResponse, Failure> {
-        let Request { method, url, payload, timeout, total } = request;
-        let limits = Limits { total, first_byte: total, ..self.limits.clone() };
-        let mut authorization = HeaderValue::from_str(key.expose())
-            .map_err(|_| Failure::Protocol("the API key cannot stand in a header".into()))?;
+    fn send_over(&self, url: &str, request: Request<'_, '_>, fresh: bool) -> Sent {
+        let Request { method, payload, timeout, .. } = request;
+        let mut authorization = HeaderValue::from_str(self.secret()).map_err(http::Error::from)?;
         authorization.set_sensitive(true);
         let builder = http::Request::builder().method(method).uri(url).header("authorization", authorization);
-        let sent = match payload {
-            Payload::Nothing if method == "GET" => self.call(builder, (), timeout, fresh),
-            Payload::Nothing => self.call(builder.header("content-length", "0"), (), timeout, fresh),
+        // The request borrows its body.
+        let mut nothing = ();
+        let mut text;
+        let is_upload = matches!(payload, Payload::Stream { .. });
+        let request = match payload {
+            Payload::Nothing if method == "GET" => builder.body(nothing.as_body())?,
+            Payload::Nothing => builder.header("content-length", "0").body(nothing.as_body())?,
             Payload::Json(json) => {
-                self.call(builder.header("content-type", "application/json"), json, timeout, fresh)
+                text = json;
+                builder.header("content-type", "application/json").body(text.as_body())?
             }
             Payload::Stream { content_type, length, reader } => {
                 let builder = builder.header("content-type", content_type).header("content-length", length);
-                self.upload(builder, reader, timeout)
+                builder.body(SendBody::from_reader(reader))?
             }
         };
-        let (parts, body) = sent.map_err(|e| failure(e, &limits))?.into_parts();
-        let headers = Headers(parts.headers);
-        let (body, broken) = match headers.refuse_coding() {
-            Ok(()) => read_capped(Body { reader: body.into_reader(), limits }),
-            Err(failure) => (Vec::new(), Some(failure)),
-        };
-        Ok(ApiResponse { status: parts.status.as_u16(), headers, body, broken })
-    }
-
-    fn call(
-        &self,
-        request: http::request::Builder,
-        body: impl AsSendBody,
-        timeout: Duration,
-        fresh: bool,
-    ) -> std::result::Result<http::Response<ureq::Body>, ureq::Error> {
-        let config = self.agent.configure_request(request.body(body)?).timeout_global(Some(timeout));
-        let max_idle_age = if fresh { Duration::ZERO } else { MAX_IDLE_AGE };
-        self.agent.run(config.max_idle_age(max_idle_age).build())
-    }
-
-    /// Without a total: it ends when writing stalls.
-    fn upload(
-        &self,
-        request: http::request::Builder,
-        reader: &mut dyn Read,
-        timeout: Duration,
-    ) -> std::result::Result<http::Response<ureq::Body>, ureq::Error> {
-        let request = request.body(SendBody::from_reader(reader))?;
+        let config = self.agent.configure_request(request);
+        let config = config.max_idle_age(if fresh { Duration::ZERO } else { MAX_IDLE_AGE });
+        if !is_upload {
+            return self.agent.run(config.timeout_global(Some(timeout)).build());
+        }
+        // No total timeout: the call ends when sending stalls.
         let stall = Some(self.limits.stall);
-        let config = self.agent.configure_request(request).max_idle_age(Duration::ZERO);
         let config = config.timeout_per_write(stall).timeout_recv_response(Some(timeout));
         self.agent.run(config.timeout_recv_body(stall).build()).map_err(unsent)
     }
@@ -167,16 +160,13 @@ fn unsent(error: ureq::Error) -> ureq::Error {
     }
 }
 
-/// Reads to the end or to [`MAX_JSON_BYTES`], whichever comes first; counts decoded bytes.
-fn read_capped(body: Body) -> (Vec<u8>, Option<Failure>) {
+/// Reads a body of at most [`MAX_JSON_BYTES`].
+fn read_capped(body: Body) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    match body.take(MAX_JSON_BYTES as u64 + 1).read_to_end(&mut bytes) {
-        Ok(n) if n > MAX_JSON_BYTES => {
-            bytes.truncate(MAX_JSON_BYTES);
-            let problem = format!("the response is longer than the {MAX_JSON_BYTES} bytes that are read");
-            (bytes, Some(Failure::Protocol(problem.into())))
-        }
-        Ok(_) => (bytes, None),
-        Err(e) => (bytes, Some(Failure::from_io(e))),
+    let n = body.take(MAX_JSON_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(Failure::from_io)?;
+    if n > MAX_JSON_BYTES {
+        let problem = format!("the response is longer than the {MAX_JSON_BYTES} bytes that are read");
+        return Err(Failure::Protocol(problem.into()));
     }
+    Ok(bytes)
 }

@@ -17,11 +17,11 @@ use super::failure::Failure;
 use super::settings::{Limits, ProxyChoice, Settings};
 use crate::error::{Error, Result};
 
-pub(crate) use api_agent::{ApiAgent, ApiResponse, Payload, Request};
+pub(crate) use api_agent::{ApiAgent, Payload, Request};
 pub(crate) use snapshot_agent::{SnapshotAgent, SnapshotResponse};
 
-/// The longest header section that is read, in bytes. At least the input buffer, or ureq takes a long header
-/// section for a closed connection.
+/// The longest header section that is read, in bytes. Not below the size of the input buffer, or ureq takes a long
+/// header section for a closed connection.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// A response's header fields.
@@ -29,8 +29,8 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 pub(crate) struct Headers(ureq::http::HeaderMap);
 
 impl Headers {
-    /// The value of a field that may come once; `None` when it is missing, not text, or there twice with
-    /// different values.
+    /// The value of a field that may occur once; `None` when it is missing, is not text, or occurs with different
+    /// values.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let mut values = self.0.get_all(name).iter();
         let first = values.next()?;
@@ -40,19 +40,13 @@ impl Headers {
         first.to_str().ok()
     }
 
-    /// Refuses a body in a content coding: none is asked for, and none is decoded.
+    /// Refuses a body in a content coding: none is requested, and none is decoded.
     fn refuse_coding(&self) -> std::result::Result<(), Failure> {
-        let mut all =
-            self.0.get_all("content-encoding").iter().map(|value| value.to_str().unwrap_or("not text"));
-        match all.find(|c| !c.trim().is_empty() && !c.trim().eq_ignore_ascii_case("identity")) {
-            None => Ok(()),
-            Some(coding) => {
-                let coding: String = coding.chars().take(40).collect();
-                let problem =
-                    format!("the response has the content coding {coding:?}, which was not asked for");
-                Err(Failure::Protocol(problem.into()))
-            }
+        let mut codings = self.0.get_all("content-encoding").iter().map(|value| value.as_bytes());
+        if codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")) {
+            return Ok(());
         }
+        Err(Failure::Protocol("the response has a content coding, which was not requested".into()))
     }
 }
 
@@ -73,7 +67,7 @@ impl Read for Body {
 
 /// What both agents share. `direct`: no proxy, whatever the environment says.
 fn common(settings: &Settings, direct: bool) -> Result<ConfigBuilder<AgentScope>> {
-    let mut config = Config::builder()
+    let config = Config::builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .user_agent(settings.user_agent.as_str())
@@ -82,22 +76,18 @@ fn common(settings: &Settings, direct: bool) -> Result<ConfigBuilder<AgentScope>
         .timeout_resolve(Some(settings.limits.connect))
         .max_response_header_size(MAX_HEADER_BYTES)
         .tls_config(tls(settings)?);
-    match &settings.proxy {
-        _ if direct => config = config.proxy(None),
-        None => {}
-        Some(ProxyChoice::Direct) => config = config.proxy(None),
+    Ok(match &settings.proxy {
+        _ if direct => config.proxy(None),
+        Some(ProxyChoice::Direct) => config.proxy(None),
         Some(ProxyChoice::Url(url)) => {
-            let proxy = Proxy::new(url)
-                .ok()
-                .filter(|proxy| matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https));
-            let proxy = proxy.ok_or_else(|| {
-                let reason = "is not an address like http://host:port; SOCKS proxies are not supported";
-                Error::invalid("the proxy", reason)
-            })?;
-            config = config.proxy(Some(proxy));
+            let proxy = Proxy::new(url).ok();
+            // ureq panics on a SOCKS proxy without its feature.
+            let proxy = proxy.filter(|p| matches!(p.protocol(), ProxyProtocol::Http | ProxyProtocol::Https));
+            let reason = "is not an address like http://host:port; SOCKS proxies are not supported";
+            config.proxy(Some(proxy.ok_or_else(|| Error::invalid("the proxy", reason))?))
         }
-    }
-    Ok(config)
+        None => config,
+    })
 }
 
 fn tls(settings: &Settings) -> Result<TlsConfig> {
@@ -122,7 +112,7 @@ fn tls(settings: &Settings) -> Result<TlsConfig> {
     Ok(TlsConfig::builder().provider(provider).root_certs(roots).build())
 }
 
-/// Says what ureq met in our own words: some of its errors print the whole URL.
+/// What an error of ureq means for a request.
 fn failure(error: ureq::Error, limits: &Limits) -> Failure {
     use ureq::Error as E;
     use ureq::Timeout as T;
@@ -136,18 +126,10 @@ fn failure(error: ureq::Error, limits: &Limits) -> Failure {
         E::Timeout(T::PerRead | T::RecvBody) => timeout("waiting for more of the response", limits.stall),
         E::Timeout(_) => timeout("the call", limits.total),
         E::Io(e) => Failure::Broken(e.into()),
-        E::HostNotFound => Failure::Broken("the host name was not found".into()),
-        E::ConnectionFailed => Failure::Broken("no address of the host could be connected to".into()),
-        E::Tls(e) => Failure::Broken(e.into()),
-        #[cfg(feature = "rustls")]
-        E::Rustls(e) => Failure::Broken(e.to_string().into()),
-        #[cfg(feature = "native-tls")]
-        E::NativeTls(e) => Failure::Broken(e.to_string().into()),
         E::Protocol(e) => Failure::Protocol(format!("the response is not valid HTTP: {e}").into()),
         E::LargeResponseHeader(..) => Failure::Protocol("the response's header section is too long".into()),
-        E::InvalidProxyUrl | E::ConnectProxyFailed(_) => {
-            Failure::Broken("the proxy refused the connection".into())
-        }
-        _ => Failure::Broken("the request could not be carried out".into()),
+        // These print the whole URL, which may be signed.
+        E::BadUri(_) | E::RequireHttpsOnly(_) => Failure::Broken("the URL cannot be requested".into()),
+        e => Failure::Broken(e.to_string().into()),
     }
 }

@@ -1,0 +1,215 @@
+//! The handles to an app and to a database: one method for each route, most of them the same for both.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::resource::Resource;
+use crate::error::Result;
+use crate::progress::Progress;
+use crate::snapshot::Snapshot;
+use crate::types::{AppInfo, DatabaseInfo, Listing, Response, RestoreStatus, RuntimeStatus, SnapshotInfo};
+
+/// A handle to an app: its id and a clone of the client. Cheap to clone; it can be stored and sent to another thread.
+///
+/// ```no_run
+/// let client = squarecloud_blocking::Client::from_env()?;
+/// let app = client.app("0123456789abcdef0123456789abcdef");
+/// if let Some(latest) = app.latest_snapshot()? {
+///     println!("{} from {}", latest.id, latest.created_at);
+/// }
+/// # Ok::<(), squarecloud_blocking::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct App(pub(super) Resource);
+
+/// A handle to a database: its id and a clone of the client. Cheap to clone; it can be stored and sent to another
+/// thread.
+///
+/// A database can only be restored from one of its snapshots: no documented route restores it from a local file.
+///
+/// ```no_run
+/// let client = squarecloud_blocking::Client::from_env()?;
+/// client.database("0123456789abcdef0123456789abcdef").snapshot()?.download("backups")?;
+/// # Ok::<(), squarecloud_blocking::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Database(pub(super) Resource);
+
+/// The methods of both handles.
+macro_rules! methods_of_both {
+    ($Handle:ident, $Info:ident) => {
+        impl $Handle {
+            /// Returns the id. No request.
+            pub fn id(&self) -> &str {
+                &self.0.id
+            }
+
+            /// Returns the name, memory, cluster and so on. One request.
+            ///
+            /// # Errors
+            /// [`Error::Api`](crate::Error::Api) with `APP_NOT_FOUND` or `DATABASE_NOT_FOUND`, and as
+            /// [`Client::account`](crate::Client::account).
+            pub fn info(&self) -> Result<$Info> {
+                self.0.read("")
+            }
+
+            /// Returns the state and the resource use as formatted text. One request.
+            ///
+            /// # Errors
+            /// As [`Client::account`](crate::Client::account).
+            pub fn status(&self) -> Result<RuntimeStatus> {
+                self.0.read("/status")
+            }
+
+            /// Returns the state and the resource use as plain numbers. One request.
+            ///
+            /// # Errors
+            /// As [`Client::account`](crate::Client::account).
+            pub fn raw_status(&self) -> Result<RuntimeStatus> {
+                self.0.read("/status?rawData=true")
+            }
+
+            /// Creates a snapshot and returns it once it can be downloaded.
+            ///
+            /// One POST, never repeated. When the service responds that it is still making the snapshot (HTTP 202),
+            /// the listing is polled every `poll_interval` until the new snapshot appears, for at most
+            /// `snapshot_wait`. The service allows 1 in 5 s, 1 in 180 s for each app or database, and a daily quota.
+            ///
+            /// # Errors
+            /// [`Error::Pending`](crate::Error::Pending) when the wait was not long enough: the snapshot will appear
+            /// in the listing, so do not request another one. [`Error::Timeout`](crate::Error::Timeout) and
+            /// [`Error::Network`](crate::Error::Network) after the request was sent leave open whether a snapshot was
+            /// begun: look at the listing. [`Error::Api`](crate::Error::Api) with `KEEP_CALM` or
+            /// `DAILY_SNAPSHOTS_LIMIT_REACHED` when it is too soon.
+            pub fn snapshot(&self) -> Result<Snapshot> {
+                self.0.create_snapshot()
+            }
+
+            /// Returns the snapshots, newest first. One request; the service may respond from a cache of up to 30
+            /// minutes.
+            ///
+            /// An item that cannot be decoded is left out; [`listing`](Self::listing) returns it, too.
+            ///
+            /// # Errors
+            /// [`Error::UnexpectedResponse`](crate::Error::UnexpectedResponse) when there are items and none of them
+            /// can be decoded, and as [`Client::account`](crate::Client::account).
+            pub fn all_snapshots(&self) -> Result<Vec<SnapshotInfo>> {
+                Ok(self.listing()?.snapshots)
+            }
+
+            /// Returns the snapshots, newest first, and the items that could not be decoded. One request.
+            ///
+            /// # Errors
+            /// As [`all_snapshots`](Self::all_snapshots).
+            pub fn listing(&self) -> Result<Listing> {
+                self.0.listing()
+            }
+
+            /// Returns the newest snapshot by `created_at`, or `None` when there is none. One request.
+            ///
+            /// # Errors
+            /// As [`all_snapshots`](Self::all_snapshots).
+            pub fn latest_snapshot(&self) -> Result<Option<SnapshotInfo>> {
+                Ok(self.all_snapshots()?.into_iter().next())
+            }
+
+            /// Opens a listed snapshot for downloading. The same as [`Client::open`](crate::Client::open).
+            ///
+            /// # Errors
+            /// As [`Client::open`](crate::Client::open).
+            pub fn open(&self, info: &SnapshotInfo) -> Result<Snapshot> {
+                self.0.core.open(info)
+            }
+
+            /// Restores a listed snapshot: **the present files or data are replaced**. One POST, never repeated; the
+            /// service may hold it open for 90 s.
+            ///
+            /// # Errors
+            /// [`Error::Pending`](crate::Error::Pending) when the restore goes on in the background: it is **not**
+            /// done; follow it with [`wait_for_restore`](Self::wait_for_restore).
+            /// [`Error::Invalid`](crate::Error::Invalid) when the snapshot is of another kind or has no version id.
+            pub fn restore(&self, info: &SnapshotInfo) -> Result<Response> {
+                self.0.restore_listed(info)
+            }
+
+            /// Returns the state of the last restore. One request.
+            ///
+            /// # Errors
+            /// [`Error::StatusUnavailable`](crate::Error::StatusUnavailable) when the service has no such route, and
+            /// as [`Client::account`](crate::Client::account).
+            pub fn restore_status(&self) -> Result<RestoreStatus> {
+                self.0.restore_status()
+            }
+
+            /// Waits until a restore ends, for at most `at_most`. One request every `poll_interval` (5 s).
+            ///
+            /// # Errors
+            /// [`Error::RestoreFailed`](crate::Error::RestoreFailed) with the service's code,
+            /// [`Error::Pending`](crate::Error::Pending) when it is still running after `at_most`,
+            /// [`Error::StatusUnavailable`](crate::Error::StatusUnavailable) when the service cannot tell.
+            pub fn wait_for_restore(&self, at_most: Duration) -> Result<RestoreStatus> {
+                self.0.wait_for_restore(at_most)
+            }
+
+            /// Starts the app or database. One POST, never repeated; the service holds it open for up to 95 s.
+            ///
+            /// # Errors
+            /// [`Error::Api`](crate::Error::Api) with `CONTAINER_ALREADY_STARTED`, `RESTORE_IN_PROGRESS`, ...; a
+            /// timeout leaves open whether it was done.
+            pub fn start(&self) -> Result<Response> {
+                self.0.action("/start")
+            }
+
+            /// Stops the app or database. One POST, never repeated; the service holds it open for up to 95 s.
+            ///
+            /// # Errors
+            /// As [`start`](Self::start), with `CONTAINER_ALREADY_STOPPED`.
+            pub fn stop(&self) -> Result<Response> {
+                self.0.action("/stop")
+            }
+        }
+    };
+}
+
+methods_of_both!(App, AppInfo);
+methods_of_both!(Database, DatabaseInfo);
+
+impl App {
+    /// Restarts the app. One POST, never repeated; the service holds it open for up to 95 s.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn restart(&self) -> Result<Response> {
+        self.0.action("/restart")
+    }
+
+    /// Sends a file into the app: a `.zip` is unpacked into its root, any other file is placed there.
+    ///
+    /// **A commit is not a restore**: files of the app that are not in the zip most probably stay. To go back to a
+    /// snapshot, use [`restore`](Self::restore). One POST that streams the file, after one GET for each client that
+    /// checks the key; scope `apps:deploy`, at most 100 MiB, 1 in 5 s for an app.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) when the file is too large,
+    /// [`Error::Io`](crate::Error::Io) when it cannot be read,
+    /// [`Error::Network`](crate::Error::Network) when the service closes the connection before the file was sent,
+    /// which it does when it refuses the file, and as [`Client::account`](crate::Client::account).
+    pub fn commit(&self, file: impl AsRef<Path>) -> Result<Response> {
+        self.commit_with(file, None, |_| ControlFlow::Continue(()))
+    }
+
+    /// Sends a file into a directory of the app, with a callback that is given the progress and can cancel the call.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit), and [`Error::Cancelled`](crate::Error::Cancelled).
+    pub fn commit_with(
+        &self,
+        file: impl AsRef<Path>,
+        directory: Option<&str>,
+        progress: impl Fn(Progress) -> ControlFlow<()> + Send + Sync,
+    ) -> Result<Response> {
+        self.0.commit(file.as_ref(), directory, Arc::new(progress))
+    }
+}

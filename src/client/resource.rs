@@ -1,0 +1,210 @@
+//! One app or database, and the work on it that may outlive its request: making a snapshot, and restoring one.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::awaited::Awaited;
+use super::core::Core;
+
+use crate::api::envelope::RawResponse;
+use crate::api::http::Payload;
+use crate::api::route;
+use crate::error::{Error, ErrorCode, Result, is_refusal};
+use crate::secret::{SignedKey, SignedUrl, clean};
+use crate::snapshot::Snapshot;
+use crate::types::{Kind, Listing, Response, RestoreState, RestoreStatus, SnapshotInfo, text};
+
+const SNAPSHOTS: &str = "/snapshots";
+const RESTORE: &str = "/snapshots/restore";
+const BETWEEN_LISTINGS: Duration = Duration::from_secs(10);
+const BETWEEN_STATUSES: Duration = Duration::from_secs(5);
+/// After how many checks a service that knows of no restore is believed: at first the restore may not have begun.
+const CHECKS_FOR_NONE: u32 = 3;
+/// How many characters of the service's code and step an error keeps.
+const SHOWN: usize = 80;
+
+/// One app or database: what both handles are made of.
+#[derive(Clone, Debug)]
+pub(super) struct Resource {
+    pub(super) core: Arc<Core>,
+    pub(super) kind: Kind,
+    pub(super) id: String,
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.id)
+    }
+}
+
+impl Resource {
+    /// The path of one of its routes.
+    pub(super) fn path(&self, rest: &str) -> Result<String> {
+        route::resource(self.kind, &self.id, rest)
+    }
+
+    pub(super) fn read<T: DeserializeOwned>(&self, rest: &str) -> Result<T> {
+        self.core.read(&self.path(rest)?)
+    }
+
+    pub(super) fn action(&self, rest: &str) -> Result<Response> {
+        self.core.post(&self.path(rest)?, Payload::Nothing)?.action()
+    }
+
+    pub(super) fn listing(&self) -> Result<Listing> {
+        self.core.listing(self.kind, &self.path(SNAPSHOTS)?)
+    }
+
+    pub(super) fn create_snapshot(&self) -> Result<Snapshot> {
+        let sent = Instant::now();
+        let response = self.core.post(&self.path(SNAPSHOTS)?, Payload::Nothing)?;
+        match response.unless_pending(created)? {
+            Some((url, key)) => Ok(Snapshot::new(self.core.files.clone(), url, key, None)),
+            None => {
+                let awaited = Awaited::new(response.date, sent.elapsed());
+                self.core.open(&self.await_snapshot(awaited)?)
+            }
+        }
+    }
+
+    /// Polls the listing until the new snapshot is in it.
+    fn await_snapshot(&self, mut awaited: Awaited) -> Result<SnapshotInfo> {
+        let pending = |waited| Error::Pending {
+            what: format!("the snapshot of {self}"),
+            waited,
+            next: "it will appear in the listing, usually within 2 minutes; do not request another one",
+        };
+        let at_most = self.core.settings.limits.snapshot_wait;
+        if at_most.is_zero() {
+            return Err(pending(Duration::ZERO));
+        }
+        let path = self.path(SNAPSHOTS)?;
+        self.poll(at_most, BETWEEN_LISTINGS, pending, || {
+            let (listing, date) = self.core.get(&path, |response| {
+                Ok((response.data(|data| Listing::decode(self.kind, data))?, response.date))
+            })?;
+            Ok(awaited.find(&listing.snapshots, date).cloned())
+        })
+    }
+
+    /// Restores a listed snapshot, after the checks that need no request.
+    pub(super) fn restore_listed(&self, info: &SnapshotInfo) -> Result<Response> {
+        if info.kind != self.kind {
+            let reason = format!("is of kind {} and cannot be restored into {self}", info.kind);
+            return Err(Error::invalid("the snapshot", reason));
+        }
+        let reason = "has no version id, which a restore needs; list the snapshots again";
+        let version = info.version_id.as_deref().ok_or_else(|| Error::invalid("the snapshot", reason))?;
+        self.restore(&info.id, version)
+    }
+
+    pub(super) fn restore(&self, snapshot: &str, version: &str) -> Result<Response> {
+        for (what, id) in [("the snapshot id", snapshot), ("the version id", version)] {
+            if id.is_empty() {
+                return Err(Error::invalid(what, "is empty; take it from a listed snapshot"));
+            }
+        }
+        let body = json!({ "snapshotId": snapshot, "versionId": version }).to_string();
+        let sent = Instant::now();
+        let response = self.core.post(&self.path(RESTORE)?, Payload::Json(&body))?;
+        response.unless_pending(RawResponse::action)?.ok_or_else(|| self.restore_pending(sent.elapsed()))
+    }
+
+    pub(super) fn restore_status(&self) -> Result<RestoreStatus> {
+        self.read(RESTORE).map_err(|error| match error.code() {
+            Some(code) if *code == ErrorCode::ROUTE_NOT_FOUND => Error::StatusUnavailable {
+                what: self.to_string(),
+                status: error.status(),
+                reason: "the service does not have this route yet",
+            },
+            _ => error,
+        })
+    }
+
+    /// Follows a restore until it ends.
+    pub(super) fn wait_for_restore(&self, at_most: Duration) -> Result<RestoreStatus> {
+        let pending = |waited| self.restore_pending(waited);
+        let mut checks_for_none = 0;
+        self.poll(at_most, BETWEEN_STATUSES, pending, || {
+            let status = self.restore_status()?;
+            match status.state {
+                RestoreState::Success => return Ok(Some(status)),
+                RestoreState::Error => return Err(self.restore_failed(&status)),
+                RestoreState::None => checks_for_none += 1,
+                _ => {}
+            }
+            if checks_for_none == CHECKS_FOR_NONE {
+                let reason = "the service knows of no restore within the last hour";
+                return Err(Error::StatusUnavailable { what: self.to_string(), status: None, reason });
+            }
+            Ok(None)
+        })
+    }
+
+    /// Checks until there is a result, for at most `at_most`. A check that fails for a passing reason is followed by the
+    /// next one, since the work goes on regardless.
+    fn poll<T>(
+        &self,
+        at_most: Duration,
+        usual: Duration,
+        pending: impl Fn(Duration) -> Error,
+        mut check: impl FnMut() -> Result<Option<T>>,
+    ) -> Result<T> {
+        // The sleep of a test returns at once; it counts at its full length.
+        let (started, mut slept) = (Instant::now(), Duration::ZERO);
+        loop {
+            match check() {
+                Ok(Some(found)) => return Ok(found),
+                Err(error) if !is_passing(&error) => return Err(error),
+                _ => {}
+            }
+            let waited = started.elapsed().max(slept);
+            if waited >= at_most {
+                return Err(pending(waited));
+            }
+            let pause = self.core.settings.poll_interval.unwrap_or(usual).min(at_most - waited);
+            (self.core.settings.sleep)(pause);
+            slept += pause;
+        }
+    }
+
+    fn restore_pending(&self, waited: Duration) -> Error {
+        let what = format!("the restore of {self}");
+        Error::Pending { what, waited, next: "do not repeat it, follow it with `wait_for_restore`" }
+    }
+
+    fn restore_failed(&self, status: &RestoreStatus) -> Error {
+        let shown = |text: &str| clean(text, SHOWN, self.core.api.secret());
+        let code = status.code.as_ref().map_or(ErrorCode::UNKNOWN, |code| shown(code.as_str()).into());
+        Error::RestoreFailed { what: self.to_string(), code, step: status.step.as_deref().map(shown) }
+    }
+}
+
+/// The link and key of a snapshot that was made.
+fn created(response: &RawResponse) -> Result<(SignedUrl, SignedKey)> {
+    #[derive(Deserialize)]
+    struct Created {
+        #[serde(default, deserialize_with = "text")]
+        url: Option<String>,
+        #[serde(default, deserialize_with = "text")]
+        key: Option<String>,
+    }
+    let Created { url, key } = response.data(serde_json::from_str)?;
+    let url = url.ok_or_else(|| response.unexpected("a `response` without a `url`"))?;
+    let url = SignedUrl::parse(&url)
+        .map_err(|_| response.unexpected("a `response` whose `url` is not a link that may be downloaded"))?;
+    let key = key.map_or_else(|| url.key(), |key| SignedKey::new(&key));
+    Ok((url, key))
+}
+
+/// Whether polling again may help: the network, a busy or broken service, or too many polls.
+fn is_passing(error: &Error) -> bool {
+    let broken_off = matches!(error, Error::Network { .. } | Error::Timeout { .. });
+    let failed = error.status().is_some_and(|status| status >= 500);
+    (broken_off && !is_refusal(error.status())) || failed || error.is_rate_limited()
+}
