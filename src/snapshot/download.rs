@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 
 use super::location::{EXCERPT, Location};
 use super::name::link_version;
@@ -71,7 +72,7 @@ pub(crate) fn download(wanted: &Wanted<'_>, path: &Path, options: &DownloadOptio
         return done(bytes);
     }
     let link = (location.url.path(), link_version(location.url.query()));
-    let mut part = Part::open(&target.dir, &target.name, link, || report.tick(0, None, 0))?;
+    let mut part = Part::open(&target.dir, &target.name, link, || report.tick(&AtomicU64::new(0), None, 1))?;
     // Another download that held the part file may have finished.
     match existing(wanted, &target, options) {
         Ok(None) => {}

@@ -12,7 +12,7 @@ use crate::secret::{SignedUrl, excerpt};
 
 /// How many of the first bytes are kept for an error.
 pub(crate) const EXCERPT: usize = 4096;
-/// How long the first bytes of an unusable response are collected: they explain it, nothing more.
+/// How long the first bytes of an unusable response are collected at most, the last read left out.
 const EXCERPT_WAIT: Duration = Duration::from_millis(250);
 
 /// A snapshot's signed link, and the agent that fetches it.
@@ -39,7 +39,7 @@ impl Location {
             headers.push(("range", value));
             headers.extend(known.etag.clone().map(|etag| ("if-match", etag)));
         }
-        let response = self.agent.get(&self.url, &headers, idle, range.longest(known.total))?;
+        let response = self.agent.get(&self.url, &headers, idle, known.total)?;
         let fields = &response.headers;
         let head = Head {
             status: response.status,
@@ -53,9 +53,8 @@ impl Location {
         };
         let other_version =
             matches!((&self.version, &head.object.version_id), (Some(a), Some(b)) if **a != **b);
-        let page = known.etag.is_some()
-            && head.object.etag.is_none()
-            && fields.get("content-type").is_some_and(|kind| kind.trim_start().starts_with("text/html"));
+        let kind = fields.get("content-type").unwrap_or_default().to_ascii_lowercase();
+        let page = known.is_provable() && kind.trim_start().starts_with("text/html");
         let worth = match judge(range, known, head) {
             // What came before is not thrown away for a maintenance page or a portal's login.
             Worth::Whole(_) if page => Worth::Unusable("a web page came in the snapshot's place".into()),
@@ -67,7 +66,7 @@ impl Location {
         Ok((worth, response))
     }
 
-    /// The error about an unusable response; reads its first bytes, as far as they come without much waiting.
+    /// The error about an unusable response; reads its first bytes.
     pub(crate) fn unusable(&self, mut response: SnapshotResponse, problem: Cow<'static, str>) -> Error {
         let (begun, mut bytes, mut count) = (Instant::now(), vec![0; EXCERPT], 0);
         while begun.elapsed() < EXCERPT_WAIT {

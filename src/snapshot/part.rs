@@ -11,10 +11,10 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::lock::{Locked, lock, names, open, release};
+use super::lock::{Locked, lock, names, release};
 use super::name::part_name;
 use super::range::Object;
 use super::record::{self, Piece, Record};
@@ -32,7 +32,8 @@ const CHANGES: u32 = 20;
 pub(crate) struct Part {
     file: File,
     path: PathBuf,
-    meta: File,
+    /// The record's file, as soon as there is something to record.
+    meta: Option<File>,
     meta_path: PathBuf,
     record: Record,
     pieces: Vec<Piece>,
@@ -40,6 +41,8 @@ pub(crate) struct Part {
     done: Vec<AtomicU64>,
     /// Where the lines begin in the record.
     lines: u64,
+    /// A sync failed: what is written may be gone.
+    untrusted: AtomicBool,
 }
 
 impl Part {
@@ -64,17 +67,22 @@ impl Part {
             }
             std::thread::sleep(LOOK_AGAIN);
         };
-        let meta_path = meta_path(&path);
-        let meta = open_record(&meta_path).map_err(|e| {
-            // Without its record it is of no use to anybody.
-            let _ = fs::remove_file(&path);
-            Error::io("creating", &meta_path, e)
-        })?;
-        let record = Record { path: link.0.to_owned(), version: link.1, ..Record::default() };
-        let (pieces, done) = (Vec::new(), Vec::new());
-        let mut part = Self { file, path, meta, meta_path, record, pieces, done, lines: 0 };
-        if part.load().is_none() {
-            part.clear()?;
+        let mut part = Self {
+            file,
+            meta: None,
+            meta_path: with_suffix(&path, ".meta"),
+            path,
+            record: Record { path: link.0.to_owned(), version: link.1, ..Record::default() },
+            pieces: Vec::new(),
+            done: Vec::new(),
+            lines: 0,
+            untrusted: AtomicBool::new(false),
+        };
+        if !part.load()?
+            && let Err(error) = part.clear()
+        {
+            part.leave();
+            return Err(error);
         }
         Ok(part)
     }
@@ -106,54 +114,82 @@ impl Part {
         (0..self.done.len()).map(|piece| self.done_of(piece)).sum()
     }
 
-    /// Whether the record is cut into pieces that can be fetched side by side.
+    /// Whether the snapshot is cut into pieces that can be fetched side by side.
     pub(crate) fn is_cut(&self) -> bool {
         self.record.piece > 0
     }
 
-    /// Reads the record; `None` when there is nothing to continue.
-    fn load(&mut self) -> Option<()> {
+    /// Reads the record. `false`: there is nothing to continue.
+    fn load(&mut self) -> Result<bool> {
+        let failed = |e| Error::io("reading", &self.meta_path, e);
+        match fs::symlink_metadata(&self.meta_path) {
+            Ok(found) if found.is_file() => {}
+            Ok(_) => return Ok(false),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(e) => return Err(failed(e)),
+        }
         let mut text = Vec::new();
-        (&self.meta).take(MAX_RECORD).read_to_end(&mut text).ok()?;
-        let length = self.file.metadata().ok()?.len();
+        let meta = File::open(&self.meta_path).map_err(failed)?;
+        meta.take(MAX_RECORD).read_to_end(&mut text).map_err(failed)?;
+        let length = self.file.metadata().map_err(|e| Error::io("reading", &self.path, e))?.len();
         let (path, version) = (&self.record.path, self.record.version.as_deref());
-        let (record, mut pieces, lines) = Record::parse(&text, path, version, boot_id().as_deref(), length)?;
+        let found = Record::parse(&text, path, version, boot_id().as_deref(), length);
+        let Some((record, mut pieces)) = found else { return Ok(false) };
         if pieces.iter().all(|piece| piece.len == Some(piece.done))
             && let Some(last) = pieces.last_mut()
         {
             // One byte is requested again, to be shown that it still is the same snapshot.
             last.done = last.done.saturating_sub(1);
+            last.durable = last.durable.min(last.done);
         }
-        self.done = pieces.iter().map(|piece| piece.done.into()).collect();
-        (self.record, self.pieces, self.lines) = (record, pieces, lines);
-        Some(())
+        self.write_record(record, pieces)?;
+        Ok(true)
     }
 
     /// Forgets everything: the record first, so that a crash in between leaves nothing to trust.
     pub(crate) fn clear(&mut self) -> Result<()> {
-        let emptied = self.meta.set_len(0).and_then(|()| self.file.set_len(0));
-        emptied.map_err(|e| Error::io("emptying", &self.path, e))?;
+        match fs::remove_file(&self.meta_path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io("removing", &self.meta_path, e));
+            }
+            _ => self.meta = None,
+        }
+        self.file.set_len(0).map_err(|e| Error::io("emptying", &self.path, e))?;
         self.record.object = Object::default();
         self.record.piece = 0;
         (self.pieces, self.done) = (Vec::new(), Vec::new());
         Ok(())
     }
 
-    /// Writes down what the bytes to come belong to. `piece`: the length of a piece, 0 for one only.
-    ///
-    /// The first `done` bytes are kept; they must belong to `object`.
-    pub(crate) fn begin(&mut self, object: &Object, piece: u64, done: u64) -> Result<()> {
-        let Some(pieces) = record::cut(piece, object.total, done) else {
+    /// Writes down what the bytes belong to, and cuts them into pieces of `piece` bytes, or one for 0. What one
+    /// piece held before belongs to the same object.
+    pub(crate) fn begin(&mut self, object: &Object, piece: u64) -> Result<()> {
+        let durable = self.pieces.iter().map(|piece| piece.durable).sum();
+        let Some(pieces) = record::cut(piece, object.total, self.done(), durable) else {
             return Err(Error::invalid("the snapshot's length", "does not fit the pieces"));
         };
-        self.record.format = record::FORMAT;
-        self.record.object = object.clone();
-        (self.record.piece, self.record.boot) = (piece, boot_id());
-        let failed = |e| Error::io("writing", &self.meta_path, e);
-        let (text, lines) = self.record.text(&pieces).map_err(|e| failed(e.into()))?;
-        self.meta.set_len(0).and_then(|()| write_all_at(&self.meta, &text, 0)).map_err(failed)?;
+        let record = Record { object: object.clone(), piece, ..self.record.clone() };
+        self.write_record(record, pieces)
+    }
+
+    /// Puts a new record in the place of the old one: a kill leaves one of them whole.
+    fn write_record(&mut self, record: Record, pieces: Vec<Piece>) -> Result<()> {
+        let record = Record { format: record::FORMAT, boot: boot_id(), ..record };
+        let new = with_suffix(&self.meta_path, ".new");
+        let write = || {
+            let (text, lines) = record.text(&pieces)?;
+            let _ = fs::remove_file(&new);
+            let meta = File::create_new(&new)?;
+            write_all_at(&meta, &text, 0)?;
+            fs::rename(&new, &self.meta_path)?;
+            Ok((meta, lines))
+        };
+        let (meta, lines) = write().map_err(|e: io::Error| {
+            let _ = fs::remove_file(&new);
+            Error::io("writing", &self.meta_path, e)
+        })?;
         self.done = pieces.iter().map(|piece| piece.done.into()).collect();
-        (self.pieces, self.lines) = (pieces, lines);
+        (self.meta, self.lines, self.record, self.pieces) = (Some(meta), lines, record, pieces);
         Ok(())
     }
 
@@ -174,19 +210,24 @@ impl Part {
     /// Puts on the disk what is written, then notes it.
     pub(crate) fn sync(&self) -> Result<()> {
         let done: Vec<u64> = (0..self.done.len()).map(|piece| self.done_of(piece)).collect();
-        self.file.sync_data().map_err(|e| Error::io("syncing", &self.path, e))?;
+        self.file.sync_data().map_err(|e| {
+            // What the disk did not take may be gone from memory, too.
+            self.untrusted.store(true, Ordering::Relaxed);
+            Error::io("syncing", &self.path, e)
+        })?;
         let noted = || {
             for (piece, done) in done.into_iter().enumerate() {
                 self.note(piece, record::DURABLE, done)?;
             }
-            self.meta.sync_data()
+            self.meta.as_ref().map_or(Ok(()), File::sync_data)
         };
         noted().map_err(|e| Error::io("syncing", &self.meta_path, e))
     }
 
     fn note(&self, piece: usize, column: u64, done: u64) -> io::Result<()> {
+        let Some(meta) = &self.meta else { return Ok(()) };
         let at = self.lines + record::line_at(piece) + column;
-        write_all_at(&self.meta, format!("{done:016x}").as_bytes(), at)
+        write_all_at(meta, format!("{done:016x}").as_bytes(), at)
     }
 
     /// Whether the path still leads to the file that was written.
@@ -211,7 +252,8 @@ impl Part {
 
     /// Ends the call without a result: a part that can be continued stays, any other goes.
     pub(crate) fn leave(self) {
-        if !self.record.object.is_provable() || self.done() == 0 {
+        let untrusted = self.untrusted.load(Ordering::Relaxed);
+        if untrusted || !self.record.object.is_provable() || self.done() == 0 {
             self.discard();
         }
     }
@@ -238,25 +280,14 @@ pub(crate) fn tidy(dir: &Path, name: &str, any: bool) {
         }),
     };
     if gone {
-        let _ = fs::remove_file(meta_path(&path));
+        let _ = fs::remove_file(with_suffix(&path, ".meta"));
     }
 }
 
-/// Where the record of a part file is.
-fn meta_path(part: &Path) -> PathBuf {
-    let mut path = part.as_os_str().to_owned();
-    path.push(".meta");
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
     path.into()
-}
-
-fn open_record(path: &Path) -> io::Result<File> {
-    let meta = open(path)?;
-    if names(&meta, path) == Some(1) {
-        return Ok(meta);
-    }
-    // Another file's second name: what is written here must not show there.
-    fs::remove_file(path)?;
-    open(path)
 }
 
 /// Which run of the machine this is. `None` where the system does not say.

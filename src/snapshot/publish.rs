@@ -1,6 +1,6 @@
 //! I/O. A finished file gets its name: whole, durable, and without taking another one's place unasked.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
@@ -8,20 +8,15 @@ use std::path::Path;
 ///
 /// Without `replace` an existing file makes it fail with `AlreadyExists`, also when it appears in this very
 /// moment: the name is made as a second name of the part file, which the system refuses for a name that is
-/// taken. On file systems without second names an empty file is made first to hold the name, and replaced.
+/// taken. On file systems without hard links (exFAT) only a look beforehand and the part file's lock protect it.
 pub(crate) fn publish(part: &Path, target: &Path, replace: bool) -> io::Result<()> {
     if replace {
         return fs::rename(part, target);
     }
     match fs::hard_link(part, target) {
         Ok(()) => fs::remove_file(part),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(e),
-        Err(_) => {
-            OpenOptions::new().write(true).create_new(true).open(target)?;
-            fs::rename(part, target).inspect_err(|_| {
-                let _ = fs::remove_file(target);
-            })
-        }
+        Err(_) if fs::symlink_metadata(target).is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(_) => fs::rename(part, target),
     }
 }
 

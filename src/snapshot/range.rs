@@ -31,16 +31,6 @@ impl Range {
         }
     }
 
-    /// The most bytes that may come, when `total` or the request itself tells: a host that ignores ranges sends all.
-    pub(crate) fn longest(self, total: Option<u64>) -> Option<u64> {
-        match self {
-            _ if total.is_some() => total,
-            Self::Span(start, end) => Some(end - start),
-            Self::Last(count) => Some(count),
-            Self::Whole | Self::From(_) => None,
-        }
-    }
-
     /// The bytes a server with `total` bytes must send, as start and end.
     fn expected(self, total: u64) -> (u64, u64) {
         match self {

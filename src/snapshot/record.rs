@@ -13,8 +13,8 @@ pub(crate) const FORMAT: u32 = 1;
 const LINE: usize = 34;
 /// Where in a line the second number stands.
 pub(crate) const DURABLE: u64 = 17;
-/// No download has more pieces.
-const MAX_PIECES: usize = 20_000;
+/// The most pieces of a download.
+pub(crate) const MAX_PIECES: u64 = 4096;
 
 /// What the bytes of a part file belong to. Holds no secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +35,9 @@ pub(crate) struct Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub(crate) start: u64,
-    /// How many of its bytes are there.
+    /// How many of its bytes are written, and how many of them are known to be on the disk.
     pub(crate) done: u64,
+    pub(crate) durable: u64,
     /// Its length, when known.
     pub(crate) len: Option<u64>,
 }
@@ -46,14 +47,14 @@ impl Record {
     /// download's, or when nothing shows that a response belongs to the same object.
     ///
     /// `boot`: the machine's run; the numbers of bytes written count in the same run only. `length`: the part
-    /// file's. Also gives where the lines begin.
+    /// file's.
     pub(crate) fn parse(
         text: &[u8],
         path: &str,
         version: Option<&str>,
         boot: Option<&str>,
         length: u64,
-    ) -> Option<(Self, Vec<Piece>, u64)> {
+    ) -> Option<(Self, Vec<Piece>)> {
         let json = text.iter().position(|&b| b == b'\n')?;
         let record: Self = serde_json::from_slice(text.get(..json)?).ok()?;
         let said = &record.object;
@@ -65,7 +66,7 @@ impl Record {
             return None;
         }
         let same_run = boot.is_some() && record.boot.as_deref() == boot;
-        let mut pieces = cut(record.piece, said.total, 0)?;
+        let mut pieces = cut(record.piece, said.total, 0, 0)?;
         let lines = text.get(json + 1..)?;
         if lines.len() != pieces.len() * LINE {
             return None;
@@ -73,41 +74,43 @@ impl Record {
         for (piece, line) in pieces.iter_mut().zip(lines.chunks(LINE)) {
             let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
             let (written, durable) = line.split_once(' ')?;
-            piece.done = u64::from_str_radix(if same_run { written } else { durable }, 16).ok()?;
+            piece.durable = u64::from_str_radix(durable, 16).ok()?;
+            piece.done = if same_run { u64::from_str_radix(written, 16).ok()? } else { piece.durable };
             let outside = piece.done > 0 && piece.start.checked_add(piece.done)? > length;
-            if outside || piece.len.is_some_and(|len| piece.done > len) {
+            if outside || piece.durable > piece.done || piece.len.is_some_and(|len| piece.done > len) {
                 return None;
             }
         }
-        Some((record, pieces, json as u64 + 1))
+        Some((record, pieces))
     }
 
-    /// The record's text, and where the lines begin. Nothing counts as durable yet.
+    /// The record's text, and where the lines begin.
     pub(crate) fn text(&self, pieces: &[Piece]) -> serde_json::Result<(Vec<u8>, u64)> {
         let mut text = serde_json::to_vec(self)?;
         text.push(b'\n');
         let lines = text.len() as u64;
         for piece in pieces {
-            text.extend_from_slice(format!("{:016x} {:016x}\n", piece.done, 0).as_bytes());
+            text.extend_from_slice(format!("{:016x} {:016x}\n", piece.done, piece.durable).as_bytes());
         }
         Ok((text, lines))
     }
 }
 
-/// Pieces of `piece` bytes each, or one for all when it is 0, of which the first `done` bytes are there already.
-pub(crate) fn cut(piece: u64, total: Option<u64>, done: u64) -> Option<Vec<Piece>> {
+/// Pieces of `piece` bytes each, or one for all when it is 0. Of the whole, the first `done` bytes are written and the
+/// first `durable` on the disk. `None`: there would be too many pieces.
+pub(crate) fn cut(piece: u64, total: Option<u64>, done: u64, durable: u64) -> Option<Vec<Piece>> {
     let count = match (piece, total) {
         (0, _) => 1,
-        (piece, total) => usize::try_from(total?.div_ceil(piece).max(1)).ok().filter(|n| *n <= MAX_PIECES)?,
+        (piece, total) => total?.div_ceil(piece).max(1),
     };
-    let pieces = (0..count as u64).map(|n| {
-        let start = n * piece;
+    let pieces = (0..count).map(|number| {
+        let start = number * piece;
         let rest = total.map(|total| total.saturating_sub(start));
         let len = if piece == 0 { rest } else { rest.map(|rest| rest.min(piece)) };
-        let before = done.saturating_sub(start);
-        Piece { start, done: len.map_or(before, |len| before.min(len)), len }
+        let of = |bytes: u64| bytes.saturating_sub(start).min(len.unwrap_or(u64::MAX));
+        Piece { start, len, done: of(done), durable: of(durable) }
     });
-    Some(pieces.collect())
+    (count <= MAX_PIECES).then(|| pieces.collect())
 }
 
 /// Where the line of a piece begins, counted from the first line.
@@ -127,7 +130,7 @@ mod tests {
         Record { format: FORMAT, path, version, object, piece, boot: Some("run".into()) }
     }
 
-    fn parse(text: &[u8], boot: &str, length: u64) -> Option<(Record, Vec<Piece>, u64)> {
+    fn parse(text: &[u8], boot: &str, length: u64) -> Option<(Record, Vec<Piece>)> {
         Record::parse(text, "/a/app.zip", Some("v1"), Some(boot), length)
     }
 
@@ -136,14 +139,14 @@ mod tests {
         fn a_record_reads_back(piece in 0u64..50, total in 0u64..400, there in 0u64..500) {
             let record = record(piece, total);
             let there = there.min(total);
-            let pieces = cut(piece, Some(total), there).unwrap();
+            let pieces = cut(piece, Some(total), there, there / 2).unwrap();
             prop_assert_eq!(pieces.iter().map(|p| p.done).sum::<u64>(), there);
             prop_assert_eq!(pieces.iter().map(|p| p.len.unwrap()).sum::<u64>(), total);
-            let (text, lines) = record.text(&pieces).unwrap();
+            let (text, _) = record.text(&pieces).unwrap();
             let read = parse(&text, "run", there);
-            prop_assert_eq!(read, Some((record, pieces, lines)));
-            let (_, later, _) = parse(&text, "another run", there).unwrap();
-            prop_assert!(later.iter().all(|p| p.done == 0));
+            prop_assert_eq!(read, Some((record, pieces)));
+            let (_, later) = parse(&text, "another run", there).unwrap();
+            prop_assert_eq!(later.iter().map(|p| p.done).sum::<u64>(), there / 2);
             if there > 0 {
                 prop_assert_eq!(parse(&text, "run", there - 1), None);
             }
@@ -152,11 +155,11 @@ mod tests {
         #[test]
         fn a_damaged_record_never_promises_more_than_there_is(at in 0usize..300, byte: u8, cut_at in 0usize..400) {
             let record = record(10, 95);
-            let pieces = cut(10, Some(95), 42).unwrap();
+            let pieces = cut(10, Some(95), 42, 0).unwrap();
             let (mut text, _) = record.text(&pieces).unwrap();
             if let Some(slot) = text.get_mut(at) { *slot = byte; }
             text.truncate(cut_at);
-            if let Some((_, pieces, _)) = parse(&text, "run", 42) {
+            if let Some((_, pieces)) = parse(&text, "run", 42) {
                 prop_assert!(pieces.iter().all(|p| p.done == 0 || p.start + p.done <= 42));
             }
         }
@@ -164,7 +167,7 @@ mod tests {
 
     #[test]
     fn another_download_s_record_is_none() {
-        let (text, _) = record(0, 95).text(&cut(0, Some(95), 42).unwrap()).unwrap();
+        let (text, _) = record(0, 95).text(&cut(0, Some(95), 42, 0).unwrap()).unwrap();
         assert!(parse(&text, "run", 95).is_some());
         assert_eq!(Record::parse(&text, "/a/app.zip", None, Some("run"), 95), None);
         assert_eq!(Record::parse(&text, "/b/app.zip", Some("v1"), Some("run"), 95), None);

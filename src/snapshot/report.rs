@@ -18,7 +18,7 @@ pub(crate) struct Report<'a> {
 impl<'a> Report<'a> {
     pub(crate) fn new(callback: Option<Callback<'a>>, target: &'a Path) -> Self {
         let throttle = Throttle::new(callback);
-        Self { throttle, target, resumed_from: AtomicU64::new(0), attempt: AtomicU32::new(0) }
+        Self { throttle, target, resumed_from: AtomicU64::new(0), attempt: AtomicU32::new(1) }
     }
 
     /// Notes how many bytes an earlier call left.
@@ -31,9 +31,10 @@ impl<'a> Report<'a> {
     }
 
     /// Reports when it is time to. `attempt` is that of one connection; the highest of all counts.
-    pub(crate) fn tick(&self, bytes: u64, total: Option<u64>, attempt: u32) -> Result<()> {
+    pub(crate) fn tick(&self, bytes: &AtomicU64, total: Option<u64>, attempt: u32) -> Result<()> {
         self.attempt.fetch_max(attempt, Ordering::Relaxed);
-        self.or_cancelled(self.throttle.report(|| self.progress(bytes, total)))
+        let progress = || self.progress(bytes.load(Ordering::Relaxed), total);
+        self.or_cancelled(self.throttle.report(progress))
     }
 
     /// Reports now that all `bytes` are there.

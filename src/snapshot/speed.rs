@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Counts bytes over windows of time spent in reads: a slow disk is not held against the network.
+/// Counts bytes over windows of time spent waiting for the host: a slow disk is not held against the network.
 #[derive(Clone, Debug)]
 pub(crate) struct Speed {
     window: Duration,
@@ -19,6 +19,11 @@ impl Speed {
         let least = u128::from(bytes_per_second) * window.as_millis() / 1000;
         let least = u64::try_from(least).unwrap_or(u64::MAX);
         Self { window, least, elapsed: Duration::ZERO, bytes: 0, slow: false }
+    }
+
+    /// Notes `time` without a byte, as one window at most: a single silence is forgiven.
+    pub(crate) fn survives(&mut self, time: Duration) -> bool {
+        self.keeps_up(0, time.min(self.window))
     }
 
     /// Notes a read that brought `bytes` in `time`. `false`: two windows in a row brought less than they must.

@@ -27,7 +27,8 @@ pub(crate) enum Step {
     End,
     /// An attempt failed; the next step should follow after this pause.
     Retry(Duration),
-    /// What was read so far is of no use: the next bytes are the object's first.
+    /// What was read so far is of no use: the next bytes are the object's first, from a response that is open already
+    /// or from the next one.
     StartOver,
 }
 
@@ -49,7 +50,9 @@ pub(crate) struct Stream {
     pub(crate) attempt: u32,
     /// The last response's.
     pub(crate) status: Option<u16>,
+    /// A response was accepted, by this stream or one before it.
     accepted: bool,
+    too_slow: bool,
     attempts: Attempts,
     starts: u32,
     speed: Speed,
@@ -76,6 +79,7 @@ impl Stream {
         };
         let limits = location.agent.limits();
         let speed = Speed::new(limits.stall, limits.min_speed);
+        let accepted = object != Object::default();
         Self {
             location,
             object,
@@ -86,7 +90,8 @@ impl Stream {
             open: None,
             attempt: 0,
             status: None,
-            accepted: false,
+            accepted,
+            too_slow: false,
             attempts: Attempts::new(attempts),
             starts: 0,
             speed,
@@ -128,20 +133,17 @@ impl Stream {
         let count = match open.body.read(buf) {
             Ok(count) => count,
             Err(e) if e.kind() == ErrorKind::Interrupted => return Ok(Step::Bytes(0)),
-            Err(e) => return self.broke(Failure::from_io(e)),
+            Err(e) => {
+                self.too_slow |= !self.speed.survives(begun.elapsed());
+                return self.broke(Failure::from_io(e));
+            }
         };
         let keeps_up = self.speed.keeps_up(count as u64, begun.elapsed());
         let step = self.got(count)?;
         if keeps_up || self.open.as_ref().is_none_or(|open| open.left == Some(0)) {
             return Ok(step);
         }
-        Err(Error::Timeout {
-            method: "GET",
-            path: self.location.url.path().to_owned(),
-            phase: "a transfer slower than the minimum speed".into(),
-            limit: self.location.agent.limits().stall,
-            status: self.status,
-        })
+        Err(self.slow())
     }
 
     fn got(&mut self, count: usize) -> Result<Step> {
@@ -188,10 +190,13 @@ impl Stream {
         };
         let limits = self.location.agent.limits();
         // ureq counts the wait for the header section as one read.
-        let idle = if self.accepted { limits.stall } else { limits.stall.max(limits.first_byte) };
+        let idle = if self.attempt > 0 { limits.stall } else { limits.stall.max(limits.first_byte) };
         self.attempt += 1;
-        let (worth, response) = match self.location.get(range, &self.object, idle) {
-            Ok(answered) => answered,
+        let begun = Instant::now();
+        let response = self.location.get(range, &self.object, idle);
+        self.too_slow |= self.accepted && !self.speed.survives(begun.elapsed());
+        let (worth, response) = match response {
+            Ok(response) => response,
             Err(error) => return self.retry(error),
         };
         self.status = Some(response.status);
@@ -264,6 +269,9 @@ impl Stream {
     }
 
     fn retry(&mut self, error: Error) -> Result<Step> {
+        if self.too_slow {
+            return Err(self.slow());
+        }
         // One wait for the first response is long enough, whatever it was spent on.
         let late = matches!(error, Error::Timeout { .. })
             || self.begun.elapsed() >= self.location.agent.limits().first_byte;
@@ -277,6 +285,16 @@ impl Stream {
         };
         self.failure = Some(error);
         Ok(Step::Retry(pause))
+    }
+
+    fn slow(&self) -> Error {
+        Error::Timeout {
+            method: "GET",
+            path: self.location.url.path().to_owned(),
+            phase: "a transfer slower than the minimum speed".into(),
+            limit: self.location.agent.limits().stall,
+            status: self.status,
+        }
     }
 
     /// Why the last attempt failed, when nothing has come since.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use super::location::Location;
 use super::options::DownloadOptions;
 use super::part::Part;
 use super::range::{Object, Range};
+use super::record::MAX_PIECES;
 use super::report::Report;
 use super::stream::{Step, Stream};
 use crate::error::{Error, Result};
@@ -19,7 +20,6 @@ const MIB: u64 = 1024 * 1024;
 const PROBE: u64 = MIB;
 /// The shortest and longest piece, in bytes; of a very large snapshot they are longer.
 const PIECES: (u64, u64) = (MIB, 8 * MIB);
-const MAX_PIECES: u64 = 4096;
 /// How much is written at once, in bytes. TLS gives at most 16 KiB a read.
 const BUFFER: usize = 512 * 1024;
 /// After how many bytes the disk is told to start writing, so that the last sync is a short one.
@@ -38,10 +38,9 @@ impl Transfer<'_> {
     /// Gets all bytes into the part file; gives the last response's status.
     pub(crate) fn run(&self, part: &mut Part) -> Result<Option<u16>> {
         let mut connections = self.options.connections;
-        let known = part.object().total.filter(|_| part.done() > 0);
-        if let Some(total) = known.filter(|_| connections > 1 && !part.is_cut()) {
-            let (object, done) = (part.object().clone(), part.done());
-            part.begin(&object, piece_len(total, connections), done)?;
+        if let Some(total) = part.object().total.filter(|_| connections > 1 && !part.is_cut()) {
+            let object = part.object().clone();
+            part.begin(&object, piece_len(total, connections))?;
         }
         self.report.resumed(part.done());
         let mut first = None;
@@ -66,16 +65,17 @@ impl Transfer<'_> {
     fn begin(&self, part: &mut Part, first: Option<Stream>, connections: usize) -> Result<Stream> {
         let range = if connections > 1 { Range::Span(0, PROBE) } else { Range::Whole };
         let mut stream = first.unwrap_or_else(|| self.stream(Object::default(), range));
+        let none = AtomicU64::new(0);
         while !stream.is_open() {
             if let Step::Retry(pause) = stream.step(&mut [])? {
-                wait(pause, || self.report.tick(0, None, stream.attempt).map(|()| true))?;
+                wait(pause, || self.report.tick(&none, None, stream.attempt).map(|()| true))?;
             }
         }
         let piece = match stream.object.total {
             Some(total) if stream.ends_before(total) => piece_len(total, connections),
             _ => 0,
         };
-        part.begin(&stream.object, piece, 0)?;
+        part.begin(&stream.object, piece)?;
         Ok(stream)
     }
 
@@ -108,7 +108,8 @@ struct Pieces<'a> {
     synced: AtomicU64,
     /// The last response's; 0 before one came.
     status: AtomicU16,
-    /// One connection has failed, and the others end, too.
+    /// What ended one connection before all pieces were there; the others end, too.
+    ended: Mutex<Option<Result<Stream>>>,
     stop: AtomicBool,
 }
 
@@ -129,6 +130,7 @@ impl<'a> Pieces<'a> {
             bytes: part.done().into(),
             synced: part.done().into(),
             status: status.unwrap_or(0).into(),
+            ended: Mutex::new(None),
             stop: AtomicBool::new(false),
         }
     }
@@ -138,46 +140,48 @@ impl<'a> Pieces<'a> {
     fn fetch_all(&self, connections: usize) -> Result<Option<Stream>> {
         let (sync, due) = mpsc::sync_channel(1);
         thread::scope(|scope| {
-            // Without a thread of its own for it, all is synced at the end.
-            let syncing = thread::Builder::new().spawn_scoped(scope, move || self.sync(due)).ok();
-            let pieces = self.waiting.lock().map_or(0, |waiting| waiting.len());
-            // Fewer connections where the system has no more threads.
-            let others: Vec<_> = (1..connections.min(pieces))
-                .map_while(|_| {
-                    let sync = sync.clone();
-                    thread::Builder::new().spawn_scoped(scope, move || self.work(&sync)).ok()
-                })
-                .collect();
-            let mut outcomes = vec![self.work(&sync)];
-            drop(sync);
-            outcomes.extend(others.into_iter().map(join));
-            let synced = syncing.map_or(Ok(()), join);
-            let mut over = None;
-            for outcome in outcomes {
-                over = over.or(outcome?);
+            // Where the system has no more threads, there are fewer connections and one sync at the end.
+            let _ = thread::Builder::new().spawn_scoped(scope, move || self.sync(due));
+            let pieces = lock(&self.waiting).len();
+            for _ in 1..connections.min(pieces) {
+                let sync = sync.clone();
+                if thread::Builder::new().spawn_scoped(scope, move || self.work(&sync)).is_err() {
+                    break;
+                }
             }
-            synced.map(|()| over)
-        })
+            self.work(&sync);
+            drop(sync);
+        });
+        lock(&self.ended).take().transpose()
     }
 
     /// Syncs whenever it is due.
-    fn sync(&self, due: Receiver<()>) -> Result<()> {
-        due.into_iter().try_for_each(|()| self.part.sync())
+    fn sync(&self, due: Receiver<()>) {
+        if let Err(error) = due.into_iter().try_for_each(|()| self.part.sync()) {
+            self.end(Err(error));
+        }
     }
 
     /// One connection: piece after piece until none is waiting.
-    fn work(&self, sync: &SyncSender<()>) -> Result<Option<Stream>> {
+    fn work(&self, sync: &SyncSender<()>) {
         let mut buffer = vec![0; BUFFER];
-        while !self.stop.load(Ordering::Relaxed) {
-            let next = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let Some((number, stream)) = next else { break };
-            let outcome = self.fetch(number, stream, &mut buffer, sync);
-            if !matches!(outcome, Ok(None)) {
-                self.stop.store(true, Ordering::Relaxed);
-                return outcome;
+        while !self.is_stopped() {
+            let Some((number, stream)) = lock(&self.waiting).pop() else { break };
+            match self.fetch(number, stream, &mut buffer, sync) {
+                Ok(None) => {}
+                Ok(Some(stream)) => self.end(Ok(stream)),
+                Err(error) => self.end(Err(error)),
             }
         }
-        Ok(None)
+    }
+
+    fn end(&self, why: Result<Stream>) {
+        lock(&self.ended).get_or_insert(why);
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     /// Fetches what is missing of a piece.
@@ -196,39 +200,37 @@ impl<'a> Pieces<'a> {
         };
         let mut stream = stream.unwrap_or_else(|| continued(piece.start + self.part.done_of(number)));
         let mut filled = 0;
-        loop {
+        while !self.is_stopped() {
             let step = stream.step(buffer.get_mut(filled..).unwrap_or_default());
             if let Ok(Step::Bytes(count)) = step {
                 filled += count;
                 self.bytes.fetch_add(count as u64, Ordering::Relaxed);
             }
-            let told = self.tick(&stream);
-            let stop = self.stop.load(Ordering::Relaxed);
-            let going_on = matches!(step, Ok(Step::Opened | Step::Bytes(_) | Step::StartOver));
-            // What came is kept, whatever ended the transfer.
-            if filled == buffer.len() || stop || told.is_err() || !going_on {
+            let step = self.tick(&stream).and(step);
+            // What came is kept, whatever ends the transfer.
+            if filled == buffer.len()
+                || self.is_stopped()
+                || !matches!(step, Ok(Step::Opened | Step::Bytes(_)))
+            {
                 self.part.write(number, buffer.get(..filled).unwrap_or_default())?;
                 filled = 0;
                 self.sync_now_and_then(sync);
             }
-            match told.and(step)? {
-                _ if stop => return Ok(None),
+            match step? {
+                Step::Bytes(_) => {}
+                Step::Opened => self.status.store(stream.status.unwrap_or(0), Ordering::Relaxed),
+                Step::Retry(pause) => wait(pause, || self.tick(&stream).map(|()| !self.is_stopped()))?,
                 Step::StartOver => return Ok(Some(stream)),
-                Step::Retry(pause) => {
-                    wait(pause, || self.tick(&stream).map(|()| !self.stop.load(Ordering::Relaxed)))?;
-                }
-                // The first request is for less than a piece.
+                // The first request of all is for less than a piece.
                 Step::End if end.is_some_and(|end| stream.at < end) => stream = continued(stream.at),
                 Step::End => return Ok(None),
-                Step::Opened => self.status.store(stream.status.unwrap_or(0), Ordering::Relaxed),
-                Step::Bytes(_) => {}
             }
         }
+        Ok(None)
     }
 
     fn tick(&self, stream: &Stream) -> Result<()> {
-        let bytes = self.bytes.load(Ordering::Relaxed);
-        self.transfer.report.tick(bytes, self.part.object().total, stream.attempt)
+        self.transfer.report.tick(&self.bytes, self.part.object().total, stream.attempt)
     }
 
     fn sync_now_and_then(&self, sync: &SyncSender<()>) {
@@ -241,7 +243,6 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// A thread's result; its panic goes on in this one.
-fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

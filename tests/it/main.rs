@@ -43,6 +43,7 @@ mod download {
     mod download_basic;
     mod download_faults;
     mod download_files;
+    mod download_limits;
     mod download_parallel;
     mod download_places;
     mod download_remote;
