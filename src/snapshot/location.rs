@@ -75,7 +75,8 @@ impl Location {
                 _ => break,
             }
         }
-        self.unexpected(response.status, problem, bytes.get(..count).unwrap_or_default())
+        let excerpt = excerpt(bytes.get(..count).unwrap_or_default(), &response.queries);
+        self.unexpected(response.status, problem, excerpt)
     }
 
     /// The error about bytes that are not a whole archive; `first` are the first of them.
@@ -85,11 +86,11 @@ impl Location {
         }
         let problem =
             if first.is_empty() { "the response body is empty" } else { "the response is not a zip archive" };
-        self.unexpected(status.unwrap_or(200), problem.into(), first)
+        self.unexpected(status.unwrap_or(200), problem.into(), excerpt(first, self.url.query()))
     }
 
-    fn unexpected(&self, status: u16, problem: Cow<'static, str>, first: &[u8]) -> Error {
-        let (path, excerpt) = (self.url.path().to_owned(), excerpt(first, self.url.query()));
+    fn unexpected(&self, status: u16, problem: Cow<'static, str>, excerpt: String) -> Error {
+        let path = self.url.path().to_owned();
         Error::UnexpectedResponse { method: "GET", path, status, problem, excerpt }
     }
 

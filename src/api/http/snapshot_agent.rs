@@ -27,6 +27,8 @@ pub(crate) struct SnapshotResponse {
     pub(crate) status: u16,
     pub(crate) headers: Headers,
     pub(crate) body: Body,
+    /// The queries of the request and of the redirects it took: secret, and perhaps repeated in the body.
+    pub(crate) queries: String,
 }
 
 impl SnapshotAgent {
@@ -59,7 +61,7 @@ impl SnapshotAgent {
         length: Option<u64>,
     ) -> Result<SnapshotResponse> {
         let path = url.path();
-        let (mut url, mut status) = (url.clone(), None);
+        let (mut url, mut status, mut queries) = (url.clone(), None, url.query().to_owned());
         let (mut left, begun) = (idle, Instant::now());
         for _ in 0..=MAX_REDIRECTS {
             let sent = self.get_once(&url, headers, left, length);
@@ -68,10 +70,11 @@ impl SnapshotAgent {
             let fail = |failure: Failure| failure.into_error("GET", path, status);
             if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
                 response.headers.refuse_coding().map_err(fail)?;
-                return Ok(response);
+                return Ok(SnapshotResponse { queries, ..response });
             }
             url = redirect(&url, response.headers.get("location"))
                 .map_err(|problem| fail(Failure::Protocol(problem.into())))?;
+            queries = format!("{queries}&{}", url.query());
             // All redirects together may take as long as one response.
             left = idle.saturating_sub(begun.elapsed());
             if left.is_zero() {
@@ -115,7 +118,8 @@ impl SnapshotAgent {
         })?;
         let (parts, body) = response.into_parts();
         let (status, headers) = (parts.status.as_u16(), Headers(parts.headers));
-        Ok(SnapshotResponse { status, headers, body: Body { reader: body.into_reader(), limits } })
+        let body = Body { reader: body.into_reader(), limits };
+        Ok(SnapshotResponse { status, headers, body, queries: String::new() })
     }
 }
 
