@@ -1,7 +1,6 @@
 //! How the API is called, without a client. Nothing here knows zip.
 
 pub(crate) mod envelope;
-pub(crate) mod failure;
 pub(crate) mod http;
 pub(crate) mod retry;
 pub(crate) mod route;

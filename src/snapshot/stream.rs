@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use super::location::Location;
 use super::range::{Object, Range, Worth};
 use super::speed::Speed;
-use crate::api::failure::Failure;
 use crate::api::http::{Body, SnapshotResponse};
 use crate::api::retry::{Attempts, jitter};
 use crate::error::{Error, Result};
@@ -134,8 +133,9 @@ impl Stream {
             Ok(count) => count,
             Err(e) if e.kind() == ErrorKind::Interrupted => return Ok(Step::Bytes(0)),
             Err(e) => {
+                let error = open.body.about.io_error(e);
                 self.too_slow |= !self.speed.survives(begun.elapsed());
-                return self.broke(Failure::from_io(e));
+                return self.retry(error);
             }
         };
         let keeps_up = self.speed.keeps_up(count as u64, begun.elapsed());
@@ -147,11 +147,11 @@ impl Stream {
     }
 
     fn got(&mut self, count: usize) -> Result<Step> {
-        let left = self.open.as_mut().and_then(|open| open.left.as_mut());
+        let Some(open) = &mut self.open else { return Ok(Step::Bytes(0)) };
         if count == 0 {
-            if let Some(left) = left.filter(|left| **left > 0) {
-                let problem = format!("{left} bytes are missing");
-                return self.broke(Failure::Broken(problem.into()));
+            if let Some(left) = open.left.filter(|left| *left > 0) {
+                let error = open.body.about.network(format!("{left} bytes are missing"));
+                return self.retry(error);
             }
             self.open = None;
             self.object.total = self.object.total.or(Some(self.at));
@@ -159,7 +159,7 @@ impl Stream {
             return Ok(Step::End);
         }
         let count64 = count as u64;
-        if let Some(left) = left {
+        if let Some(left) = &mut open.left {
             let Some(rest) = left.checked_sub(count64) else {
                 return Err(self.error("the snapshot host sent more bytes than it had announced"));
             };
@@ -261,14 +261,9 @@ impl Stream {
         Ok(Step::StartOver)
     }
 
-    /// The response ended too early.
-    fn broke(&mut self, failure: Failure) -> Result<Step> {
-        self.open = None;
-        let error = failure.into_error("GET", self.location.url.path(), self.status);
-        self.retry(error)
-    }
-
+    /// Requests what is missing again, unless it is of no use.
     fn retry(&mut self, error: Error) -> Result<Step> {
+        self.open = None;
         if self.too_slow {
             return Err(self.slow());
         }

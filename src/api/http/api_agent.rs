@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use ureq::http::{self, HeaderValue};
 use ureq::{Agent, AsSendBody, SendBody};
 
-use super::{Body, Headers, MAX_HEADER_BYTES, common, failure};
+use super::{About, Body, Headers, MAX_HEADER_BYTES, common};
 use crate::api::envelope::RawResponse;
-use crate::api::failure::Failure;
 use crate::api::retry::{http_date, retry_after};
 use crate::api::settings::{Limits, Settings};
 use crate::error::Result;
@@ -84,14 +83,14 @@ impl ApiAgent {
         // The timeout an error names is that of the whole call, of which this attempt may have only the rest.
         let total = if method == "GET" { self.limits.total } else { self.limits.held_open };
         let limits = Limits { total, first_byte: total, ..self.limits.clone() };
-        let response = self.send_pooled(&url, request);
-        let (parts, body) =
-            response.map_err(|e| failure(e, &limits).into_error(method, &path, None))?.into_parts();
+        let about = About { method, path: path.clone(), status: None, limits };
+        let response = self.send_pooled(&url, request).map_err(|e| about.error(e))?;
         self.pooled.store(true, Ordering::Relaxed);
+        let (parts, body) = response.into_parts();
         let (status, headers) = (parts.status.as_u16(), Headers(parts.headers));
-        let body =
-            headers.refuse_coding().and_then(|()| read_capped(Body { reader: body.into_reader(), limits }));
-        let body = body.map_err(|failure| failure.into_error(method, &path, Some(status)))?;
+        let about = About { status: Some(status), ..about };
+        headers.refuse_coding(&about)?;
+        let body = read_capped(body, about)?;
         let date = headers.get("date").and_then(http_date);
         let retry_after = headers.get("retry-after").and_then(|value| retry_after(value, date));
         Ok(RawResponse { method, path, status, body, date, retry_after, secret: self.key.clone() })
@@ -161,12 +160,13 @@ fn unsent(error: ureq::Error) -> ureq::Error {
 }
 
 /// Reads a body of at most [`MAX_JSON_BYTES`].
-fn read_capped(body: Body) -> Result<Vec<u8>, Failure> {
+fn read_capped(body: ureq::Body, about: About) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let n = body.take(MAX_JSON_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(Failure::from_io)?;
+    let mut body = Body::new(body, about).take(MAX_JSON_BYTES as u64 + 1);
+    let n = body.read_to_end(&mut bytes).map_err(|e| body.get_ref().about.io_error(e))?;
     if n > MAX_JSON_BYTES {
         let problem = format!("the response is longer than the {MAX_JSON_BYTES} bytes that are read");
-        return Err(Failure::Protocol(problem.into()));
+        return Err(body.get_ref().about.protocol(problem));
     }
     Ok(bytes)
 }

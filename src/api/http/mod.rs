@@ -7,15 +7,15 @@ mod api_agent;
 mod snapshot_agent;
 
 use std::io::{self, Read};
+use std::time::Duration;
 
 use ureq::config::{Config, ConfigBuilder};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 use ureq::typestate::AgentScope;
 use ureq::{Proxy, ProxyProtocol};
 
-use super::failure::Failure;
 use super::settings::{Limits, ProxyChoice, Settings};
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 
 pub(crate) use api_agent::{ApiAgent, Payload, Request};
 pub(crate) use snapshot_agent::{SnapshotAgent, SnapshotResponse};
@@ -41,27 +41,95 @@ impl Headers {
     }
 
     /// Refuses a body in a content coding: none is requested, and none is decoded.
-    fn refuse_coding(&self) -> std::result::Result<(), Failure> {
+    fn refuse_coding(&self, about: &About) -> Result<()> {
         let mut codings = self.0.get_all("content-encoding").iter().map(|value| value.as_bytes());
         if codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")) {
             return Ok(());
         }
-        Err(Failure::Protocol("the response has a content coding, which was not requested".into()))
+        Err(about.protocol("the response has a content coding, which was not requested"))
     }
 }
 
-/// A response body that reports its failures as a [`Failure`] inside an [`io::Error`].
+/// A response body whose errors are an [`Error`] inside an [`io::Error`].
 pub(crate) struct Body {
     reader: ureq::BodyReader<'static>,
-    limits: Limits,
+    pub(crate) about: About,
+}
+
+impl Body {
+    fn new(body: ureq::Body, about: About) -> Self {
+        Self { reader: body.into_reader(), about }
+    }
 }
 
 impl Read for Body {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.reader.read(buf).map_err(|e| match e.kind() {
             io::ErrorKind::Interrupted => e,
-            _ => io::Error::other(failure(ureq::Error::from(e), &self.limits)),
+            _ => self.about.error(ureq::Error::from(e)).into(),
         })
+    }
+}
+
+/// What the errors of a request name, and the limits it has.
+#[derive(Clone)]
+pub(crate) struct About {
+    method: &'static str,
+    path: String,
+    /// The response's, once it is known.
+    status: Option<u16>,
+    limits: Limits,
+}
+
+impl About {
+    /// The error that a body's reader gave.
+    pub(crate) fn io_error(&self, error: io::Error) -> Error {
+        error.downcast().unwrap_or_else(|error| self.network(error))
+    }
+
+    pub(crate) fn timeout(&self, phase: &'static str, limit: Duration) -> Error {
+        let Self { method, path, status, .. } = self.clone();
+        Error::Timeout { method, path, phase: phase.into(), limit, status }
+    }
+
+    pub(crate) fn network(&self, source: impl Into<Cause>) -> Error {
+        let Self { method, path, status, .. } = self.clone();
+        Error::Network { method, path, status, source: source.into() }
+    }
+
+    /// What came is not valid HTTP, or more than is read.
+    fn protocol(&self, problem: impl Into<String>) -> Error {
+        let Self { method, path, status, .. } = self.clone();
+        match status {
+            Some(status) => {
+                let problem = problem.into().into();
+                Error::UnexpectedResponse { method, path, status, problem, excerpt: String::new() }
+            }
+            None => self.network(problem.into()),
+        }
+    }
+
+    fn error(&self, error: ureq::Error) -> Error {
+        use ureq::Error as E;
+        use ureq::Timeout as T;
+        let limits = &self.limits;
+        match error {
+            E::Timeout(T::Resolve | T::Connect) => self.timeout("connecting", limits.connect),
+            E::Timeout(T::PerWrite | T::SendRequest | T::SendBody) => {
+                self.timeout("sending the request", limits.stall)
+            }
+            E::Timeout(T::RecvResponse) => self.timeout("waiting for the response", limits.first_byte),
+            E::Timeout(T::PerRead | T::RecvBody) => {
+                self.timeout("waiting for more of the response", limits.stall)
+            }
+            E::Timeout(_) => self.timeout("the call", limits.total),
+            E::Io(e) => self.network(e),
+            E::Protocol(e) => self.protocol(format!("the response is not valid HTTP: {e}")),
+            E::LargeResponseHeader(..) => self.protocol("the response's header section is too long"),
+            // These print the whole URL, which may be signed.
+            E::BadUri(_) | E::RequireHttpsOnly(_) => self.network("the URL cannot be requested"),
+            e => self.network(e.to_string()),
+        }
     }
 }
 
@@ -110,26 +178,4 @@ fn tls(settings: &Settings) -> Result<TlsConfig> {
     };
     let provider = if native { TlsProvider::NativeTls } else { TlsProvider::Rustls };
     Ok(TlsConfig::builder().provider(provider).root_certs(roots).build())
-}
-
-/// What an error of ureq means for a request.
-fn failure(error: ureq::Error, limits: &Limits) -> Failure {
-    use ureq::Error as E;
-    use ureq::Timeout as T;
-    let timeout = |phase, limit| Failure::Timeout { phase, limit };
-    match error {
-        E::Timeout(T::Resolve | T::Connect) => timeout("connecting", limits.connect),
-        E::Timeout(T::PerWrite | T::SendRequest | T::SendBody) => {
-            timeout("sending the request", limits.stall)
-        }
-        E::Timeout(T::RecvResponse) => timeout("waiting for the response", limits.first_byte),
-        E::Timeout(T::PerRead | T::RecvBody) => timeout("waiting for more of the response", limits.stall),
-        E::Timeout(_) => timeout("the call", limits.total),
-        E::Io(e) => Failure::Broken(e.into()),
-        E::Protocol(e) => Failure::Protocol(format!("the response is not valid HTTP: {e}").into()),
-        E::LargeResponseHeader(..) => Failure::Protocol("the response's header section is too long".into()),
-        // These print the whole URL, which may be signed.
-        E::BadUri(_) | E::RequireHttpsOnly(_) => Failure::Broken("the URL cannot be requested".into()),
-        e => Failure::Broken(e.to_string().into()),
-    }
 }

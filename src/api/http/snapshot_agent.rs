@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use ureq::Agent;
 
-use super::{Body, Headers, common, failure};
-use crate::api::failure::Failure;
+use super::{About, Body, Headers, common};
 use crate::api::settings::{Limits, Settings};
 use crate::error::Result;
 use crate::secret::{SignedUrl, is_loopback, split_url};
@@ -60,29 +59,27 @@ impl SnapshotAgent {
         idle: Duration,
         length: Option<u64>,
     ) -> Result<SnapshotResponse> {
-        let path = url.path();
-        let (mut url, mut status, mut queries) = (url.clone(), None, url.query().to_owned());
-        let (mut left, begun) = (idle, Instant::now());
+        let (mut url, mut queries) = (url.clone(), url.query().to_owned());
+        let path = url.path().to_owned();
+        let mut about = About { method: "GET", path, status: None, limits: self.limits.clone() };
+        let begun = Instant::now();
         for _ in 0..=MAX_REDIRECTS {
-            let sent = self.get_once(&url, headers, left, length);
-            let response = sent.map_err(|failure| failure.into_error("GET", path, status))?;
-            status = Some(response.status);
-            let fail = |failure: Failure| failure.into_error("GET", path, status);
+            // All redirects together may take as long as one response.
+            let left = idle.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return Err(about.timeout("waiting for the response", idle));
+            }
+            let response = self.get_once(&url, headers, left, length, &about)?;
+            about.status = Some(response.status);
             if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
-                response.headers.refuse_coding().map_err(fail)?;
+                response.headers.refuse_coding(&about)?;
                 return Ok(SnapshotResponse { queries, ..response });
             }
             url = redirect(&url, response.headers.get("location"))
-                .map_err(|problem| fail(Failure::Protocol(problem.into())))?;
+                .map_err(|problem| about.protocol(problem))?;
             queries = format!("{queries}&{}", url.query());
-            // All redirects together may take as long as one response.
-            left = idle.saturating_sub(begun.elapsed());
-            if left.is_zero() {
-                return Err(fail(Failure::Timeout { phase: "waiting for the response", limit: idle }));
-            }
         }
-        let problem = format!("the snapshot host redirected more than {MAX_REDIRECTS} times");
-        Err(Failure::Protocol(problem.into()).into_error("GET", path, status))
+        Err(about.protocol(format!("the snapshot host redirected more than {MAX_REDIRECTS} times")))
     }
 
     fn get_once(
@@ -91,15 +88,16 @@ impl SnapshotAgent {
         headers: &[(&'static str, String)],
         idle: Duration,
         length: Option<u64>,
-    ) -> std::result::Result<SnapshotResponse, Failure> {
+        about: &About,
+    ) -> Result<SnapshotResponse> {
         let first_byte = self.limits.first_byte.min(idle);
         let limits = Limits { first_byte, stall: idle, ..self.limits.clone() };
-        let fail = |e| failure(e, &limits);
+        let about = About { limits, ..about.clone() };
         let mut builder = ureq::http::Request::builder().method("GET").uri(url.expose());
         for (name, value) in headers {
             builder = builder.header(*name, value);
         }
-        let request = builder.body(()).map_err(|e| fail(e.into()))?;
+        let request = builder.body(()).map_err(|e| about.error(e.into()))?;
         let mut config = self
             .agent
             .configure_request(request)
@@ -112,14 +110,14 @@ impl SnapshotAgent {
         let response = self.agent.run(config.build()).map_err(|e| match e {
             // ureq applies the limit of one read to the wait for the header section, too.
             ureq::Error::Timeout(ureq::Timeout::PerRead) => {
-                Failure::Timeout { phase: "waiting for the response", limit: first_byte }
+                about.timeout("waiting for the response", first_byte)
             }
-            e => fail(e),
+            e => about.error(e),
         })?;
         let (parts, body) = response.into_parts();
-        let (status, headers) = (parts.status.as_u16(), Headers(parts.headers));
-        let body = Body { reader: body.into_reader(), limits };
-        Ok(SnapshotResponse { status, headers, body, queries: String::new() })
+        let status = parts.status.as_u16();
+        let body = Body::new(body, About { status: Some(status), ..about });
+        Ok(SnapshotResponse { status, headers: Headers(parts.headers), body, queries: String::new() })
     }
 }
 
