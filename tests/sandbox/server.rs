@@ -13,7 +13,7 @@ use rustls::{ServerConnection, StreamOwned};
 use super::api;
 use super::clock::{self, Clock};
 use super::distort;
-use super::fault::Fault;
+use super::fault::{End, Fault};
 use super::faults::{Entry, Faults};
 use super::host::{self, View};
 use super::http::{Answer, Reader, Request, Stream};
@@ -210,7 +210,11 @@ impl Shared {
                     Fault::InRequest(bytes, end) => {
                         request.body = Arc::new(reader.exactly(stream, *bytes)?);
                         self.record(port, route, id, &request, self.clock.now_ms());
-                        return Ok(wire::finish(*end, stream, &self.stop));
+                        return Ok(match end {
+                            // The kernel resets a connection that is closed with unread bytes.
+                            End::Close => After::Reset,
+                            end => wire::finish(*end, stream, &self.stop),
+                        });
                     }
                     _ => request.unread = true,
                 }
