@@ -9,9 +9,9 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use zip::read::{ZipReadOptions, read_zipfile_from_stream_with_options};
 
-use super::directory::CentralDirectory;
+use super::directory::Record;
 use super::fault::{Failure, Fault};
-use super::format::{DEFLATE, LOCAL_LEN};
+use super::format::DEFLATE;
 use crate::error::Error;
 use crate::snapshot::source::Source;
 
@@ -55,7 +55,7 @@ impl<'s, S: Source + ?Sized> Window<'s, S> {
     }
 
     /// Goes to `at`, where `len` bytes at least are wanted; what is in the buffer ahead is not read again.
-    pub(super) fn seek(&mut self, at: u64, len: u64) -> &mut Self {
+    fn seek(&mut self, at: u64, len: u64) {
         let until = &mut self.0.get_mut().until;
         *until = at.saturating_add(len).max(*until);
         let held = self.0.buffer().len();
@@ -68,131 +68,104 @@ impl<'s, S: Source + ?Sized> Window<'s, S> {
                 self.0.get_mut().at = at;
             }
         }
-        self
     }
 
-    /// Appends the next `len` bytes to `to`.
-    pub(super) fn append(&mut self, len: usize, to: &mut Vec<u8>) -> io::Result<()> {
+    /// Appends the `len` bytes at `at` to `to`.
+    pub(super) fn append(&mut self, at: u64, len: usize, to: &mut Vec<u8>) -> io::Result<()> {
+        self.seek(at, len as u64);
         let from = to.len();
         to.resize(from + len, 0);
         self.0.read_exact(to.get_mut(from..).unwrap_or_default())
     }
 }
 
-/// Where an entry's data is and what it should become.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Data {
-    pub(super) at: u64,
-    pub(super) compressed: u64,
-    pub(super) size: u64,
-    pub(super) crc: u32,
-    pub(super) method: u16,
-}
-
-impl Data {
-    pub(super) fn of(directory: &CentralDirectory, index: u32, at: u64) -> Self {
-        let record = directory.record(index);
-        let method = directory.header(index).method;
-        Self { at, compressed: record.compressed, size: record.size, crc: record.crc, method }
-    }
-}
-
 /// An entry's data, as the `zip` crate reads it.
 struct Feed<'f, 's, S: ?Sized> {
     window: &'f mut Window<'s, S>,
-    left: u64,
     state: &'f State,
 }
 
 /// What is learnt and told while the `zip` crate holds the feed.
-#[derive(Default)]
 struct State {
-    /// Nothing more is read: dropping the `zip` crate's reader would drain it.
-    stop: Cell<bool>,
+    /// Bytes that may still be read: none once the result is known, since dropping the `zip` crate's reader drains the feed.
+    left: Cell<u64>,
     /// A byte after the last one was asked for.
     past_end: Cell<bool>,
+    /// What the source failed with.
     error: Cell<Option<io::Error>>,
 }
 
 impl<S: Source + ?Sized> Read for Feed<'_, '_, S> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.state.stop.get() || self.left == 0 {
-            self.state.past_end.set(self.left == 0);
+        let left = self.state.left.get();
+        if left == 0 {
+            self.state.past_end.set(true);
             return Ok(0);
         }
-        let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(out.len());
+        let room = usize::try_from(left).unwrap_or(usize::MAX).min(out.len());
         let n = match self.window.0.read(out.get_mut(..room).unwrap_or_default()) {
             Ok(n) if n > 0 || room == 0 => n,
             ended => {
-                self.state.stop.set(true);
                 let error = ended.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
                 self.state.error.set(Some(error));
+                self.state.left.set(0);
                 return Err(io::Error::other("the source failed"));
             }
         };
-        self.left -= n as u64;
+        self.state.left.set(left - n as u64);
         Ok(n)
     }
 }
 
-/// A local file header that says the method and, by its flags, that sizes and checksum follow the data.
-fn header(method: u16) -> [u8; LOCAL_LEN] {
-    let mut header = [0; LOCAL_LEN];
-    let [low, high] = method.to_le_bytes();
-    for (to, from) in header.iter_mut().zip([80, 75, 3, 4, 20, 0, 8, 0, low, high, 0, 0, 0x21]) {
-        *to = from;
-    }
-    header
-}
-
-/// Decodes an entry into `out`, in pieces of `buf`'s length and a last shorter one. The last piece, so the only one of
-/// a small entry, is given after everything has been checked.
+/// Decodes the data at `at` into `out`, in pieces of `buf`'s length and a last shorter one. The last piece, so the only
+/// one of a small entry, is given after everything has been checked.
 ///
 /// # Errors
 /// What the source or `out` fails with, and whatever is wrong with the data.
 pub(super) fn unpack<S: Source + ?Sized>(
     window: &mut Window<'_, S>,
-    data: &Data,
+    at: u64,
+    record: &Record,
     buf: &mut [u8],
     mut out: impl FnMut(&[u8]) -> Result<(), Error>,
 ) -> Result<(), Failure> {
-    if data.compressed == 0 && data.size == 0 {
-        return match data.crc {
+    let Record { compressed, size, crc, method, .. } = *record;
+    if compressed == 0 && size == 0 {
+        return match crc {
             0 => Ok(()),
             _ => Err(Fault::corrupt("it is empty and its checksum is not that of nothing").into()),
         };
     }
-    let deflated = data.method == DEFLATE;
+    // A local file header that says the method and, by its flags, that sizes and checksum follow the data.
+    let method_bytes = method.to_le_bytes();
+    let header = [&b"PK\x03\x04\x14\0\x08\0"[..], &method_bytes, b"\0\0\x21\0", &[0; 16]].concat();
     // The crate's inflater reads from a buffer, asks for more only when that is empty, and ends without a word about bytes
     // behind its stream. Promised one byte more than there is, it asks for it exactly when it used all the others.
+    let deflated = method == DEFLATE;
     let options = ZipReadOptions::new()
-        .override_compressed_size(data.compressed.saturating_add(deflated.into()))
-        .override_uncompressed_size(data.size)
-        .override_crc(data.crc);
-    let state = State::default();
-    window.seek(data.at, data.compressed);
-    let header = header(data.method);
-    let mut feed = header.as_slice().chain(Feed { window, left: data.compressed, state: &state });
+        .override_compressed_size(compressed.saturating_add(deflated.into()))
+        .override_uncompressed_size(size)
+        .override_crc(crc);
+    let state = State { left: compressed.into(), past_end: false.into(), error: None.into() };
+    window.seek(at, compressed);
+    let mut feed = header.as_slice().chain(Feed { window, state: &state });
     let result = match read_zipfile_from_stream_with_options(&mut feed, options) {
         Ok(Some(mut file)) => {
-            let mut result = drain(&mut file, data.size, buf, &mut out);
+            let mut result = drain(&mut file, size, buf, &mut out);
+            // The stream may have ended with the last byte of content: only one more question shows that none are left.
             if result.is_ok() && deflated {
-                // The stream may have ended with the last byte of content: only one more question shows that none are left.
                 let _ = file.read(&mut [0; 1]);
                 if !state.past_end.get() {
                     result = Err(Fault::corrupt("bytes are left over after its data").into());
                 }
             }
-            state.stop.set(true);
+            state.left.set(0);
             result
         }
         Ok(None) => Err(Fault::corrupt("its data cannot be read").into()),
         Err(e) => Err(damaged(&e)),
     };
-    match state.error.take() {
-        Some(e) => Err(e.into()),
-        None => result,
-    }
+    state.error.take().map_or(result, |e| Err(e.into()))
 }
 
 fn drain(
@@ -260,13 +233,19 @@ mod tests {
             for at in [0usize, 5, 300_000, 2, 699_990, 299_999, 300_005] {
                 let (len, mut out) = (100.min(data.len() - at), Vec::new());
                 window.read_ahead_to(at as u64 % 3 * 400_000);
-                window.seek(at as u64, len as u64).append(len, &mut out).unwrap();
+                window.append(at as u64, len, &mut out).unwrap();
                 assert_eq!(out, &data[at..at + len]);
             }
             for at in [699_999, 800_000, u64::MAX] {
-                assert!(window.seek(at, 2).append(2, &mut Vec::new()).is_err());
+                assert!(window.append(at, 2, &mut Vec::new()).is_err());
             }
         }
+    }
+
+    fn unpacked(bytes: &Vec<u8>, size: usize, crc: u32) -> Result<(), Failure> {
+        let (compressed, size) = (bytes.len() as u64, size as u64);
+        let record = Record { compressed, size, crc, method: DEFLATE, ..Record::default() };
+        unpack(&mut Window::new(bytes), 0, &record, &mut buffer(size), |_| Ok(()))
     }
 
     /// Holds the `zip` crate to what [`unpack`] relies on: a byte behind a deflate stream is seen, wherever it ends.
@@ -279,21 +258,14 @@ mod tests {
             stream.extend((len as u16).to_le_bytes());
             stream.extend((!(len as u16)).to_le_bytes());
             stream.extend(&content);
-            let mut crc = super::super::format::crc32_of_name(&content);
+            let crc = super::super::format::crc32_of_name(&content);
             for (more, fine) in [(0, true), (1, false), (10_000, false)] {
                 let mut bytes = stream.clone();
                 bytes.resize(stream.len() + more, 0);
-                let data =
-                    Data { at: 0, compressed: bytes.len() as u64, size: len as u64, crc, method: DEFLATE };
-                let mut window = Window::new(&bytes);
-                let result = unpack(&mut window, &data, &mut buffer(data.size), |_| Ok(()));
+                let result = unpacked(&bytes, len, crc);
                 assert_eq!(result.is_ok(), fine, "{len} {more}: {result:?}");
             }
-            crc ^= 1;
-            let data =
-                Data { at: 0, compressed: stream.len() as u64, size: len as u64, crc, method: DEFLATE };
-            let mut window = Window::new(&stream);
-            assert!(unpack(&mut window, &data, &mut buffer(data.size), |_| Ok(())).is_err());
+            assert!(unpacked(&stream, len, crc ^ 1).is_err());
         }
     }
 }

@@ -1,148 +1,108 @@
 //! Folders, files by all workers, and links last.
 
-use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::fs::{self, File, FileTimes, OpenOptions};
+use std::io::{self, ErrorKind, Write};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use super::data::{Data, SPAN, Window, buffer, unpack};
-use super::directory::CentralDirectory;
-use super::entry::{Entry, permissions};
-use super::fault::{Failure, Fault};
-use super::format::STORED;
+use super::entry::Entry;
+use super::fault::Fault;
+use super::handle::Archive;
 use super::local::Reader;
 use super::options::ExtractOptions;
 use super::paths::{Folder, Leaf};
 use super::plan::ExtractPlan;
-use super::work::{Batches, Meter, cores};
+use super::staging::create_dir;
+use super::work::{Meter, cores, read_entries};
 use crate::error::{Error, Refusal, Result};
 use crate::snapshot::source::Source;
 
 /// What all workers share.
-pub(super) struct Work<'a, S: ?Sized> {
-    pub(super) source: &'a S,
-    pub(super) directory: &'a CentralDirectory,
-    pub(super) options: &'a ExtractOptions,
-    pub(super) plan: &'a ExtractPlan,
-    /// Where the tree grows.
-    pub(super) root: &'a Path,
+pub(super) struct Work<'a, S: Source> {
+    archive: &'a Archive<S>,
+    options: &'a ExtractOptions,
+    plan: &'a ExtractPlan,
     /// The target as the caller named it, for errors.
-    pub(super) dir: &'a Path,
-    pub(super) stop: AtomicBool,
+    dir: &'a Path,
+    /// Where the tree grows.
+    root: &'a Path,
+    stop: AtomicBool,
 }
 
-impl<S: Source + ?Sized> Work<'_, S> {
+impl<'a, S: Source> Work<'a, S> {
+    pub(super) fn new(
+        archive: &'a Archive<S>,
+        options: &'a ExtractOptions,
+        plan: &'a ExtractPlan,
+        dir: &'a Path,
+        root: &'a Path,
+    ) -> Self {
+        Self { archive, options, plan, dir, root, stop: AtomicBool::new(false) }
+    }
+
     /// Makes the whole tree in the staging directory.
     pub(super) fn run(&self, bytes: u64) -> Result<()> {
         for folder in &self.plan.folders {
-            self.make_folder(folder)?;
+            let path = self.root.join(&folder.path);
+            // What the user may not do in it is taken away when all is in it.
+            let mode = folder.index.and_then(|index| self.mode(index)).map(|mode| mode | 0o700);
+            create_dir(&path, mode).map_err(|e| not_made("creating", &folder.path, &path, e))?;
         }
-        let meter = Meter::new(self.options, bytes, self.plan.leaves().count() as u64);
-        self.write_files(&meter)?;
-        if self.options.verify {
-            self.read_back()?;
-        }
+        let meter = Meter::new(self.options.callback.clone(), bytes, self.plan.leaves().count() as u64);
+        let files = self.plan.files.iter().map(|leaf| (leaf.index, Some(leaf)));
+        let unwritten = self.plan.unwritten.iter().map(|index| (*index, None));
+        let threads = self.options.threads.unwrap_or_else(cores);
+        let read = |reader: &mut Reader<'_, S>, index: u32, leaf: Option<&Leaf>| match leaf {
+            Some(leaf) => self.write(leaf, reader, &meter),
+            None => reader.read(index, Some(self.next(index)), |_| Ok(())),
+        };
+        read_entries(self.archive, files.chain(unwritten).collect(), threads, &self.stop, read)?;
         for leaf in &self.plan.links {
-            let path = self.path(leaf);
+            let path = self.root.join(&leaf.path);
             let target = leaf.target.as_deref().unwrap_or_default();
-            symlink(target, &path).map_err(|e| self.not_made("linking", leaf, &path, e))?;
+            symlink(target, &path).map_err(|e| not_made("linking", &leaf.path, &path, e))?;
             self.go_on(meter.add(0, 1))?;
         }
         self.go_on(meter.report_now())
     }
 
-    fn threads(&self) -> usize {
-        self.options.threads.unwrap_or_else(cores)
+    fn entry(&self, index: u32) -> Entry<'a> {
+        Entry { directory: &self.archive.directory, index }
     }
 
-    fn path(&self, leaf: &Leaf) -> PathBuf {
-        self.root.join(self.plan.path(&leaf.path))
-    }
-
-    /// Reads all entries in the order of their data and writes the files.
-    fn write_files(&self, meter: &Meter<'_>) -> Result<()> {
-        let files = self.plan.files.iter().map(|leaf| (leaf.index, Some(leaf)));
-        let mut jobs: Vec<_> = files.chain(self.plan.unwritten.iter().map(|index| (*index, None))).collect();
-        jobs.sort_by_key(|(index, _)| self.directory.record(*index).offset);
-        let next = |index| self.plan.layout.next(index);
-        let write = |reader: &mut Reader<'_, S>, batch: &[(u32, Option<&Leaf>)]| {
-            reader.read_ahead_to(batch.iter().map(|(index, _)| next(*index)).max().unwrap_or(0));
-            for &(index, leaf) in batch.iter().take_while(|_| !self.stop.load(Ordering::Relaxed)) {
-                match leaf {
-                    Some(leaf) => self.write(leaf, reader, meter)?,
-                    None => reader.read(index, next(index), |_| Ok(())).map_err(|e| self.named(e, index))?,
-                }
-            }
-            Ok(())
-        };
-        let worker = || Reader::new(self.source, self.directory, SPAN as u64);
-        let batches = Batches::of(jobs, |(index, _)| self.directory.record(*index).size);
-        batches.run(self.threads(), worker, write, &self.stop)
-    }
-
-    fn named(&self, failure: Failure, index: u32) -> Error {
-        failure.error(Some(self.directory.name(index)))
-    }
-
-    fn cancelled(&self) -> Error {
-        Error::Cancelled { action: "extracting to", path: self.dir.to_owned() }
+    fn next(&self, index: u32) -> u64 {
+        self.archive.directory.layout().next(index)
     }
 
     fn go_on(&self, flow: ControlFlow<()>) -> Result<()> {
-        if flow.is_break() {
-            self.stop.store(true, Ordering::Relaxed);
-            return Err(self.cancelled());
+        if flow.is_break() || self.stop.load(Ordering::Relaxed) {
+            return Err(Error::Cancelled { action: "extracting to", path: self.dir.to_owned() });
         }
         Ok(())
     }
 
-    /// The error of a path that could not be made in a fresh tree. If it is there already, the file system takes
-    /// two names for one (case, Unicode forms).
-    fn not_made(&self, action: &'static str, leaf: &Leaf, path: &Path, e: std::io::Error) -> Error {
-        if e.kind() == ErrorKind::AlreadyExists {
-            let detail = "this file system takes its path and another entry's for one";
-            return Fault::new(Refusal::Collision, detail).error(Some(self.directory.name(leaf.index)));
-        }
-        too_long(self.plan.path(&leaf.path), &e).unwrap_or_else(|| Error::io(action, path, e))
-    }
-
     fn mode(&self, index: u32) -> Option<u32> {
-        permissions(&self.directory.header(index)).filter(|_| !self.options.drop_modes)
+        self.entry(index).permissions().filter(|_| !self.options.drop_modes)
     }
 
     /// A DOS time is taken as UTC: there is no time zone in the archive.
     fn time(&self, index: u32) -> Option<FileTimes> {
-        let modified = Entry { directory: self.directory, index }.modified();
-        let at = modified.filter(|_| !self.options.drop_times)?.assume_utc();
-        Some(FileTimes::new().set_modified(SystemTime::from(at)))
-    }
-
-    fn make_folder(&self, folder: &Folder) -> Result<()> {
-        let path = self.root.join(self.plan.path(&folder.path));
-        #[cfg_attr(not(unix), allow(unused_mut))]
-        let mut builder = DirBuilder::new();
-        #[cfg(unix)]
-        if let Some(mode) = folder.index.and_then(|index| self.mode(index)) {
-            // What the user may not do in it is taken away when all is in it.
-            std::os::unix::fs::DirBuilderExt::mode(&mut builder, mode | 0o700);
-        }
-        builder.create(&path).map_err(|e| {
-            too_long(self.plan.path(&folder.path), &e).unwrap_or_else(|| Error::io("creating", &path, e))
-        })
+        let modified = self.entry(index).modified().filter(|_| !self.options.drop_times)?;
+        Some(FileTimes::new().set_modified(SystemTime::from(modified.assume_utc())))
     }
 
     /// Writes one file: open, write, set its time, close. It is made when its header has been judged.
     fn write(&self, leaf: &Leaf, reader: &mut Reader<'_, S>, meter: &Meter<'_>) -> Result<()> {
-        let (index, path) = (leaf.index, self.path(leaf));
+        let (index, path) = (leaf.index, self.root.join(&leaf.path));
         let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
+        options.read(self.options.verify).write(true).create_new(true);
         #[cfg(unix)]
         if let Some(mode) = self.mode(index) {
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
         }
-        let open = || options.open(&path).map_err(|e| self.not_made("creating", leaf, &path, e));
+        let open = || options.open(&path).map_err(|e| not_made("creating", &leaf.path, &path, e));
         let mut file: Option<File> = None;
         let write = |piece: &[u8]| {
             let file = match &mut file {
@@ -150,13 +110,13 @@ impl<S: Source + ?Sized> Work<'_, S> {
                 none => none.insert(open()?),
             };
             file.write_all(piece).map_err(|e| Error::io("writing", &path, e))?;
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(self.cancelled());
-            }
             self.go_on(meter.add(piece.len() as u64, 0))
         };
-        reader.read(index, self.plan.layout.next(index), write).map_err(|e| self.named(e, index))?;
+        reader.read(index, Some(self.next(index)), write)?;
         let file = file.map_or_else(open, Ok)?;
+        if self.options.verify {
+            reader.compare(index, &file).map_err(|e| Error::io("reading back", &path, e))?;
+        }
         if let Some(times) = self.time(index) {
             file.set_times(times).map_err(|e| Error::io("setting the time of", &path, e))?;
         }
@@ -164,31 +124,10 @@ impl<S: Source + ?Sized> Work<'_, S> {
         self.go_on(meter.add(0, 1))
     }
 
-    /// Reads the written files again and compares sizes and checksums.
-    fn read_back(&self) -> Result<()> {
-        let read = |buf: &mut Vec<u8>, batch: &[&Leaf]| {
-            for leaf in batch {
-                let (record, path) = (self.directory.record(leaf.index), self.path(leaf));
-                let failed = |e| Error::io("reading back", &path, e);
-                let file = open_any(&path).map_err(failed)?;
-                let size = record.size;
-                let data = Data { at: 0, compressed: size, size, crc: record.crc, method: STORED };
-                unpack(&mut Window::new(&file), &data, buf, |_| Ok(())).map_err(|failure| match failure {
-                    Failure::Source(e) => failed(e),
-                    _ => failed(std::io::Error::other("the file is not what was written; check the disk")),
-                })?;
-            }
-            Ok(())
-        };
-        let files = self.plan.files.iter().collect();
-        let batches = Batches::of(files, |leaf: &&Leaf| self.directory.record(leaf.index).size);
-        batches.run(self.threads(), || buffer(SPAN as u64), read, &self.stop)
-    }
-
     /// Gives directories their final permissions and times, the deepest first: making something in them would undo both.
     pub(super) fn finish(&self, root: &Path, folders: &[Folder]) -> Result<()> {
         for (folder, index) in folders.iter().rev().filter_map(|folder| Some((folder, folder.index?))) {
-            let path = root.join(self.plan.path(&folder.path));
+            let path = root.join(&folder.path);
             #[cfg(unix)]
             if let Some(times) = self.time(index) {
                 File::open(&path)
@@ -210,8 +149,18 @@ impl<S: Source + ?Sized> Work<'_, S> {
     }
 }
 
+/// The error of a path that could not be made in a fresh tree. If it is there already, the file system takes two names for
+/// one (case, Unicode forms).
+fn not_made(action: &'static str, path: &str, at: &Path, e: io::Error) -> Error {
+    if e.kind() == ErrorKind::AlreadyExists {
+        let detail = "this file system takes its path and another entry's for one";
+        return Fault::new(Refusal::Collision, detail).error(Some(path));
+    }
+    too_long(path, &e).unwrap_or_else(|| Error::io(action, at, e))
+}
+
 /// The refusal of a path that is too long where the target is.
-pub(super) fn too_long(path: &str, e: &std::io::Error) -> Option<Error> {
+pub(super) fn too_long(path: &str, e: &io::Error) -> Option<Error> {
     (e.kind() == ErrorKind::InvalidFilename).then(|| {
         let detail = "its path below the target, or a part of it, is longer than the file system takes; \
                       choose a target with a shorter path";
@@ -219,28 +168,12 @@ pub(super) fn too_long(path: &str, e: &std::io::Error) -> Option<Error> {
     })
 }
 
-/// Opens a file of ours, even one whose mode does not let its owner read it.
-fn open_any(path: &Path) -> std::io::Result<File> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = fs::metadata(path)?.permissions();
-        if mode.mode() & 0o400 == 0 {
-            fs::set_permissions(path, fs::Permissions::from_mode(0o400))?;
-            let file = File::open(path);
-            fs::set_permissions(path, mode)?;
-            return file;
-        }
-    }
-    File::open(path)
-}
-
 #[cfg(unix)]
-fn symlink(target: &str, path: &Path) -> std::io::Result<()> {
+fn symlink(target: &str, path: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(target, path)
 }
 
 #[cfg(not(unix))]
-fn symlink(_: &str, _: &Path) -> std::io::Result<()> {
-    Err(std::io::Error::new(ErrorKind::Unsupported, "links are made on unix only; use `Links::Skip`"))
+fn symlink(_: &str, _: &Path) -> io::Result<()> {
+    Err(io::Error::new(ErrorKind::Unsupported, "links are made on unix only; use `Links::Skip`"))
 }

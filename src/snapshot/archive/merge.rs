@@ -1,7 +1,7 @@
 //! A finished tree moved into a directory that has something in it: checked beforehand, undone when it fails.
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, FileType};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::files::too_long;
 use super::links::{Existing, LinkTree};
 use super::name::Platform;
-use super::paths::Folder;
+use super::paths::{Folder, Leaf};
 use super::plan::ExtractPlan;
 use super::staging::Staging;
 use crate::error::{Error, Refusal, Result};
@@ -17,18 +17,20 @@ use crate::snapshot::overwrite::Overwrite;
 
 /// Compares the plan with what exists. Links that are there are never followed.
 pub(super) fn check(plan: &ExtractPlan, real: &Path, overwrite: Overwrite) -> Result<()> {
-    let folders = plan.folders.iter().map(|folder| (plan.path(&folder.path), true));
-    for (path, folder) in folders.chain(plan.leaves().map(|leaf| (plan.path(&leaf.path), false))) {
+    for Folder { path, .. } in &plan.folders {
         match kind(real, path)? {
-            None => {}
-            Some(kind) if folder && kind.is_dir() => {}
-            Some(kind) if folder && kind.is_symlink() => {
+            Some(kind) if kind.is_symlink() => {
                 let detail = "the target directory has a symbolic link where the archive has a directory; remove it first";
                 return Err(Fault::new(Refusal::Link, detail).error(Some(path)));
             }
-            Some(_) if !folder && overwrite == Overwrite::Keep => {}
-            Some(kind) if !folder && overwrite == Overwrite::Replace && !kind.is_dir() => {}
-            Some(_) => return Err(Error::Exists { path: real.join(path) }),
+            Some(kind) if !kind.is_dir() => return Err(Error::Exists { path: real.join(path) }),
+            _ => {}
+        }
+    }
+    for Leaf { path, .. } in plan.leaves() {
+        let replaced = |kind: FileType| overwrite == Overwrite::Replace && !kind.is_dir();
+        if kind(real, path)?.is_some_and(|kind| overwrite != Overwrite::Keep && !replaced(kind)) {
+            return Err(Error::Exists { path: real.join(path) });
         }
     }
     if plan.links.is_empty() { Ok(()) } else { check_links(plan, real, overwrite) }
@@ -37,32 +39,26 @@ pub(super) fn check(plan: &ExtractPlan, real: &Path, overwrite: Overwrite) -> Re
 /// The archive's links stay inside among themselves; over links that are there already, they may not.
 fn check_links(plan: &ExtractPlan, real: &Path, overwrite: Overwrite) -> Result<()> {
     let keep = overwrite == Overwrite::Keep;
-    let files: HashSet<&str> = plan.files.iter().map(|leaf| plan.path(&leaf.path)).collect();
-    let stays = |path: &str| fs::symlink_metadata(real.join(path)).is_ok();
-    let links = || {
-        let all =
-            plan.links.iter().map(|leaf| (plan.path(&leaf.path), leaf.target.as_deref().unwrap_or_default()));
-        all.filter(|(path, _)| !(keep && stays(path)))
+    let files: HashSet<&str> = plan.files.iter().map(|leaf| leaf.path.as_str()).collect();
+    let existing = |path: &str| {
+        let at = real.join(path);
+        match fs::symlink_metadata(&at) {
+            // Moved away before anybody can follow it.
+            _ if !keep && files.contains(path) => Existing::Nothing,
+            Ok(found) if found.is_dir() => Existing::Directory,
+            Ok(found) if found.is_symlink() => fs::read_link(&at)
+                .map_or(Existing::Nothing, |target| Existing::Link(target.to_string_lossy().into_owned())),
+            _ => Existing::Nothing,
+        }
     };
-    let existing = |path: &str| match fs::symlink_metadata(real.join(path)) {
-        // Moved away before anybody can follow it.
-        _ if !keep && files.contains(path) => Existing::Nothing,
-        Ok(found) if found.is_dir() => Existing::Directory,
-        Ok(found) if found.is_symlink() => match fs::read_link(real.join(path)) {
-            Ok(target) => Existing::Link(target.to_string_lossy().into_owned()),
-            Err(_) => Existing::Nothing,
-        },
-        _ => Existing::Nothing,
-    };
-    let mut tree = LinkTree::of(links(), Platform::HERE).over(existing);
-    for (path, _) in links() {
-        tree.follow(path).map_err(|fault| fault.error(Some(path)))?;
-    }
-    Ok(())
+    let stays = |path: &str| keep && fs::symlink_metadata(real.join(path)).is_ok();
+    let links: Vec<&Leaf> = plan.links.iter().filter(|leaf| !stays(&leaf.path)).collect();
+    let mut tree = LinkTree::of(links.iter().copied(), Platform::HERE, Some(&existing));
+    links.iter().try_for_each(|Leaf { path, .. }| tree.follow(path).map_err(|fault| fault.error(Some(path))))
 }
 
 /// What is at a path inside the target directory.
-fn kind(real: &Path, path: &str) -> Result<Option<fs::FileType>> {
+fn kind(real: &Path, path: &str) -> Result<Option<FileType>> {
     let at = real.join(path);
     match fs::symlink_metadata(&at) {
         Ok(metadata) => Ok(Some(metadata.file_type())),
@@ -87,28 +83,23 @@ impl<'a> Merge<'a> {
     /// Moves everything; the folders that were not there are returned.
     pub(super) fn run(&mut self, plan: &ExtractPlan) -> Result<Vec<Folder>> {
         let mut made: Vec<Folder> = Vec::new();
-        let mut moved: Vec<&str> = Vec::new();
+        let mut moved: HashSet<&str> = HashSet::new();
+        let with_parent = |moved: &HashSet<&str>, path: &str| {
+            path.rsplit_once('/').is_some_and(|(parent, _)| moved.contains(parent))
+        };
         // Parents come before children: a child of a moved folder went with it.
-        let mut gone = HashSet::new();
         for folder in &plan.folders {
-            let path = plan.path(&folder.path);
-            let with_parent = path.rsplit_once('/').is_some_and(|(parent, _)| gone.contains(parent));
-            if with_parent || kind(self.real, path)?.is_none() {
-                gone.insert(path);
-                made.push(folder.clone());
-                if !with_parent {
-                    moved.push(path);
+            let moves_along = with_parent(&moved, &folder.path);
+            if moves_along || kind(self.real, &folder.path)?.is_none() {
+                if !moves_along {
+                    self.move_in(&folder.path)?;
                 }
+                moved.insert(&folder.path);
+                made.push(folder.clone());
             }
         }
-        for path in moved {
-            self.move_in(path)?;
-        }
-        for leaf in plan.leaves() {
-            let path = plan.path(&leaf.path);
-            if !path.rsplit_once('/').is_some_and(|(parent, _)| gone.contains(parent)) {
-                self.move_in(path)?;
-            }
+        for leaf in plan.leaves().filter(|leaf| !with_parent(&moved, &leaf.path)) {
+            self.move_in(&leaf.path)?;
         }
         Ok(made)
     }

@@ -21,6 +21,8 @@ mod format;
 mod name;
 
 #[cfg(feature = "zip")]
+mod compare;
+#[cfg(feature = "zip")]
 mod data;
 #[cfg(feature = "zip")]
 mod entry;
@@ -51,13 +53,14 @@ mod work;
 
 #[cfg(feature = "zip")]
 pub use self::{
+    compare::{Diff, Difference, Tree},
     entry::{Entry, EntryKind},
     extract::Extracted,
     fault::BadEntry,
     handle::Archive,
     options::{ExtractOptions, Limits, Links},
     plan::ExtractPlan,
-    read::{Diff, Difference, EntryReader, Tree, Verified},
+    read::{EntryReader, Verified},
 };
 
 /// How many of the last bytes [`check_end`] looks at, if there are as many.

@@ -1,23 +1,20 @@
 //! Where an extraction goes: the target, and the private directory beside it that everything is written to first.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
 use std::hash::{BuildHasher, RandomState};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::snapshot::overwrite::Overwrite;
 
 /// What the target is now.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Target {
-    /// Nothing: one rename makes it.
-    Fresh { parent: PathBuf, name: OsString },
-    /// An empty directory: one rename replaces it.
-    Empty { real: PathBuf, parent: PathBuf, name: OsString },
+    /// Nothing or an empty directory: one rename makes it.
+    New(PathBuf),
     /// A directory that stays: it has something in it, or cannot be replaced. Files are moved into it.
-    Inside { real: PathBuf },
+    Inside(PathBuf),
 }
 
 impl Target {
@@ -32,10 +29,8 @@ impl Target {
         let looking = |e| Error::io("looking at", dir, e);
         let exists = || Error::Exists { path: dir.to_owned() };
         match fs::symlink_metadata(dir) {
-            Err(e) if e.kind() == ErrorKind::NotFound => {
-                let name = dir.file_name().ok_or_else(|| looking(e))?.to_owned();
-                let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-                return Ok(Self::Fresh { parent: parent.to_owned(), name });
+            Err(e) if e.kind() == ErrorKind::NotFound && dir.file_name().is_some() => {
+                return Ok(Self::New(dir.to_owned()));
             }
             Err(e) => return Err(looking(e)),
             Ok(_) => {}
@@ -44,38 +39,34 @@ impl Target {
         if !fs::metadata(&real).map_err(looking)?.is_dir() {
             return Err(exists());
         }
-        if fs::read_dir(&real).map_err(looking)?.next().is_some() {
-            return if overwrite == Overwrite::Refuse { Err(exists()) } else { Ok(Self::Inside { real }) };
-        }
-        match (real.parent(), real.file_name()) {
-            (Some(parent), Some(name)) if replaceable(&real, parent) => {
-                Ok(Self::Empty { parent: parent.to_owned(), name: name.to_owned(), real })
-            }
-            _ => Ok(Self::Inside { real }),
+        let is_empty = fs::read_dir(&real).map_err(looking)?.next().is_none();
+        match overwrite {
+            _ if is_empty && replaceable(&real) => Ok(Self::New(real)),
+            Overwrite::Refuse if !is_empty => Err(exists()),
+            _ => Ok(Self::Inside(real)),
         }
     }
 
     /// A staging directory from which the target can be made by renaming.
     pub(super) fn staging(&mut self) -> Result<Staging> {
-        match self {
-            Self::Fresh { parent, name } => Staging::new(parent, name),
-            Self::Inside { real } => Staging::new(real, "extract".as_ref()),
-            Self::Empty { real, parent, name } => {
-                if let Ok(staging) = Staging::new(parent, name) {
-                    return Ok(staging);
-                }
-                // A volume, or a directory given by somebody else: its parent is not ours, but it is.
-                let staging = Staging::new(real, name);
-                *self = Self::Inside { real: std::mem::take(real) };
-                staging
+        if let Self::New(path) = self {
+            let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let staging = Staging::new(parent, path.file_name().unwrap_or_default());
+            if staging.is_ok() || !path.exists() {
+                return staging;
             }
+            // A volume, or a directory given by somebody else: its parent is not ours, but it is.
+            *self = Self::Inside(std::mem::take(path));
         }
+        let (Self::New(real) | Self::Inside(real)) = self;
+        Staging::new(real, "extract".as_ref())
     }
 }
 
 /// Whether an empty directory may become another one of the same name: not when somebody is in it or it is a
 /// file system of its own.
-fn replaceable(real: &Path, parent: &Path) -> bool {
+fn replaceable(real: &Path) -> bool {
+    let Some(parent) = real.parent() else { return false };
     if std::env::current_dir().and_then(fs::canonicalize).is_ok_and(|cwd| cwd.starts_with(real)) {
         return false;
     }
@@ -113,7 +104,7 @@ impl Staging {
         let name: String = name.to_string_lossy().chars().take(40).collect();
         let random = RandomState::new().hash_one(std::process::id());
         let root = parent.join(format!(".{name}.{random:016x}.partial"));
-        private().create(&root).map_err(|e| Error::io("creating", &root, e))?;
+        create_dir(&root, Some(0o700)).map_err(|e| Error::io("creating", &root, e))?;
         staging.tree = root.join("tree");
         staging.root = root;
         fs::create_dir(&staging.tree).map_err(|e| Error::io("creating", &staging.tree, e))?;
@@ -125,13 +116,21 @@ impl Staging {
         self.root.join(format!("aside-{number}"))
     }
 
-    /// Moves the finished tree to `target`, atomically.
+    /// Moves the finished tree to `target`, atomically. A directory that is there has to be empty and gives its
+    /// permissions on.
     pub(super) fn place(&self, target: &Path) -> Result<()> {
         use ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
+        let as_it_was = fs::metadata(target).map(|m| m.permissions());
+        #[cfg(windows)]
+        let _ = fs::remove_dir(target);
         fs::rename(&self.tree, target).map_err(|e| match e.kind() {
             DirectoryNotEmpty | AlreadyExists | NotADirectory => Error::Exists { path: target.to_owned() },
             _ => Error::io("moving the extracted directory to", target, e),
-        })
+        })?;
+        if let Ok(permissions) = as_it_was {
+            let _ = fs::set_permissions(target, permissions);
+        }
+        Ok(())
     }
 }
 
@@ -148,10 +147,15 @@ impl Drop for Staging {
     }
 }
 
-fn private() -> DirBuilder {
+/// Makes a directory with these permissions, less those of the umask, where the system has such.
+pub(super) fn create_dir(path: &Path, mode: Option<u32>) -> io::Result<()> {
     #[cfg_attr(not(unix), allow(unused_mut))]
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
+    if let Some(mode) = mode {
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, mode);
+    }
+    #[cfg(not(unix))]
+    let _ = mode;
+    builder.create(path)
 }
