@@ -12,14 +12,21 @@ use zip::read::{ZipReadOptions, read_zipfile_from_stream_with_options};
 use super::directory::Record;
 use super::fault::{Failure, Fault};
 use super::format::DEFLATE;
-use crate::error::Error;
+use crate::error::Result;
 use crate::snapshot::source::Source;
 
 /// What one read asks for at most. A bare file read in inflate's small steps costs three times the time.
 pub(super) const SPAN: usize = 256 << 10;
 
+/// What takes an entry's content, piece by piece.
+pub(super) type Out<'o> = &'o mut dyn FnMut(&[u8]) -> Result<()>;
+
 /// Positioned reads through a buffer, so that neighbours cost one read; each worker has its own.
-pub(super) struct Window<'s, S: ?Sized>(BufReader<Bounded<'s, S>>);
+pub(super) struct Window<'s, S: ?Sized> {
+    buffered: BufReader<Bounded<'s, S>>,
+    /// The piece of content in the making.
+    piece: Vec<u8>,
+}
 
 struct Bounded<'s, S: ?Sized> {
     source: &'s S,
@@ -29,7 +36,7 @@ struct Bounded<'s, S: ?Sized> {
 
 impl<S: Source + ?Sized> Read for Bounded<'_, S> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let room = usize::try_from(self.until.saturating_sub(self.at)).unwrap_or(usize::MAX).min(out.len());
+        let room = self.until.saturating_sub(self.at).min(out.len() as u64) as usize;
         let Some(out) = out.get_mut(..room).filter(|out| !out.is_empty()) else { return Ok(0) };
         loop {
             match self.source.read_at(self.at, out) {
@@ -45,43 +52,86 @@ impl<S: Source + ?Sized> Read for Bounded<'_, S> {
 }
 
 impl<'s, S: Source + ?Sized> Window<'s, S> {
-    pub(super) fn new(source: &'s S) -> Self {
-        Self(BufReader::with_capacity(SPAN, Bounded { source, at: 0, until: 0 }))
+    /// `largest`: the size of the largest entry that will be unpacked, as far as it is known.
+    pub(super) fn new(source: &'s S, largest: u64) -> Self {
+        let buffered = BufReader::with_capacity(SPAN, Bounded { source, at: 0, until: 0 });
+        Self { buffered, piece: vec![0; largest.clamp(1, SPAN as u64) as usize] }
     }
 
     /// Sets where reading ahead ends.
     pub(super) fn read_ahead_to(&mut self, until: u64) {
-        self.0.get_mut().until = until;
+        self.buffered.get_mut().until = until;
     }
 
     /// Goes to `at`, where `len` bytes at least are wanted; what is in the buffer ahead is not read again.
     fn seek(&mut self, at: u64, len: u64) {
-        let until = &mut self.0.get_mut().until;
-        *until = at.saturating_add(len).max(*until);
-        let held = self.0.buffer().len();
-        let skip =
-            at.checked_sub(self.0.get_ref().at - held as u64).and_then(|skip| usize::try_from(skip).ok());
-        match skip.filter(|skip| *skip <= held) {
-            Some(skip) => self.0.consume(skip),
+        let held = self.buffered.buffer().len();
+        let bounded = self.buffered.get_mut();
+        bounded.until = at.saturating_add(len).max(bounded.until);
+        match at.checked_sub(bounded.at - held as u64).filter(|skip| *skip <= held as u64) {
+            Some(skip) => self.buffered.consume(skip as usize),
             None => {
-                self.0.consume(held);
-                self.0.get_mut().at = at;
+                bounded.at = at;
+                self.buffered.consume(held);
             }
         }
     }
 
-    /// Appends the `len` bytes at `at` to `to`.
-    pub(super) fn append(&mut self, at: u64, len: usize, to: &mut Vec<u8>) -> io::Result<()> {
-        self.seek(at, len as u64);
-        let from = to.len();
-        to.resize(from + len, 0);
-        self.0.read_exact(to.get_mut(from..).unwrap_or_default())
+    /// Fills `buf` with the bytes at `at`.
+    pub(super) fn read_exact(&mut self, at: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.seek(at, buf.len() as u64);
+        self.buffered.read_exact(buf)
+    }
+
+    /// Decodes an entry's data at `at` into `out`, in pieces of at most 256 KiB. The last piece, so the only one of a
+    /// small entry, is given after everything has been checked.
+    ///
+    /// # Errors
+    /// What the source or `out` fails with, and whatever is wrong with the data.
+    pub(super) fn unpack(&mut self, at: u64, record: &Record, out: Out<'_>) -> Result<(), Failure> {
+        let Record { compressed, size, crc, method, .. } = *record;
+        if compressed == 0 && size == 0 {
+            return match crc {
+                0 => Ok(()),
+                _ => Err(Fault::corrupt("it is empty and its checksum is not that of nothing").into()),
+            };
+        }
+        // A local file header that says the method and, by its flags, that sizes and checksum follow the data.
+        let method_bytes = method.to_le_bytes();
+        let header = [&b"PK\x03\x04\x14\0\x08\0"[..], &method_bytes, b"\0\0\x21\0", &[0; 16]].concat();
+        // The crate's inflater reads from a buffer, asks for more only when that is empty, and ends without a word about
+        // bytes behind its stream. Promised one byte more than there is, it asks for it exactly when it used all the others.
+        let deflated = method == DEFLATE;
+        let options = ZipReadOptions::new()
+            .override_compressed_size(compressed.saturating_add(deflated.into()))
+            .override_uncompressed_size(size)
+            .override_crc(crc);
+        self.seek(at, compressed);
+        let state = State { left: compressed.into(), past_end: false.into(), error: None.into() };
+        let mut feed = header.as_slice().chain(Feed { source: &mut self.buffered, state: &state });
+        let result = match read_zipfile_from_stream_with_options(&mut feed, options) {
+            Ok(Some(mut file)) => {
+                let mut result = drain(&mut file, size, &mut self.piece, out);
+                // The stream may have ended with the last byte of content: one more question shows that none are left.
+                if result.is_ok() && deflated {
+                    let _ = file.read(&mut [0; 1]);
+                    if !state.past_end.get() {
+                        result = Err(Fault::corrupt("bytes are left over after its data").into());
+                    }
+                }
+                state.left.set(0);
+                result
+            }
+            Ok(None) => Err(Fault::corrupt("its data cannot be read").into()),
+            Err(e) => Err(damaged(&e)),
+        };
+        state.error.take().map_or(result, |e| Err(e.into()))
     }
 }
 
 /// An entry's data, as the `zip` crate reads it.
-struct Feed<'f, 's, S: ?Sized> {
-    window: &'f mut Window<'s, S>,
+struct Feed<'f, R> {
+    source: &'f mut R,
     state: &'f State,
 }
 
@@ -95,15 +145,15 @@ struct State {
     error: Cell<Option<io::Error>>,
 }
 
-impl<S: Source + ?Sized> Read for Feed<'_, '_, S> {
+impl<R: Read> Read for Feed<'_, R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let left = self.state.left.get();
         if left == 0 {
             self.state.past_end.set(true);
             return Ok(0);
         }
-        let room = usize::try_from(left).unwrap_or(usize::MAX).min(out.len());
-        let n = match self.window.0.read(out.get_mut(..room).unwrap_or_default()) {
+        let room = left.min(out.len() as u64) as usize;
+        let n = match self.source.read(out.get_mut(..room).unwrap_or_default()) {
             Ok(n) if n > 0 || room == 0 => n,
             ended => {
                 let error = ended.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
@@ -117,63 +167,7 @@ impl<S: Source + ?Sized> Read for Feed<'_, '_, S> {
     }
 }
 
-/// Decodes the data at `at` into `out`, in pieces of `buf`'s length and a last shorter one. The last piece, so the only
-/// one of a small entry, is given after everything has been checked.
-///
-/// # Errors
-/// What the source or `out` fails with, and whatever is wrong with the data.
-pub(super) fn unpack<S: Source + ?Sized>(
-    window: &mut Window<'_, S>,
-    at: u64,
-    record: &Record,
-    buf: &mut [u8],
-    mut out: impl FnMut(&[u8]) -> Result<(), Error>,
-) -> Result<(), Failure> {
-    let Record { compressed, size, crc, method, .. } = *record;
-    if compressed == 0 && size == 0 {
-        return match crc {
-            0 => Ok(()),
-            _ => Err(Fault::corrupt("it is empty and its checksum is not that of nothing").into()),
-        };
-    }
-    // A local file header that says the method and, by its flags, that sizes and checksum follow the data.
-    let method_bytes = method.to_le_bytes();
-    let header = [&b"PK\x03\x04\x14\0\x08\0"[..], &method_bytes, b"\0\0\x21\0", &[0; 16]].concat();
-    // The crate's inflater reads from a buffer, asks for more only when that is empty, and ends without a word about bytes
-    // behind its stream. Promised one byte more than there is, it asks for it exactly when it used all the others.
-    let deflated = method == DEFLATE;
-    let options = ZipReadOptions::new()
-        .override_compressed_size(compressed.saturating_add(deflated.into()))
-        .override_uncompressed_size(size)
-        .override_crc(crc);
-    let state = State { left: compressed.into(), past_end: false.into(), error: None.into() };
-    window.seek(at, compressed);
-    let mut feed = header.as_slice().chain(Feed { window, state: &state });
-    let result = match read_zipfile_from_stream_with_options(&mut feed, options) {
-        Ok(Some(mut file)) => {
-            let mut result = drain(&mut file, size, buf, &mut out);
-            // The stream may have ended with the last byte of content: only one more question shows that none are left.
-            if result.is_ok() && deflated {
-                let _ = file.read(&mut [0; 1]);
-                if !state.past_end.get() {
-                    result = Err(Fault::corrupt("bytes are left over after its data").into());
-                }
-            }
-            state.left.set(0);
-            result
-        }
-        Ok(None) => Err(Fault::corrupt("its data cannot be read").into()),
-        Err(e) => Err(damaged(&e)),
-    };
-    state.error.take().map_or(result, |e| Err(e.into()))
-}
-
-fn drain(
-    file: &mut impl Read,
-    size: u64,
-    buf: &mut [u8],
-    out: &mut impl FnMut(&[u8]) -> Result<(), Error>,
-) -> Result<(), Failure> {
+fn drain(file: &mut impl Read, size: u64, buf: &mut [u8], out: Out<'_>) -> Result<(), Failure> {
     let (mut total, mut held) = (0u64, 0);
     loop {
         let mut probe = [0; 1];
@@ -203,11 +197,6 @@ fn damaged(e: &dyn std::error::Error) -> Failure {
     Fault::corrupt(format!("its data is damaged ({e}); get the file again")).into()
 }
 
-/// A buffer for [`unpack`]: at most of `size`, if no larger entry is read into it.
-pub(super) fn buffer(size: u64) -> Vec<u8> {
-    vec![0; usize::try_from(size).unwrap_or(SPAN).clamp(1, SPAN)]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,15 +218,16 @@ mod tests {
         let data: Vec<u8> = (0..=255).cycle().take(700_000).collect();
         let sources: [&dyn Source; 2] = [&data, &Dribble(data.clone())];
         for source in sources {
-            let mut window = Window::new(source);
+            let mut window = Window::new(source, 1);
             for at in [0usize, 5, 300_000, 2, 699_990, 299_999, 300_005] {
-                let (len, mut out) = (100.min(data.len() - at), Vec::new());
+                let len = 100.min(data.len() - at);
+                let mut out = vec![0; len];
                 window.read_ahead_to(at as u64 % 3 * 400_000);
-                window.append(at as u64, len, &mut out).unwrap();
+                window.read_exact(at as u64, &mut out).unwrap();
                 assert_eq!(out, &data[at..at + len]);
             }
             for at in [699_999, 800_000, u64::MAX] {
-                assert!(window.append(at, 2, &mut Vec::new()).is_err());
+                assert!(window.read_exact(at, &mut [0; 2]).is_err());
             }
         }
     }
@@ -245,10 +235,10 @@ mod tests {
     fn unpacked(bytes: &Vec<u8>, size: usize, crc: u32) -> Result<(), Failure> {
         let (compressed, size) = (bytes.len() as u64, size as u64);
         let record = Record { compressed, size, crc, method: DEFLATE, ..Record::default() };
-        unpack(&mut Window::new(bytes), 0, &record, &mut buffer(size), |_| Ok(()))
+        Window::new(bytes, size).unpack(0, &record, &mut |_| Ok(()))
     }
 
-    /// Holds the `zip` crate to what [`unpack`] relies on: a byte behind a deflate stream is seen, wherever it ends.
+    /// Holds the `zip` crate to what [`Window::unpack`] relies on: a byte behind a deflate stream is seen, wherever it ends.
     #[test]
     fn bytes_behind_a_deflate_stream_are_found() {
         // Stored blocks, so that the stream can end at any place in the crate's buffer of 8 KiB.

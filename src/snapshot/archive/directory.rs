@@ -172,7 +172,7 @@ pub(super) struct Layout {
     /// Where the next entry, or the central directory, begins behind each entry.
     next: Vec<u64>,
     /// Entries that share bytes with another, in the order of their data, as far as the central directory tells; true:
-    /// with one that begins at the same place.
+    /// with one before it that begins at the same place.
     pub(super) overlapping: Vec<(u32, bool)>,
 }
 
@@ -188,7 +188,7 @@ impl Layout {
             let least = (LOCAL_LEN + directory.header(index).name.len()) as u64;
             let end = record.offset + least + record.compressed;
             if record.offset < reach || end > next {
-                layout.overlapping.push((index, record.offset == next || Some(record.offset) == previous));
+                layout.overlapping.push((index, Some(record.offset) == previous));
             }
             (reach, previous) = (reach.max(end), Some(record.offset));
             if let Some(slot) = layout.next.get_mut(index as usize) {

@@ -1,18 +1,23 @@
-//! The plan carried out: everything made in a private directory, then put in place.
+//! The plan carried out: directories, files by all workers and links last, in a private directory that is then put in place.
 
-use std::fs;
+use std::fs::{self, File, FileTimes, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
-use super::files::Work;
+use super::entry::Entry;
+use super::fault::Fault;
 use super::handle::Archive;
 use super::local::Reader;
-use super::merge::{self, Merge};
 use super::name::Platform;
 use super::options::ExtractOptions;
-use super::paths::Leaf;
+use super::paths::{Folder, Leaf};
 use super::plan::{self, ExtractPlan};
-use super::staging::Target;
-use crate::error::Result;
+use super::staging::{Merge, Target, check_existing, create_dir, too_long};
+use super::work::{Meter, cores, read_entries};
+use crate::error::{Error, Refusal, Result};
 use crate::snapshot::overwrite::Overwrite;
 use crate::snapshot::source::Source;
 
@@ -41,7 +46,7 @@ impl<S: Source> Archive<S> {
     /// appears at its target.
     ///
     /// # Errors
-    /// [`Error::Archive`](crate::Error::Archive) when the source fails. What is refused is not an error but part of the
+    /// [`Error::Archive`] when the source fails. What is refused is not an error but part of the
     /// plan.
     pub fn plan(&self, options: &ExtractOptions) -> Result<ExtractPlan> {
         plan::draw(self, options, Platform::HERE)
@@ -53,9 +58,9 @@ impl<S: Source> Archive<S> {
     /// Uses all cores. Memory: half a MiB a core and some 200 bytes an entry. Disk: the extracted bytes.
     ///
     /// # Errors
-    /// [`Error::Exists`](crate::Error::Exists); [`Error::Refused`](crate::Error::Refused) for the first thing that
-    /// [`plan`](Self::plan) refuses, or for damaged data; [`Error::Io`](crate::Error::Io) when the file system fails;
-    /// [`Error::Archive`](crate::Error::Archive) when the source does.
+    /// [`Error::Exists`]; [`Error::Refused`] for the first thing that
+    /// [`plan`](Self::plan) refuses, or for damaged data; [`Error::Io`] when the file system fails;
+    /// [`Error::Archive`] when the source does.
     pub fn extract(&self, dir: impl AsRef<Path>) -> Result<Extracted> {
         self.extract_with(dir, &ExtractOptions::new())
     }
@@ -63,7 +68,7 @@ impl<S: Source> Archive<S> {
     /// [`extract`](Self::extract), as the options say.
     ///
     /// # Errors
-    /// Those of [`extract`](Self::extract), and [`Error::Cancelled`](crate::Error::Cancelled).
+    /// Those of [`extract`](Self::extract), and [`Error::Cancelled`].
     pub fn extract_with(&self, dir: impl AsRef<Path>, options: &ExtractOptions) -> Result<Extracted> {
         let dir = dir.as_ref();
         let mut target = Target::look(dir, options.overwrite)?;
@@ -77,7 +82,7 @@ impl<S: Source> Archive<S> {
         }
         let planned = plan.leaves().count();
         if let Target::Inside(real) = &target {
-            merge::check(&plan, real, options.overwrite)?;
+            check_existing(&plan, real, options.overwrite)?;
             if options.overwrite == Overwrite::Keep {
                 let missing = |leaf: &Leaf| fs::symlink_metadata(real.join(&leaf.path)).is_err();
                 plan.files.retain(missing);
@@ -104,4 +109,154 @@ impl<S: Source> Archive<S> {
         let (files, directories, links) = (plan.files.len(), plan.folders.len(), plan.links.len());
         Ok(Extracted { path: dir.to_owned(), files, directories, links, bytes, kept })
     }
+}
+
+/// What all workers share.
+pub(super) struct Work<'a, S: Source> {
+    archive: &'a Archive<S>,
+    options: &'a ExtractOptions,
+    plan: &'a ExtractPlan,
+    /// The target as the caller named it, for errors.
+    dir: &'a Path,
+    /// Where the tree grows.
+    root: &'a Path,
+    stop: AtomicBool,
+}
+
+impl<'a, S: Source> Work<'a, S> {
+    pub(super) fn new(
+        archive: &'a Archive<S>,
+        options: &'a ExtractOptions,
+        plan: &'a ExtractPlan,
+        dir: &'a Path,
+        root: &'a Path,
+    ) -> Self {
+        Self { archive, options, plan, dir, root, stop: AtomicBool::new(false) }
+    }
+
+    /// Makes the whole tree in the staging directory.
+    pub(super) fn run(&self, bytes: u64) -> Result<()> {
+        for folder in &self.plan.folders {
+            let path = self.root.join(&folder.path);
+            // What the user may not do in it is taken away when all is in it.
+            let mode = folder.index.and_then(|index| self.mode(index)).map(|mode| mode | 0o700);
+            create_dir(&path, mode).map_err(|e| not_made("creating", &folder.path, &path, e))?;
+        }
+        let meter = Meter::new(self.options.callback.clone(), bytes, self.plan.leaves().count() as u64);
+        let files = self.plan.files.iter().map(|leaf| (leaf.index, Some(leaf)));
+        let unwritten = self.plan.unwritten.iter().map(|index| (*index, None));
+        let threads = self.options.threads.unwrap_or_else(cores);
+        let read = |reader: &mut Reader<'_, S>, index: u32, leaf: Option<&Leaf>| match leaf {
+            Some(leaf) => self.write(leaf, reader, &meter),
+            None => reader.read(index, Some(self.next(index)), &mut |_| Ok(())),
+        };
+        read_entries(self.archive, files.chain(unwritten).collect(), threads, &self.stop, read)?;
+        for leaf in &self.plan.links {
+            let path = self.root.join(&leaf.path);
+            let target = leaf.target.as_deref().unwrap_or_default();
+            symlink(target, &path).map_err(|e| not_made("linking", &leaf.path, &path, e))?;
+            self.go_on(meter.add(0, 1))?;
+        }
+        self.go_on(meter.report_now())
+    }
+
+    fn entry(&self, index: u32) -> Entry<'a> {
+        Entry { directory: &self.archive.directory, index }
+    }
+
+    fn next(&self, index: u32) -> u64 {
+        self.archive.directory.layout().next(index)
+    }
+
+    fn go_on(&self, flow: ControlFlow<()>) -> Result<()> {
+        if flow.is_break() || self.stop.load(Ordering::Relaxed) {
+            return Err(Error::Cancelled { action: "extracting to", path: self.dir.to_owned() });
+        }
+        Ok(())
+    }
+
+    fn mode(&self, index: u32) -> Option<u32> {
+        self.entry(index).permissions().filter(|_| !self.options.drop_modes)
+    }
+
+    /// A DOS time is taken as UTC: there is no time zone in the archive.
+    fn time(&self, index: u32) -> Option<FileTimes> {
+        let modified = self.entry(index).modified().filter(|_| !self.options.drop_times)?;
+        Some(FileTimes::new().set_modified(SystemTime::from(modified.assume_utc())))
+    }
+
+    /// Writes one file: open, write, set its time, close. It is made when its header has been judged.
+    fn write(&self, leaf: &Leaf, reader: &mut Reader<'_, S>, meter: &Meter<'_>) -> Result<()> {
+        let (index, path) = (leaf.index, self.root.join(&leaf.path));
+        let mut options = OpenOptions::new();
+        options.read(self.options.verify).write(true).create_new(true);
+        #[cfg(unix)]
+        if let Some(mode) = self.mode(index) {
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+        }
+        let open = || options.open(&path).map_err(|e| not_made("creating", &leaf.path, &path, e));
+        let mut file: Option<File> = None;
+        let mut write = |piece: &[u8]| {
+            let file = match &mut file {
+                Some(file) => file,
+                none => none.insert(open()?),
+            };
+            file.write_all(piece).map_err(|e| Error::io("writing", &path, e))?;
+            self.go_on(meter.add(piece.len() as u64, 0))
+        };
+        reader.read(index, Some(self.next(index)), &mut write)?;
+        let file = file.map_or_else(open, Ok)?;
+        if self.options.verify {
+            reader.compare(index, &file).map_err(|e| Error::io("reading back", &path, e))?;
+        }
+        if let Some(times) = self.time(index) {
+            file.set_times(times).map_err(|e| Error::io("setting the time of", &path, e))?;
+        }
+        drop(file);
+        self.go_on(meter.add(0, 1))
+    }
+
+    /// Gives directories their final permissions and times, the deepest first: making something in them would undo both.
+    pub(super) fn finish(&self, root: &Path, folders: &[Folder]) -> Result<()> {
+        for (folder, index) in folders.iter().rev().filter_map(|folder| Some((folder, folder.index?))) {
+            let path = root.join(&folder.path);
+            #[cfg(unix)]
+            if let Some(times) = self.time(index) {
+                File::open(&path)
+                    .and_then(|dir| dir.set_times(times))
+                    .map_err(|e| Error::io("setting the time of", &path, e))?;
+            }
+            #[cfg(unix)]
+            if let Some(mode) = self.mode(index).filter(|mode| mode & 0o700 != 0o700) {
+                use std::os::unix::fs::PermissionsExt;
+                let restrict = |m: fs::Metadata| {
+                    fs::set_permissions(&path, fs::Permissions::from_mode(m.permissions().mode() & mode))
+                };
+                fs::metadata(&path)
+                    .and_then(restrict)
+                    .map_err(|e| Error::io("setting the permissions of", &path, e))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The error of a path that could not be made in a fresh tree. If it is there already, the file system takes two names for
+/// one (case, Unicode forms).
+fn not_made(action: &'static str, path: &str, at: &Path, e: io::Error) -> Error {
+    if e.kind() == ErrorKind::AlreadyExists {
+        let detail = "this file system takes its path and another entry's for one";
+        return Fault::new(Refusal::Collision, detail).error(Some(path));
+    }
+    too_long(path, &e).unwrap_or_else(|| Error::io(action, at, e))
+}
+
+#[cfg(unix)]
+fn symlink(target: &str, path: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(target, path)
+}
+
+#[cfg(not(unix))]
+fn symlink(_: &str, _: &Path) -> io::Result<()> {
+    Err(io::Error::new(ErrorKind::Unsupported, "links are made on unix only; use `Links::Skip`"))
 }

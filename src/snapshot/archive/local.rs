@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 
-use super::data::{Window, buffer, unpack};
+use super::data::{Out, Window};
 use super::directory::{CentralDirectory, Record};
 use super::entry::Entry;
 use super::fault::{BadEntry, Failure, Fault, Judged};
@@ -19,10 +19,8 @@ use crate::snapshot::source::Source;
 /// Reads entries: judges the local file header, decodes the data and judges what follows it. Each worker thread has
 /// its own.
 pub(super) struct Reader<'a, S> {
-    pub(super) directory: &'a CentralDirectory,
+    directory: &'a CentralDirectory,
     window: Window<'a, S>,
-    buf: Vec<u8>,
-    header: Vec<u8>,
 }
 
 /// What a good local file header tells.
@@ -36,8 +34,7 @@ struct Located {
 impl<'a, S: Source> Reader<'a, S> {
     /// `largest`: the size of the largest entry that will be read, as far as it is known.
     pub(super) fn new(archive: &'a Archive<S>, largest: u64) -> Self {
-        let (directory, window) = (&*archive.directory, Window::new(&*archive.source));
-        Self { directory, window, buf: buffer(largest), header: Vec::new() }
+        Self { directory: &archive.directory, window: Window::new(&*archive.source, largest) }
     }
 
     /// Reads ahead to `until`: the entries up to there are read next.
@@ -58,26 +55,16 @@ impl<'a, S: Source> Reader<'a, S> {
     ///
     /// # Errors
     /// What the source or `out` fails with, and whatever is wrong with the entry.
-    pub(super) fn read(
-        &mut self,
-        index: u32,
-        next: Option<u64>,
-        out: impl FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()> {
+    pub(super) fn read(&mut self, index: u32, next: Option<u64>, out: Out<'_>) -> Result<()> {
         self.decode(index, next, out).map_err(|failure| failure.error(Some(self.directory.name(index))))
     }
 
     /// [`read`](Self::read), with an error of the source as it is.
-    pub(super) fn decode(
-        &mut self,
-        index: u32,
-        next: Option<u64>,
-        out: impl FnMut(&[u8]) -> Result<()>,
-    ) -> Result<(), Failure> {
+    pub(super) fn decode(&mut self, index: u32, next: Option<u64>, out: Out<'_>) -> Result<(), Failure> {
         let located = self.locate(index, next.unwrap_or(self.directory.start))?;
         Entry { directory: self.directory, index }.readable()?;
         let record = self.directory.record(index);
-        unpack(&mut self.window, located.at, &record, &mut self.buf, out)?;
+        self.window.unpack(located.at, &record, out)?;
         next.map_or(Ok(()), |next| self.judge_gap(&record, &located, next))
     }
 
@@ -91,7 +78,7 @@ impl<'a, S: Source> Reader<'a, S> {
             .try_reserve_exact(usize::try_from(honest).unwrap_or(usize::MAX))
             .map_err(|e| Failure::Source(io::Error::other(e)).error(Some(self.directory.name(index))))?;
         self.read_ahead_to_end_of(index);
-        self.read(index, next, |piece| {
+        self.read(index, next, &mut |piece| {
             content.extend_from_slice(piece);
             Ok(())
         })?;
@@ -99,14 +86,13 @@ impl<'a, S: Source> Reader<'a, S> {
     }
 
     /// Reads back what was written of an entry and compares its size and checksum.
-    pub(super) fn compare(&mut self, index: u32, written: &File) -> io::Result<()> {
+    pub(super) fn compare(&self, index: u32, written: &File) -> io::Result<()> {
         let record = self.directory.record(index);
         let record = Record { compressed: record.size, method: STORED, ..record };
-        match unpack(&mut Window::new(written), 0, &record, &mut self.buf, |_| Ok(())) {
+        match Window::new(written, record.size).unpack(0, &record, &mut |_| Ok(())) {
+            Ok(()) => Ok(()),
             Err(Failure::Source(e)) => Err(e),
-            result => {
-                result.map_err(|_| io::Error::other("the file is not what was written; check the disk"))
-            }
+            Err(_) => Err(io::Error::other("the file is not what was written; check the disk")),
         }
     }
 
@@ -141,24 +127,20 @@ impl<'a, S: Source> Reader<'a, S> {
     /// Reads the local file header and compares it with the central one. The data may not go beyond `limit`.
     fn locate(&mut self, index: u32, limit: u64) -> Result<Located, Failure> {
         let (record, central) = (self.directory.record(index), self.directory.header(index));
-        self.header.clear();
-        self.window.append(record.offset, LOCAL_LEN, &mut self.header)?;
-        let Some(local) = LocalHeader::parse(&self.header) else {
+        let mut fixed = [0; LOCAL_LEN];
+        self.window.read_exact(record.offset, &mut fixed)?;
+        let Some(local) = LocalHeader::parse(&fixed) else {
             let detail = "its data does not begin where the central directory says; get the file again";
             return Err(Fault::corrupt(detail).into());
         };
-        let (at, rest) = (record.offset + local.len() as u64, local.len() - LOCAL_LEN);
+        let at = record.offset + local.len() as u64;
         if at > self.directory.start {
             return Err(bad("is longer than the file; do not trust this archive").into());
         }
-        self.window.append(record.offset + LOCAL_LEN as u64, rest, &mut self.header)?;
-        let (name, extra) = self
-            .header
-            .get(LOCAL_LEN..)
-            .and_then(|rest| rest.split_at_checked(local.name_len))
-            .unwrap_or_default();
-        judge_name(&central, name, extra)?;
-        judge_flags(&central, &local)?;
+        let mut names = vec![0; local.len() - LOCAL_LEN];
+        self.window.read_exact(record.offset + LOCAL_LEN as u64, &mut names)?;
+        let (name, extra) = names.split_at_checked(local.name_len).unwrap_or_default();
+        judge_names(&central, &local, name, extra)?;
         let complete = judge_sizes(&record, &local, extra)?;
         if at + record.compressed > limit {
             let refusal = if limit == self.directory.start { Refusal::Corrupt } else { Refusal::Overlap };
@@ -172,14 +154,13 @@ impl<'a, S: Source> Reader<'a, S> {
     fn judge_gap(&mut self, record: &Record, located: &Located, next: u64) -> Result<(), Failure> {
         let mut end = located.at + record.compressed;
         if record.flags & DESCRIBED != 0 {
-            self.header.clear();
-            self.window.append(end, (next - end).min(24) as usize, &mut self.header)?;
-            match descriptor(&self.header, record, next - end) {
+            let mut bytes = vec![0; (next - end).min(24) as usize];
+            self.window.read_exact(end, &mut bytes)?;
+            match descriptor(&bytes, record, next - end) {
                 Some(len) => end += len as u64,
                 None if located.complete => {}
                 None => {
-                    let detail =
-                        "the descriptor after its data contradicts the central directory; get the file again";
+                    let detail = "the descriptor after its data contradicts the central directory";
                     return Err(Fault::corrupt(detail).into());
                 }
             }
@@ -193,19 +174,17 @@ fn bad(what: &str) -> Fault {
     Fault::corrupt(format!("its local file header {what}"))
 }
 
-fn judge_name(central: &CentralHeader<'_>, name: &[u8], extra: &[u8]) -> Judged<()> {
+/// Compares names, method and flags.
+fn judge_names(central: &CentralHeader<'_>, local: &LocalHeader, name: &[u8], extra: &[u8]) -> Judged<()> {
     if name != central.name {
         return Err(bad("has another name; do not trust this archive"));
     }
     match name::unicode_path(extra, name) {
-        Ok(None) => Ok(()),
-        Ok(Some(path)) if path == name::decode(central).0.as_bytes() => Ok(()),
-        _ => Err(bad("has another Unicode path; do not trust this archive")),
+        Ok(None) => {}
+        Ok(Some(path)) if path == name::decode(central).0.as_bytes() => {}
+        _ => return Err(bad("has another Unicode path; do not trust this archive")),
     }
-}
-
-fn judge_flags(central: &CentralHeader<'_>, local: &LocalHeader) -> Judged<()> {
-    let utf8 = if central.name.is_ascii() { 0 } else { UTF8 };
+    let utf8 = if name.is_ascii() { 0 } else { UTF8 };
     let watched = ENCRYPTED | DESCRIBED | PATCH | STRONG | MASKED | utf8;
     if local.method != central.method || (local.flags ^ central.flags) & watched != 0 {
         return Err(bad("has another method or other flags; do not trust this archive"));
@@ -215,24 +194,26 @@ fn judge_flags(central: &CentralHeader<'_>, local: &LocalHeader) -> Judged<()> {
 
 /// Compares sizes and checksum; returns whether the local file header has them, too, or leaves them to a descriptor.
 fn judge_sizes(record: &Record, local: &LocalHeader, extra: &[u8]) -> Judged<bool> {
-    let (mut size, mut compressed) = (u64::from(local.size), u64::from(local.compressed));
-    let open = u64::from(u32::MAX);
     let mut zip64 = fields_of(extra, ZIP64);
     // In a local file header the field has both sizes (APPNOTE 4.5.3).
     let wide = zip64.next().and_then(|b| Some((u64_at(b, 0)?, u64_at(b, 8)?)));
     if zip64.next().is_some() {
         return Err(bad("has two ZIP64 fields; do not trust this archive"));
     }
-    if size == open || compressed == open {
-        let Some((wide_size, wide_compressed)) = wide else {
-            return Err(bad("lacks a ZIP64 field that it needs"));
-        };
-        size = if size == open { wide_size } else { size };
-        compressed = if compressed == open { wide_compressed } else { compressed };
-    } else if wide.is_some_and(|wide| wide != (size, compressed) && wide != (0, 0)) {
+    let (open, narrow) = (u32::MAX, (u64::from(local.size), u64::from(local.compressed)));
+    let is_open = local.size == open || local.compressed == open;
+    let (size, compressed) = match wide {
+        Some((size, compressed)) if is_open => (
+            if local.size == open { size } else { narrow.0 },
+            if local.compressed == open { compressed } else { narrow.1 },
+        ),
+        None if is_open => return Err(bad("lacks a ZIP64 field that it needs")),
         // Superfluous: zeros are room kept for sizes that were not needed, other numbers are believed by some.
-        return Err(bad("has a ZIP64 field that contradicts it; do not trust this archive"));
-    }
+        Some(wide) if wide != narrow && wide != (0, 0) => {
+            return Err(bad("has a ZIP64 field that contradicts it; do not trust this archive"));
+        }
+        _ => narrow,
+    };
     let pairs = [(size, record.size), (compressed, record.compressed), (local.crc.into(), record.crc.into())];
     let described = record.flags & DESCRIBED != 0;
     if !pairs.iter().all(|(said, is)| said == is || (described && *said == 0)) {
@@ -269,11 +250,11 @@ fn unlisted<S: Source + ?Sized>(
     prefix: bool,
 ) -> Result<(), Failure> {
     const STEP: u64 = 64 << 10;
-    let (mut at, mut bytes) = (from, Vec::new());
+    let mut at = from;
     while at < to {
         // A record may begin at the step's end: its fixed part is looked at, too.
-        bytes.clear();
-        window.append(at, (to - at).min(STEP + LOCAL_LEN as u64) as usize, &mut bytes)?;
+        let mut bytes = vec![0; (to - at).min(STEP + LOCAL_LEN as u64) as usize];
+        window.read_exact(at, &mut bytes)?;
         let unlisted = |(i, _)| bytes.get(i..).is_some_and(|b| is_unlisted(b, at + i as u64, to, prefix));
         let signatures = bytes.windows(4).enumerate().take(STEP as usize);
         if signatures.filter(|(_, w)| w.starts_with(b"PK")).any(unlisted) {

@@ -21,23 +21,17 @@ mod format;
 mod name;
 
 #[cfg(feature = "zip")]
-mod compare;
-#[cfg(feature = "zip")]
 mod data;
 #[cfg(feature = "zip")]
 mod entry;
 #[cfg(feature = "zip")]
 mod extract;
 #[cfg(feature = "zip")]
-mod files;
-#[cfg(feature = "zip")]
 mod handle;
 #[cfg(feature = "zip")]
 mod links;
 #[cfg(feature = "zip")]
 mod local;
-#[cfg(feature = "zip")]
-mod merge;
 #[cfg(feature = "zip")]
 mod options;
 #[cfg(feature = "zip")]
@@ -53,11 +47,10 @@ mod work;
 
 #[cfg(feature = "zip")]
 pub use self::{
-    compare::{Diff, Difference, Tree},
     entry::{Entry, EntryKind},
     extract::Extracted,
     fault::BadEntry,
-    handle::Archive,
+    handle::{Archive, Diff, Difference, Tree},
     options::{ExtractOptions, Limits, Links},
     plan::ExtractPlan,
     read::{EntryReader, Verified},

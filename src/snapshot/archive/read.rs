@@ -47,7 +47,7 @@ impl<S: Source> Archive<S> {
         let failed = |e| Error::io("writing", name, e);
         let mut reader = Reader::new(self, entry.size());
         reader.read_ahead_to_end_of(entry.index);
-        reader.read(entry.index, None, |piece| to.write_all(piece).map_err(failed))?;
+        reader.read(entry.index, None, &mut |piece| to.write_all(piece).map_err(failed))?;
         to.flush().map_err(failed)?;
         Ok(entry.size())
     }
@@ -83,7 +83,7 @@ impl<S: Source> Archive<S> {
         }
         let found = Mutex::new((0, reader.judge_overlaps(|_| true)?));
         let read = |reader: &mut Reader<'_, S>, index: u32, ()| {
-            let result = reader.read(index, Some(self.directory.layout().next(index)), |_| Ok(()));
+            let result = reader.read(index, Some(self.directory.layout().next(index)), &mut |_| Ok(()));
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
             match result {
                 Ok(()) => found.0 += self.directory.record(index).size,
@@ -151,13 +151,13 @@ pub struct EntryReader {
 fn send_pieces<S: Source>(archive: &Archive<S>, index: u32, sender: &SyncSender<io::Result<Vec<u8>>>) {
     let name = archive.directory.name(index);
     // When nobody receives any more, the error that ends the work is of no interest.
-    let send = |piece: &[u8]| {
+    let mut send = |piece: &[u8]| {
         let gone = |_| Error::Cancelled { action: "reading", path: name.into() };
         if piece.is_empty() { Ok(()) } else { sender.send(Ok(piece.to_vec())).map_err(gone) }
     };
     let mut reader = Reader::new(archive, SPAN as u64);
     reader.read_ahead_to_end_of(index);
-    let last = match reader.decode(index, None, send) {
+    let last = match reader.decode(index, None, &mut send) {
         Ok(()) => Ok(Vec::new()),
         Err(Failure::Source(e)) => Err(e),
         Err(e) => Err(e.error(Some(name)).into()),
