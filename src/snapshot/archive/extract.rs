@@ -15,7 +15,7 @@ use super::name::Platform;
 use super::options::ExtractOptions;
 use super::paths::{Folder, Leaf};
 use super::plan::{self, ExtractPlan};
-use super::staging::{Merge, Target, check_existing, create_dir, too_long};
+use super::staging::{Target, check_existing, create_dir, too_long};
 use super::work::{Meter, cores, read_entries};
 use crate::error::{Error, Refusal, Result};
 use crate::snapshot::overwrite::Overwrite;
@@ -46,8 +46,7 @@ impl<S: Source> Archive<S> {
     /// appears at its target.
     ///
     /// # Errors
-    /// [`Error::Archive`] when the source fails. What is refused is not an error but part of the
-    /// plan.
+    /// [`Error::Archive`] when the source fails. What is refused is not an error but part of the plan.
     pub fn plan(&self, options: &ExtractOptions) -> Result<ExtractPlan> {
         plan::draw(self, options, Platform::HERE)
     }
@@ -70,49 +69,48 @@ impl<S: Source> Archive<S> {
     /// # Errors
     /// Those of [`extract`](Self::extract), and [`Error::Cancelled`].
     pub fn extract_with(&self, dir: impl AsRef<Path>, options: &ExtractOptions) -> Result<Extracted> {
-        let dir = dir.as_ref();
-        let mut target = Target::look(dir, options.overwrite)?;
-        let mut plan = self.plan(options)?;
-        if let Some(bad) = plan.refused().first() {
-            return Err(bad.clone().into());
-        }
-        // What lies before the first entry is nobody's business when only some entries are asked for.
-        if options.filter.is_none() && options.prefixes.is_empty() {
-            Reader::new(self, 0).judge_prefix()?;
-        }
-        let planned = plan.leaves().count();
-        if let Target::Inside(real) = &target {
-            check_existing(&plan, real, options.overwrite)?;
-            if options.overwrite == Overwrite::Keep {
-                let missing = |leaf: &Leaf| fs::symlink_metadata(real.join(&leaf.path)).is_err();
-                plan.files.retain(missing);
-                plan.links.retain(missing);
-            }
-        }
-        let kept = planned - plan.leaves().count();
-        let staging = target.staging()?;
-        let bytes = plan.files.iter().map(|leaf| self.directory.record(leaf.index).size).sum();
-        let work = Work::new(self, options, &plan, dir, &staging.tree);
-        work.run(bytes)?;
-        match &target {
-            Target::New(path) => {
-                work.finish(&staging.tree, &plan.folders)?;
-                staging.place(path)?;
-            }
-            Target::Inside(real) => {
-                let mut merge = Merge::new(&staging, real);
-                let made = merge.run(&plan)?;
-                work.finish(real, &made)?;
-                merge.commit();
-            }
-        }
-        let (files, directories, links) = (plan.files.len(), plan.folders.len(), plan.links.len());
-        Ok(Extracted { path: dir.to_owned(), files, directories, links, bytes, kept })
+        extract(self, dir.as_ref(), options)
     }
 }
 
+fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &ExtractOptions) -> Result<Extracted> {
+    let mut target = Target::look(dir, options.overwrite)?;
+    let mut plan = archive.plan(options)?;
+    if let Some(bad) = plan.refused().first() {
+        return Err(bad.clone().into());
+    }
+    // What lies before the first entry is nobody's business when only some entries are asked for.
+    if options.filter.is_none() && options.prefixes.is_empty() {
+        Reader::new(archive, 0).judge_prefix()?;
+    }
+    let planned = plan.leaves().count();
+    if let Target::Inside(real) = &target {
+        check_existing(&plan, real, options.overwrite)?;
+        if options.overwrite == Overwrite::Keep {
+            let missing = |leaf: &Leaf| fs::symlink_metadata(real.join(&leaf.path)).is_err();
+            plan.files.retain(missing);
+            plan.links.retain(missing);
+        }
+    }
+    let kept = planned - plan.leaves().count();
+    let staging = target.staging()?;
+    let bytes = plan.files.iter().map(|leaf| archive.directory.record(leaf.index).size).sum();
+    let stop = AtomicBool::new(false);
+    let work = Work { archive, options, plan: &plan, dir, root: &staging.tree, stop };
+    work.run(bytes)?;
+    match &target {
+        Target::New(path) => {
+            work.finish(&staging.tree, &plan.folders)?;
+            staging.place(path)?;
+        }
+        Target::Inside(real) => staging.place_inside(real, &plan, |made| work.finish(real, made))?,
+    }
+    let (files, directories, links) = (plan.files.len(), plan.folders.len(), plan.links.len());
+    Ok(Extracted { path: dir.to_owned(), files, directories, links, bytes, kept })
+}
+
 /// What all workers share.
-pub(super) struct Work<'a, S: Source> {
+struct Work<'a, S: Source> {
     archive: &'a Archive<S>,
     options: &'a ExtractOptions,
     plan: &'a ExtractPlan,
@@ -124,18 +122,8 @@ pub(super) struct Work<'a, S: Source> {
 }
 
 impl<'a, S: Source> Work<'a, S> {
-    pub(super) fn new(
-        archive: &'a Archive<S>,
-        options: &'a ExtractOptions,
-        plan: &'a ExtractPlan,
-        dir: &'a Path,
-        root: &'a Path,
-    ) -> Self {
-        Self { archive, options, plan, dir, root, stop: AtomicBool::new(false) }
-    }
-
     /// Makes the whole tree in the staging directory.
-    pub(super) fn run(&self, bytes: u64) -> Result<()> {
+    fn run(&self, bytes: u64) -> Result<()> {
         for folder in &self.plan.folders {
             let path = self.root.join(&folder.path);
             // What the user may not do in it is taken away when all is in it.
@@ -217,7 +205,7 @@ impl<'a, S: Source> Work<'a, S> {
     }
 
     /// Gives directories their final permissions and times, the deepest first: making something in them would undo both.
-    pub(super) fn finish(&self, root: &Path, folders: &[Folder]) -> Result<()> {
+    fn finish(&self, root: &Path, folders: &[Folder]) -> Result<()> {
         for (folder, index) in folders.iter().rev().filter_map(|folder| Some((folder, folder.index?))) {
             let path = root.join(&folder.path);
             #[cfg(unix)]

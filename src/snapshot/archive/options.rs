@@ -131,7 +131,6 @@ impl fmt::Debug for ExtractOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExtractOptions")
             .field("threads", &self.threads)
-            .field("filter", &self.filter.is_some())
             .field("prefixes", &self.prefixes)
             .field("strip", &self.strip)
             .field("overwrite", &self.overwrite)
@@ -140,8 +139,7 @@ impl fmt::Debug for ExtractOptions {
             .field("keep_times", &!self.drop_times)
             .field("keep_modes", &!self.drop_modes)
             .field("verify", &self.verify)
-            .field("progress", &self.callback.is_some())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -233,57 +231,42 @@ impl Limits {
     }
 
     pub(super) fn path(&self, path: &str) -> Judged<()> {
-        let (most, deepest) = (self.path_length, self.depth);
-        if path.len() > most {
-            let what = format!("its path has more than {most} bytes");
-            return exceeds(Refusal::TooMany, &what, "path_length");
-        }
-        if path.split('/').count() > deepest {
-            let what = format!("its path has more than {deepest} components");
-            return exceeds(Refusal::TooMany, &what, "depth");
-        }
-        Ok(())
+        let (bytes, components) = (path.len() as u64, path.split('/').count() as u64);
+        let refusal = Refusal::TooMany;
+        at_most(self.path_length as u64, bytes, "bytes in its path", "path_length", refusal)?;
+        at_most(self.depth as u64, components, "components in its path", "depth", refusal)
     }
 
     pub(super) fn entry(&self, size: u64, compressed: u64) -> Judged<()> {
-        let most = self.entry_bytes;
-        if size > most {
-            let what = format!("it has {size} bytes and {most} are allowed");
-            return exceeds(Refusal::TooLarge, &what, "entry_bytes");
-        }
+        at_most(self.entry_bytes, size, "bytes", "entry_bytes", Refusal::TooLarge)?;
         self.ratio_of(size, compressed)
     }
 
     pub(super) fn count(&self, entries: u64) -> Judged<()> {
-        let most = self.entries;
-        if entries > most {
-            let what = format!("it would make {entries} files, links and directories and {most} are allowed");
-            return exceeds(Refusal::TooMany, &what, "entries");
-        }
-        Ok(())
+        at_most(self.entries, entries, "files, links and directories", "entries", Refusal::TooMany)
     }
 
     pub(super) fn whole(&self, size: u64, compressed: u64) -> Judged<()> {
-        let most = self.total_bytes;
-        if size > most {
-            let what = format!("it extracts to {size} bytes and {most} are allowed");
-            return exceeds(Refusal::TooLarge, &what, "total_bytes");
-        }
+        at_most(self.total_bytes, size, "extracted bytes", "total_bytes", Refusal::TooLarge)?;
         self.ratio_of(size, compressed)
     }
 
     fn ratio_of(&self, size: u64, compressed: u64) -> Judged<()> {
-        let ratio = self.ratio;
-        if size > UNSUSPICIOUS && size > compressed.max(1).saturating_mul(ratio) {
-            let what = format!("{compressed} bytes become {size} and {ratio} to 1 is allowed");
-            return exceeds(Refusal::Ratio, &what, "ratio");
+        if size <= UNSUSPICIOUS {
+            return Ok(());
         }
-        Ok(())
+        let most = compressed.max(1).saturating_mul(self.ratio);
+        at_most(most, size, &format!("bytes out of {compressed}"), "ratio", Refusal::Ratio)
     }
 }
 
-fn exceeds(refusal: Refusal, what: &str, limit: &str) -> Judged<()> {
-    Err(Fault::new(refusal, format!("{what}; raise `Limits::{limit}` if that is right")))
+fn at_most(most: u64, found: u64, what: &str, limit: &str, refusal: Refusal) -> Judged<()> {
+    if found <= most {
+        return Ok(());
+    }
+    let detail =
+        format!("it has {found} {what} and {most} are allowed; raise `Limits::{limit}` if that is right");
+    Err(Fault::new(refusal, detail))
 }
 
 #[cfg(test)]

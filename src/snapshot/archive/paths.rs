@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry as Slot;
 
 use super::entry::{Entry, EntryKind};
 use super::fault::{Fault, Judged};
@@ -73,6 +72,8 @@ enum Owner {
     Folder(usize),
 }
 
+type Owners<'a> = HashMap<Cow<'a, str>, Owner>;
+
 /// Gives every path one owner: the directories to make, parents first, and the entries that claim what another has. Ends
 /// when there are more than `most` directories.
 pub(super) fn assign<'a>(
@@ -81,68 +82,62 @@ pub(super) fn assign<'a>(
     platform: Platform,
     most: u64,
 ) -> (Vec<Folder>, Vec<(u32, Fault)>) {
-    let mut assignment = Assignment { platform, owners: HashMap::new(), folders: Vec::new() };
-    let mut faults = Vec::new();
+    let (mut owners, mut faults) = (Owners::new(), Vec::new());
     for leaf in leaves.clone() {
         let owner = if leaf.target.is_some() { Owner::Link } else { Owner::File };
-        match assignment.owners.entry(name::key(&leaf.path, platform)) {
-            Slot::Vacant(slot) => drop(slot.insert(owner)),
-            Slot::Occupied(_) => {
-                let detail = "another entry has the same path; do not trust this archive";
-                faults.push((leaf.index, Fault::new(Refusal::Collision, detail)));
-            }
+        if owners.insert(name::key(&leaf.path, platform), owner).is_some() {
+            let detail = "another entry has the same path; do not trust this archive";
+            faults.push((leaf.index, Fault::new(Refusal::Collision, detail)));
         }
     }
+    let mut folders = Vec::new();
     let listed = listed.iter().map(|folder| (&folder.path, folder.index.unwrap_or_default(), true));
     for (path, index, listed) in listed.chain(leaves.map(|leaf| (&leaf.path, leaf.index, false))) {
-        if assignment.folders.len() as u64 > most {
+        if folders.len() as u64 > most {
             break;
         }
-        if let Err(fault) = assignment.enter(path, listed.then_some(index)) {
+        let own = listed.then_some(index);
+        if let Err(fault) = enter(path, own, &mut owners, &mut folders, platform) {
             faults.push((index, fault));
         }
     }
-    (assignment.folders, faults)
+    (folders, faults)
 }
 
-struct Assignment<'a> {
+/// Adds the directories above a path, and the path itself if it is a directory, of the entry `own`.
+fn enter<'a>(
+    path: &'a str,
+    own: Option<u32>,
+    owners: &mut Owners<'a>,
+    folders: &mut Vec<Folder>,
     platform: Platform,
-    owners: HashMap<Cow<'a, str>, Owner>,
-    folders: Vec<Folder>,
-}
-
-impl<'a> Assignment<'a> {
-    /// Adds the directories above a path, and the path itself if it is a directory, of the entry `own`.
-    fn enter(&mut self, path: &'a str, own: Option<u32>) -> Judged<()> {
-        let parents = path.rmatch_indices('/').filter_map(|(at, _)| path.get(..at));
-        let mut missing = Vec::new();
-        for folder in own.map(|_| path).into_iter().chain(parents) {
-            let key = name::key(folder, self.platform);
-            match self.owners.get(&key) {
-                None => missing.push((key, folder)),
-                Some(Owner::Folder(_)) => break,
-                Some(Owner::Link) => {
-                    let detail = "it lies behind a symbolic link of the archive; do not trust this archive";
-                    return Err(Fault::new(Refusal::Link, detail));
-                }
-                Some(Owner::File) => {
-                    let detail = "it lies where the archive has a file; do not trust this archive";
-                    return Err(Fault::new(Refusal::Collision, detail));
-                }
+) -> Judged<()> {
+    let parents = path.rmatch_indices('/').filter_map(|(at, _)| path.get(..at));
+    let mut missing = Vec::new();
+    for folder in own.map(|_| path).into_iter().chain(parents) {
+        let key = name::key(folder, platform);
+        let (refusal, detail) = match owners.get(&key) {
+            None => {
+                missing.push((key, folder));
+                continue;
             }
-        }
-        for (key, path) in missing.into_iter().rev() {
-            self.owners.insert(key, Owner::Folder(self.folders.len()));
-            self.folders.push(Folder { path: path.to_owned(), index: None });
-        }
-        if own.is_some()
-            && let Some(Owner::Folder(at)) = self.owners.get(&name::key(path, self.platform))
-            && let Some(folder) = self.folders.get_mut(*at)
-        {
-            folder.index = own;
-        }
-        Ok(())
+            Some(Owner::Folder(_)) => break,
+            Some(Owner::Link) => (Refusal::Link, "it lies behind a symbolic link of the archive"),
+            Some(Owner::File) => (Refusal::Collision, "it lies where the archive has a file"),
+        };
+        return Err(Fault::new(refusal, format!("{detail}; do not trust this archive")));
     }
+    for (key, path) in missing.into_iter().rev() {
+        owners.insert(key, Owner::Folder(folders.len()));
+        folders.push(Folder { path: path.to_owned(), index: None });
+    }
+    if own.is_some()
+        && let Some(Owner::Folder(at)) = owners.get(&name::key(path, platform))
+        && let Some(folder) = folders.get_mut(*at)
+    {
+        folder.index = own;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::error::{Refusal, Result};
 use crate::snapshot::source::Source;
 
 /// What [`Archive::extract_with`](crate::Archive::extract_with) would do with the same options: the dry run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ExtractPlan {
     pub(super) files: Vec<Leaf>,
     pub(super) links: Vec<Leaf>,
@@ -79,8 +79,14 @@ struct Draft<'a, S: Source> {
     plan: ExtractPlan,
     /// The directories that entries name.
     listed: Vec<Folder>,
-    /// Entries taken in, less those that are the target itself.
-    count: u64,
+    sums: Sums,
+}
+
+/// What is counted over all entries that are taken in.
+#[derive(Default)]
+struct Sums {
+    /// Entries, less those that are the target itself.
+    entries: u64,
     /// Compressed bytes of all files.
     compressed: u64,
     /// Bytes of all links' targets.
@@ -96,16 +102,8 @@ pub(super) fn draw<S: Source>(
     options: &ExtractOptions,
     platform: Platform,
 ) -> Result<ExtractPlan> {
-    let plan = ExtractPlan {
-        files: Vec::new(),
-        links: Vec::new(),
-        folders: Vec::new(),
-        unwritten: Vec::new(),
-        bytes: 0,
-        refused: Vec::new(),
-    };
-    let (listed, count, compressed, targets) = (Vec::new(), 0, 0, 0);
-    let mut draft = Draft { archive, options, platform, plan, listed, count, compressed, targets };
+    let (plan, listed, sums) = (ExtractPlan::default(), Vec::new(), Sums::default());
+    let mut draft = Draft { archive, options, platform, plan, listed, sums };
     for entry in archive.entries() {
         if options.filter.as_ref().is_none_or(|pick| pick(&entry)) {
             draft.add(&entry);
@@ -142,7 +140,7 @@ impl<S: Source> Draft<'_, S> {
             }
         };
         let is_target = path.is_empty();
-        self.count += u64::from(!is_target);
+        self.sums.entries += u64::from(!is_target);
         if let Err(fault) = content(entry, options).and_then(|()| options.limits.path(&path)) {
             return self.refuse(Some(index), fault);
         }
@@ -154,12 +152,12 @@ impl<S: Source> Draft<'_, S> {
                 }
             }
             EntryKind::Symlink => {
-                self.targets = self.targets.saturating_add(entry.size());
+                self.sums.targets = self.sums.targets.saturating_add(entry.size());
                 self.plan.links.push(Leaf { index, path, target: Some(String::new()) });
             }
             _ => {
                 self.plan.bytes = self.plan.bytes.saturating_add(entry.size());
-                self.compressed = self.compressed.saturating_add(entry.compressed_size());
+                self.sums.compressed = self.sums.compressed.saturating_add(entry.compressed_size());
                 self.plan.files.push(Leaf { index, path, target: None });
             }
         }
@@ -173,9 +171,9 @@ impl<S: Source> Draft<'_, S> {
         // Directories that no entry lists are made, too: many deep paths must not get around the limit.
         let paths = (folders.len() + self.plan.leaves().count()) as u64;
         self.plan.folders = folders;
-        let count = limits.count(self.count.max(paths));
-        let whole = limits.whole(self.plan.bytes, self.compressed);
-        let long = self.options.links != Links::Skip && self.targets > links::LONGEST_TOGETHER;
+        let count = limits.count(self.sums.entries.max(paths));
+        let whole = limits.whole(self.plan.bytes, self.sums.compressed);
+        let long = self.options.links != Links::Skip && self.sums.targets > links::LONGEST_TOGETHER;
         let long =
             long.then(|| Fault::new(Refusal::TooLarge, "the targets of its links have more than 64 MiB"));
         let modest = count.is_ok() && long.is_none();
@@ -225,25 +223,25 @@ impl<S: Source> Draft<'_, S> {
 
 /// Whether the data of an entry can be read at all, and asks for no more than allowed.
 fn content(entry: &Entry<'_>, options: &ExtractOptions) -> Judged<()> {
-    let kind = entry.kind();
-    match kind {
-        EntryKind::Special => {
-            return Err(Fault::new(Refusal::Special, "a backup has files, directories and links only"));
+    let refuse = |refusal, detail: &'static str| Err(Fault::new(refusal, detail));
+    let (kind, size) = (entry.kind(), entry.size());
+    if kind == EntryKind::Special {
+        return refuse(Refusal::Special, "a backup has files, directories and links only");
+    }
+    if kind == EntryKind::Symlink {
+        if options.links == Links::Refuse {
+            return refuse(Refusal::Link, "it is a link, and links were asked to be refused");
         }
-        EntryKind::Symlink if options.links == Links::Refuse => {
-            return Err(Fault::new(Refusal::Link, "it is a link, and links were asked to be refused"));
+        if entry.name().ends_with('/') {
+            return refuse(Refusal::Corrupt, "it is a link by its mode and a directory by its name");
         }
-        EntryKind::Symlink if entry.name().ends_with('/') => {
-            return Err(Fault::corrupt("it is a link by its mode and a directory by its name"));
+        if size > links::LONGEST && options.links != Links::Skip {
+            return refuse(Refusal::Link, "its target is longer than 4,095 bytes");
         }
-        EntryKind::Symlink if entry.size() > links::LONGEST && options.links != Links::Skip => {
-            return Err(Fault::new(Refusal::Link, "its target is longer than 4,095 bytes"));
-        }
-        _ => {}
     }
     entry.readable()?;
-    if kind == EntryKind::Directory && (entry.size() != 0 || entry.crc32() != 0) {
-        return Err(Fault::corrupt("it is a directory with content"));
+    if kind == EntryKind::Directory && (size != 0 || entry.crc32() != 0) {
+        return refuse(Refusal::Corrupt, "it is a directory with content");
     }
-    options.limits.entry(entry.size(), entry.compressed_size())
+    options.limits.entry(size, entry.compressed_size())
 }

@@ -118,11 +118,6 @@ impl Staging {
         Ok(staging)
     }
 
-    /// A path of its own beside the tree.
-    pub(super) fn aside(&self, number: usize) -> PathBuf {
-        self.root.join(format!("aside-{number}"))
-    }
-
     /// Moves the finished tree to `target`, atomically. A directory that is there has to be empty and gives its
     /// permissions on.
     pub(super) fn place(&self, target: &Path) -> Result<()> {
@@ -138,6 +133,68 @@ impl Staging {
             let _ = fs::set_permissions(target, permissions);
         }
         Ok(())
+    }
+
+    /// Moves everything in the tree into `real`, and undoes that when something fails. `finish` gets the folders that were
+    /// not there.
+    pub(super) fn place_inside(
+        &self,
+        real: &Path,
+        plan: &ExtractPlan,
+        finish: impl FnOnce(&[Folder]) -> Result<()>,
+    ) -> Result<()> {
+        let mut undo = Undo(Vec::new());
+        let mut made: Vec<Folder> = Vec::new();
+        let mut moved: HashSet<&str> = HashSet::new();
+        let with_parent = |moved: &HashSet<&str>, path: &str| {
+            path.rsplit_once('/').is_some_and(|(parent, _)| moved.contains(parent))
+        };
+        // Parents come before children: a child of a moved folder went with it.
+        for folder in &plan.folders {
+            let moves_along = with_parent(&moved, &folder.path);
+            if moves_along || kind(real, &folder.path)?.is_none() {
+                if !moves_along {
+                    self.move_into(real, &folder.path, &mut undo)?;
+                }
+                moved.insert(&folder.path);
+                made.push(folder.clone());
+            }
+        }
+        for leaf in plan.leaves().filter(|leaf| !with_parent(&moved, &leaf.path)) {
+            self.move_into(real, &leaf.path, &mut undo)?;
+        }
+        finish(&made)?;
+        undo.0.clear();
+        Ok(())
+    }
+
+    fn move_into(&self, real: &Path, path: &str, undo: &mut Undo) -> Result<()> {
+        let (from, to) = (self.tree.join(path), real.join(path));
+        let moving = |e| Error::io("moving an extracted file to", &to, e);
+        let existing = kind(real, path)?;
+        if existing.is_some_and(|kind| kind.is_dir()) {
+            return Err(Error::Exists { path: to });
+        }
+        if existing.is_some() {
+            let aside = self.root.join(format!("aside-{}", undo.0.len()));
+            fs::rename(&to, &aside).map_err(moving)?;
+            undo.0.push((aside, to.clone()));
+        }
+        fs::rename(&from, &to).map_err(moving)?;
+        undo.0.push((to, from));
+        Ok(())
+    }
+}
+
+/// Moves done so far, as pairs of what to move where to undo them: that happens when it is dropped.
+struct Undo(Vec<(PathBuf, PathBuf)>);
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        for (from, to) in self.0.drain(..).rev() {
+            // A destructor has nobody to tell; what cannot be moved back stays where it is.
+            let _ = fs::rename(from, to);
+        }
     }
 }
 
@@ -225,73 +282,5 @@ fn kind(real: &Path, path: &str) -> Result<Option<FileType>> {
         Ok(metadata) => Ok(Some(metadata.file_type())),
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(e) => Err(too_long(path, &e).unwrap_or_else(|| Error::io("looking at", at, e))),
-    }
-}
-
-/// The moves done so far; dropped before [`commit`](Self::commit), they are undone.
-pub(super) struct Merge<'a> {
-    staging: &'a Staging,
-    real: &'a Path,
-    /// What to move where to undo it.
-    undo: Vec<(PathBuf, PathBuf)>,
-}
-
-impl<'a> Merge<'a> {
-    pub(super) fn new(staging: &'a Staging, real: &'a Path) -> Self {
-        Self { staging, real, undo: Vec::new() }
-    }
-
-    /// Moves everything; the folders that were not there are returned.
-    pub(super) fn run(&mut self, plan: &ExtractPlan) -> Result<Vec<Folder>> {
-        let mut made: Vec<Folder> = Vec::new();
-        let mut moved: HashSet<&str> = HashSet::new();
-        let with_parent = |moved: &HashSet<&str>, path: &str| {
-            path.rsplit_once('/').is_some_and(|(parent, _)| moved.contains(parent))
-        };
-        // Parents come before children: a child of a moved folder went with it.
-        for folder in &plan.folders {
-            let moves_along = with_parent(&moved, &folder.path);
-            if moves_along || kind(self.real, &folder.path)?.is_none() {
-                if !moves_along {
-                    self.move_in(&folder.path)?;
-                }
-                moved.insert(&folder.path);
-                made.push(folder.clone());
-            }
-        }
-        for leaf in plan.leaves().filter(|leaf| !with_parent(&moved, &leaf.path)) {
-            self.move_in(&leaf.path)?;
-        }
-        Ok(made)
-    }
-
-    fn move_in(&mut self, path: &str) -> Result<()> {
-        let (from, to) = (self.staging.tree.join(path), self.real.join(path));
-        let moving = |e| Error::io("moving an extracted file to", &to, e);
-        let existing = kind(self.real, path)?;
-        if existing.is_some_and(|kind| kind.is_dir()) {
-            return Err(Error::Exists { path: to });
-        }
-        if existing.is_some() {
-            let aside = self.staging.aside(self.undo.len());
-            fs::rename(&to, &aside).map_err(moving)?;
-            self.undo.push((aside, to.clone()));
-        }
-        fs::rename(&from, &to).map_err(moving)?;
-        self.undo.push((to, from));
-        Ok(())
-    }
-
-    pub(super) fn commit(mut self) {
-        self.undo.clear();
-    }
-}
-
-impl Drop for Merge<'_> {
-    fn drop(&mut self) {
-        for (from, to) in self.undo.drain(..).rev() {
-            // A destructor has nobody to tell; what cannot be moved back stays where it is.
-            let _ = fs::rename(from, to);
-        }
     }
 }
