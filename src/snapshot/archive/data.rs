@@ -179,7 +179,7 @@ fn drain(file: &mut impl Read, size: u64, buf: &mut [u8], out: Out<'_>) -> Resul
         total += n as u64;
         held += n;
         if total > size {
-            return Err(Fault::corrupt("it inflates to more than its size; do not trust this archive").into());
+            return Err(Fault::corrupt("it inflates to more than its size").into());
         }
         if held == buf.len() && total < size {
             out(buf).map_err(Failure::Output)?;
@@ -187,14 +187,14 @@ fn drain(file: &mut impl Read, size: u64, buf: &mut [u8], out: Out<'_>) -> Resul
         }
     }
     if total < size {
-        let detail = format!("it has {total} bytes and should have {size}; get the file again");
+        let detail = format!("it has {total} bytes and should have {size}");
         return Err(Fault::corrupt(detail).into());
     }
     out(buf.get(..held).unwrap_or_default()).map_err(Failure::Output)
 }
 
 fn damaged(e: &dyn std::error::Error) -> Failure {
-    Fault::corrupt(format!("its data is damaged ({e}); get the file again")).into()
+    Fault::corrupt(format!("its data is damaged ({e})")).into()
 }
 
 #[cfg(test)]

@@ -72,10 +72,7 @@ impl CentralDirectory {
         let hidden = first > 3 && is_local_header(0)?;
         let misplaced = place.prefix > 0 && first < directory.start && !is_local_header(first)?;
         if hidden || misplaced {
-            return Err(Fault::corrupt(
-                "it has entries or a central directory beside those it lists; get the file again, and if it is the same do not trust it",
-            )
-            .into());
+            return Err(Fault::corrupt("it has entries or a central directory beside those it lists").into());
         }
         Ok(directory)
     }
@@ -87,9 +84,7 @@ impl CentralDirectory {
         let mut at = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             let Some(mut header) = CentralHeader::parse(rest) else {
-                return Err(Fault::corrupt(
-                    "its central directory has something that is not an entry; get the file again",
-                ));
+                return Err(Fault::corrupt("its central directory has something that is not an entry"));
             };
             // Few entries have one of the two fields that count here: the others' fields are gone through once.
             if !fields(header.extra).any(|(id, _)| id == ZIP64 || id == UNICODE_PATH) {
@@ -217,7 +212,7 @@ fn record(header: &CentralHeader<'_>, at: usize, place: Place) -> Judged<Record>
     let offset = offset.checked_add(place.prefix);
     let end = offset.and_then(|offset| offset.checked_add(least)?.checked_add(compressed));
     let (Some(offset), true) = (offset, end.is_some_and(|end| end <= place.start)) else {
-        return Err(bad("claims bytes that are not there; get the file again"));
+        return Err(bad("claims bytes that are not there"));
     };
     let (crc, flags, method) = (header.crc, header.flags, header.method);
     // The central directory has at most 512 MiB.

@@ -66,9 +66,7 @@ pub(super) fn in_tail(tail: &[u8], from: u64) -> Judged<Place> {
             return place(merge(narrow, record)?, at, Some(said));
         }
     }
-    Err(Fault::corrupt(
-        "its ZIP64 end of central directory record is not where it is said to be; get the file again",
-    ))
+    Err(Fault::corrupt("its ZIP64 end of central directory record is not where it is said to be"))
 }
 
 /// The ZIP64 record's numbers, if the 32-bit record says the same or leaves them open.
@@ -108,14 +106,14 @@ fn record(tail: &[u8], from: u64) -> Judged<(usize, Numbers)> {
     }
     match found {
         Some(_) if another || cut => Err(Fault::corrupt(
-            "it has several end of central directory records and readers would disagree on which counts; do not trust this archive",
+            "it has several end of central directory records and readers would disagree on which counts",
         )),
         Some(found) => Ok(found),
         None if cut => Err(Fault::corrupt(
-            "its end of central directory record does not end with the file: it is cut off or something was appended; get the file again",
+            "its end of central directory record does not end with the file: it is cut off or something was appended",
         )),
         None => Err(Fault::corrupt(
-            "it has no end of central directory record: it is not a ZIP archive or it is cut off; get the file again",
+            "it has no end of central directory record: it is not a ZIP archive or it is cut off",
         )),
     }
 }
@@ -164,7 +162,7 @@ fn place(numbers: Numbers, before: u64, zip64_said: Option<u64>) -> Judged<Place
     let zip64_fits = |prefix| zip64_said.is_none_or(|said| said.checked_add(prefix) == Some(before));
     let (Some(start), Some(prefix)) = (start, prefix.filter(|prefix| zip64_fits(*prefix))) else {
         return Err(Fault::corrupt(
-            "its central directory is not where the end of central directory record says; get the file again",
+            "its central directory is not where the end of central directory record says",
         ));
     };
     if entries.checked_mul(CENTRAL_LEN as u64).is_none_or(|least| least > len) {

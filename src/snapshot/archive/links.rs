@@ -31,9 +31,7 @@ pub(super) fn target(content: Vec<u8>) -> Judged<String> {
         return bad("its target has a backslash");
     }
     if target.starts_with('/') || drive(&target) {
-        return bad(
-            "its target is absolute; do not trust this archive, or leave links out with `Links::Skip`",
-        );
+        return bad("its target is absolute");
     }
     Ok(target)
 }
@@ -182,17 +180,11 @@ impl<'a> LinkTree<'a> {
 }
 
 fn out() -> Fault {
-    Fault::new(
-        Refusal::Link,
-        "it leads out of the target directory; do not trust this archive, or leave links out with `Links::Skip`",
-    )
+    Fault::new(Refusal::Link, "it leads out of the target directory")
 }
 
 fn cycle() -> Fault {
-    Fault::new(
-        Refusal::Link,
-        "it leads in a link cycle or through too many links; leave links out with `Links::Skip`",
-    )
+    Fault::new(Refusal::Link, "it leads in a link cycle or through too many links")
 }
 
 #[cfg(test)]

@@ -130,12 +130,12 @@ impl<'a, S: Source> Reader<'a, S> {
         let mut fixed = [0; LOCAL_LEN];
         self.window.read_exact(record.offset, &mut fixed)?;
         let Some(local) = LocalHeader::parse(&fixed) else {
-            let detail = "its data does not begin where the central directory says; get the file again";
+            let detail = "its data does not begin where the central directory says";
             return Err(Fault::corrupt(detail).into());
         };
         let at = record.offset + local.len() as u64;
         if at > self.directory.start {
-            return Err(bad("is longer than the file; do not trust this archive").into());
+            return Err(bad("is longer than the file").into());
         }
         let mut names = vec![0; local.len() - LOCAL_LEN];
         self.window.read_exact(record.offset + LOCAL_LEN as u64, &mut names)?;
@@ -144,7 +144,7 @@ impl<'a, S: Source> Reader<'a, S> {
         let complete = judge_sizes(&record, &local, extra)?;
         if at + record.compressed > limit {
             let refusal = if limit == self.directory.start { Refusal::Corrupt } else { Refusal::Overlap };
-            let detail = "its data runs into what follows it; do not trust this archive";
+            let detail = "its data runs into what follows it";
             return Err(Fault::new(refusal, detail).into());
         }
         Ok(Located { at, complete })
@@ -177,17 +177,17 @@ fn bad(what: &str) -> Fault {
 /// Compares names, method and flags.
 fn judge_names(central: &CentralHeader<'_>, local: &LocalHeader, name: &[u8], extra: &[u8]) -> Judged<()> {
     if name != central.name {
-        return Err(bad("has another name; do not trust this archive"));
+        return Err(bad("has another name"));
     }
     match name::unicode_path(extra, name) {
         Ok(None) => {}
         Ok(Some(path)) if path == name::decode(central).0.as_bytes() => {}
-        _ => return Err(bad("has another Unicode path; do not trust this archive")),
+        _ => return Err(bad("has another Unicode path")),
     }
     let utf8 = if name.is_ascii() { 0 } else { UTF8 };
     let watched = ENCRYPTED | DESCRIBED | PATCH | STRONG | MASKED | utf8;
     if local.method != central.method || (local.flags ^ central.flags) & watched != 0 {
-        return Err(bad("has another method or other flags; do not trust this archive"));
+        return Err(bad("has another method or other flags"));
     }
     Ok(())
 }
@@ -198,7 +198,7 @@ fn judge_sizes(record: &Record, local: &LocalHeader, extra: &[u8]) -> Judged<boo
     // In a local file header the field has both sizes (APPNOTE 4.5.3).
     let wide = zip64.next().and_then(|b| Some((u64_at(b, 0)?, u64_at(b, 8)?)));
     if zip64.next().is_some() {
-        return Err(bad("has two ZIP64 fields; do not trust this archive"));
+        return Err(bad("has two ZIP64 fields"));
     }
     let (open, narrow) = (u32::MAX, (u64::from(local.size), u64::from(local.compressed)));
     let is_open = local.size == open || local.compressed == open;
@@ -210,14 +210,14 @@ fn judge_sizes(record: &Record, local: &LocalHeader, extra: &[u8]) -> Judged<boo
         None if is_open => return Err(bad("lacks a ZIP64 field that it needs")),
         // Superfluous: zeros are room kept for sizes that were not needed, other numbers are believed by some.
         Some(wide) if wide != narrow && wide != (0, 0) => {
-            return Err(bad("has a ZIP64 field that contradicts it; do not trust this archive"));
+            return Err(bad("has a ZIP64 field that contradicts it"));
         }
         _ => narrow,
     };
     let pairs = [(size, record.size), (compressed, record.compressed), (local.crc.into(), record.crc.into())];
     let described = record.flags & DESCRIBED != 0;
     if !pairs.iter().all(|(said, is)| said == is || (described && *said == 0)) {
-        return Err(bad("has another size or checksum; get the file again"));
+        return Err(bad("has another size or checksum"));
     }
     Ok(pairs.iter().all(|(said, is)| said == is))
 }
@@ -259,7 +259,7 @@ fn unlisted<S: Source + ?Sized>(
         let signatures = bytes.windows(4).enumerate().take(STEP as usize);
         if signatures.filter(|(_, w)| w.starts_with(b"PK")).any(unlisted) {
             return Err(Fault::corrupt(
-                "between its entries are others that its central directory does not list; do not trust this archive",
+                "between its entries are others that its central directory does not list",
             )
             .into());
         }

@@ -111,14 +111,11 @@ pub(super) fn to_path(name: &str, host: u8, platform: Platform) -> Judged<String
         return bad("it has a NUL byte");
     }
     if name.starts_with(['/', '\\']) || drive(name) {
-        return Err(Fault::new(
-            Refusal::Absolute,
-            "a backup's names are relative; do not trust this archive",
-        ));
+        return Err(Fault::new(Refusal::Absolute, "a backup's names are relative"));
     }
     // Judged with both separators everywhere: what is harmless here may be carried to another system.
     if name.split(['/', '\\']).any(|part| part == "..") {
-        return Err(Fault::new(Refusal::ClimbsOut, "no name may have `..`; do not trust this archive"));
+        return Err(Fault::new(Refusal::ClimbsOut, "no name may have `..`"));
     }
     let separators: &[char] = if dos_host(host) { &['/', '\\'] } else { &['/'] };
     if platform == Platform::Windows && !dos_host(host) && name.contains('\\') {
@@ -166,14 +163,12 @@ fn windows(part: &str) -> Judged<()> {
         return bad("a component ends with a dot or a space, which this system drops");
     }
     let stem = part.split('.').next().unwrap_or(part).trim_end().to_ascii_uppercase();
-    let numbered = |prefix: &str| {
-        stem.strip_prefix(prefix).is_some_and(|n| {
-            let mut rest = n.chars();
-            matches!((rest.next(), rest.next()), (Some('0'..='9' | '¹' | '²' | '³'), None))
-        })
-    };
-    let device = matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$");
-    if device || numbered("COM") || numbered("LPT") {
+    let number = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
+    let numbered = matches!(
+        number.map(|n| n.chars().collect::<Vec<_>>()).as_deref(),
+        Some(['0'..='9' | '¹' | '²' | '³'])
+    );
+    if numbered || matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$") {
         return bad("a component is the name of a device on this system");
     }
     Ok(())

@@ -86,7 +86,7 @@ pub(super) fn assign<'a>(
     for leaf in leaves.clone() {
         let owner = if leaf.target.is_some() { Owner::Link } else { Owner::File };
         if owners.insert(name::key(&leaf.path, platform), owner).is_some() {
-            let detail = "another entry has the same path; do not trust this archive";
+            let detail = "another entry has the same path";
             faults.push((leaf.index, Fault::new(Refusal::Collision, detail)));
         }
     }
@@ -125,7 +125,7 @@ fn enter<'a>(
             Some(Owner::Link) => (Refusal::Link, "it lies behind a symbolic link of the archive"),
             Some(Owner::File) => (Refusal::Collision, "it lies where the archive has a file"),
         };
-        return Err(Fault::new(refusal, format!("{detail}; do not trust this archive")));
+        return Err(Fault::new(refusal, detail));
     }
     for (key, path) in missing.into_iter().rev() {
         owners.insert(key, Owner::Folder(folders.len()));

@@ -28,17 +28,33 @@ pub(super) fn read_entries<S: Source, T: Copy + Send + Sync>(
     stop: &AtomicBool,
     read: impl Fn(&mut Reader<'_, S>, u32, T) -> Result<()> + Sync,
 ) -> Result<()> {
-    let record = |index| archive.directory.record(index);
-    jobs.sort_by_key(|(index, _)| record(*index).offset);
-    let batches = batches(jobs, |(index, _)| record(*index).size);
-    let worker = || Reader::new(archive, SPAN as u64);
-    run(&batches, threads, stop, worker, |reader, batch| {
-        reader.read_ahead_to(
-            batch.iter().map(|(index, _)| archive.directory.layout().next(*index)).max().unwrap_or(0),
-        );
-        let mut going = batch.iter().take_while(|_| !stop.load(Ordering::Relaxed));
-        going.try_for_each(|(index, what)| read(reader, *index, *what))
-    })
+    let (directory, stopped) = (&archive.directory, || stop.load(Ordering::Relaxed));
+    jobs.sort_by_key(|(index, _)| directory.record(*index).offset);
+    let batches = batches(jobs, |(index, _)| directory.record(*index).size);
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(None));
+    let work = &|| {
+        let mut reader = Reader::new(archive, SPAN as u64);
+        while !stopped() {
+            let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+            let ends = batch.iter().map(|(index, _)| directory.layout().next(*index));
+            reader.read_ahead_to(ends.max().unwrap_or(0));
+            let mut going = batch.iter().take_while(|_| !stopped());
+            if let Err(e) = going.try_for_each(|(index, what)| read(&mut reader, *index, *what)) {
+                // Stored before the others stop: what they then say is not the reason.
+                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
+                stop.store(true, Ordering::Relaxed);
+            }
+        }
+    };
+    let workers = threads.min(batches.len());
+    thread::scope(|scope| {
+        let spawn = |_: &usize| thread::Builder::new().spawn_scoped(scope, work).is_ok();
+        // One worker needs no thread; and a system that gives none still gets the work done.
+        if workers < 2 || (0..workers).filter(spawn).count() == 0 {
+            work();
+        }
+    });
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
 /// Large jobs first, one at a time, then the others as they come.
@@ -58,38 +74,6 @@ fn batches<T>(jobs: Vec<T>, size: impl Fn(&T) -> u64) -> Vec<Vec<T>> {
     }
     batches.push(batch);
     batches
-}
-
-/// Works through all batches. The first error stops the others at their next one.
-fn run<T: Sync, W, E: Send>(
-    batches: &[Vec<T>],
-    threads: usize,
-    stop: &AtomicBool,
-    worker: impl Fn() -> W + Sync,
-    work: impl Fn(&mut W, &[T]) -> Result<(), E> + Sync,
-) -> Result<(), E> {
-    let next = AtomicUsize::new(0);
-    let failed = Mutex::new(None);
-    let one = &|| {
-        let mut state = worker();
-        while !stop.load(Ordering::Relaxed) {
-            let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-            if let Err(e) = work(&mut state, batch) {
-                // Stored before the others stop: what they then say is not the reason.
-                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
-                stop.store(true, Ordering::Relaxed);
-            }
-        }
-    };
-    thread::scope(|scope| {
-        let workers = Some(threads.min(batches.len())).filter(|workers| *workers > 1).unwrap_or(0);
-        let spawn = || thread::Builder::new().spawn_scoped(scope, one).is_ok();
-        // A system that gives no threads still gets the work done.
-        if (0..workers).filter(|_| spawn()).count() == 0 {
-            one();
-        }
-    });
-    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
 /// How many threads work when nobody says.
@@ -135,42 +119,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_item_is_worked_on_once_and_large_ones_first() {
+    fn every_job_is_in_one_batch_and_large_ones_come_first() {
         let sizes: Vec<u64> = (0..1000).map(|i| if i % 100 == 7 { LARGE + 1 } else { i % 50 }).collect();
         let batches = batches((0..1000).collect(), |i: &usize| sizes[*i]);
         assert!(batches[..10].iter().all(|batch| batch.len() == 1 && batch[0] % 100 == 7));
-        for threads in [1, 4] {
-            let seen = Mutex::new(Vec::new());
-            let done: Result<(), ()> = run(
-                &batches,
-                threads,
-                &AtomicBool::new(false),
-                || (),
-                |_, items| {
-                    seen.lock().unwrap().extend_from_slice(items);
-                    Ok(())
-                },
-            );
-            let mut seen = seen.into_inner().unwrap();
-            seen.sort_unstable();
-            assert_eq!((done, seen), (Ok(()), (0..1000).collect()));
-        }
+        let mut all = batches.concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..1000).collect::<Vec<_>>());
     }
 
     #[test]
-    fn an_error_stops_the_work() {
-        let batches = batches(vec![LARGE + 1; 100], |size| *size);
+    fn each_entry_is_read_once_and_an_error_stops_the_work() {
+        let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for n in 0..1000 {
+            writer.start_file(format!("{n}"), zip::write::SimpleFileOptions::default()).unwrap();
+        }
+        let archive = Archive::new(writer.finish().unwrap().into_inner()).unwrap();
+        let jobs = || (0..1000).map(|index| (index, ())).collect::<Vec<_>>();
+        for threads in [1, 4] {
+            let seen = Mutex::new(Vec::new());
+            let read = |_: &mut Reader<'_, _>, index, ()| {
+                seen.lock().unwrap().push(index);
+                Ok(())
+            };
+            read_entries(&archive, jobs(), threads, &AtomicBool::new(false), read).unwrap();
+            let mut seen = seen.into_inner().unwrap();
+            seen.sort_unstable();
+            assert_eq!(seen, (0..1000).collect::<Vec<u32>>());
+        }
         let count = AtomicUsize::new(0);
-        let result = run(
-            &batches,
-            1,
-            &AtomicBool::new(false),
-            || (),
-            |_, _| {
-                count.fetch_add(1, Ordering::Relaxed);
-                Err("no")
-            },
-        );
-        assert_eq!((result, count.into_inner()), (Err("no"), 1));
+        let fail = |_: &mut Reader<'_, _>, _, ()| {
+            count.fetch_add(1, Ordering::Relaxed);
+            Err(crate::error::Error::invalid("it", "is wrong"))
+        };
+        assert!(read_entries(&archive, jobs(), 1, &AtomicBool::new(false), fail).is_err());
+        assert_eq!(count.into_inner(), 1);
     }
 }
