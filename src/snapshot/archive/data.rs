@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::snapshot::source::Source;
 
 /// What one read asks for at most. A bare file read in inflate's small steps costs three times the time.
-pub(super) const SPAN: usize = 256 << 10;
+const SPAN: usize = 256 << 10;
 
 /// What takes an entry's content, piece by piece.
 pub(super) type Out<'o> = &'o mut dyn FnMut(&[u8]) -> Result<()>;
@@ -52,10 +52,9 @@ impl<S: Source + ?Sized> Read for Bounded<'_, S> {
 }
 
 impl<'s, S: Source + ?Sized> Window<'s, S> {
-    /// `largest`: the size of the largest entry that will be unpacked, as far as it is known.
-    pub(super) fn new(source: &'s S, largest: u64) -> Self {
+    pub(super) fn new(source: &'s S) -> Self {
         let buffered = BufReader::with_capacity(SPAN, Bounded { source, at: 0, until: 0 });
-        Self { buffered, piece: vec![0; largest.clamp(1, SPAN as u64) as usize] }
+        Self { buffered, piece: vec![0; SPAN] }
     }
 
     /// Sets where reading ahead ends.
@@ -83,8 +82,8 @@ impl<'s, S: Source + ?Sized> Window<'s, S> {
         self.buffered.read_exact(buf)
     }
 
-    /// Decodes an entry's data at `at` into `out`, in pieces of at most 256 KiB. The last piece, so the only one of a
-    /// small entry, is given after everything has been checked.
+    /// Decodes an entry's data at `at` into `out`, in pieces of 256 KiB and a last, shorter one, which is given after everything
+    /// has been checked: so is all of a small entry.
     ///
     /// # Errors
     /// What the source or `out` fails with, and whatever is wrong with the data.
@@ -167,30 +166,24 @@ impl<R: Read> Read for Feed<'_, R> {
     }
 }
 
-fn drain(file: &mut impl Read, size: u64, buf: &mut [u8], out: Out<'_>) -> Result<(), Failure> {
-    let (mut total, mut held) = (0u64, 0);
-    loop {
-        let mut probe = [0; 1];
-        let room = if total == size { &mut probe[..] } else { buf.get_mut(held..).unwrap_or_default() };
-        let n = file.read(room).map_err(|e| damaged(&e))?;
-        if n == 0 {
-            break;
+fn drain(file: &mut impl Read, size: u64, piece: &mut [u8], out: Out<'_>) -> Result<(), Failure> {
+    let (mut total, mut ended) = (0, false);
+    while !ended {
+        let mut held = 0;
+        while held < piece.len() && !ended {
+            let n = file.read(piece.get_mut(held..).unwrap_or_default()).map_err(|e| damaged(&e))?;
+            (held, ended) = (held + n, n == 0);
         }
-        total += n as u64;
-        held += n;
+        total += held as u64;
         if total > size {
             return Err(Fault::corrupt("it inflates to more than its size").into());
         }
-        if held == buf.len() && total < size {
-            out(buf).map_err(Failure::Output)?;
-            held = 0;
+        if ended && total < size {
+            return Err(Fault::corrupt(format!("it has {total} bytes and should have {size}")).into());
         }
+        out(piece.get(..held).unwrap_or_default()).map_err(Failure::Output)?;
     }
-    if total < size {
-        let detail = format!("it has {total} bytes and should have {size}");
-        return Err(Fault::corrupt(detail).into());
-    }
-    out(buf.get(..held).unwrap_or_default()).map_err(Failure::Output)
+    Ok(())
 }
 
 fn damaged(e: &dyn std::error::Error) -> Failure {
@@ -218,7 +211,7 @@ mod tests {
         let data: Vec<u8> = (0..=255).cycle().take(700_000).collect();
         let sources: [&dyn Source; 2] = [&data, &Dribble(data.clone())];
         for source in sources {
-            let mut window = Window::new(source, 1);
+            let mut window = Window::new(source);
             for at in [0usize, 5, 300_000, 2, 699_990, 299_999, 300_005] {
                 let len = 100.min(data.len() - at);
                 let mut out = vec![0; len];
@@ -235,7 +228,7 @@ mod tests {
     fn unpacked(bytes: &Vec<u8>, size: usize, crc: u32) -> Result<(), Failure> {
         let (compressed, size) = (bytes.len() as u64, size as u64);
         let record = Record { compressed, size, crc, method: DEFLATE, ..Record::default() };
-        Window::new(bytes, size).unpack(0, &record, &mut |_| Ok(()))
+        Window::new(bytes).unpack(0, &record, &mut |_| Ok(()))
     }
 
     /// Holds the `zip` crate to what [`Window::unpack`] relies on: a byte behind a deflate stream is seen, wherever it ends.

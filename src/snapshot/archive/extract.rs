@@ -81,7 +81,7 @@ fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &ExtractOptions
     }
     // What lies before the first entry is nobody's business when only some entries are asked for.
     if options.filter.is_none() && options.prefixes.is_empty() {
-        Reader::new(archive, 0).judge_prefix()?;
+        Reader::new(archive).judge_prefix()?;
     }
     let planned = plan.leaves().count();
     if let Target::Inside(real) = &target {

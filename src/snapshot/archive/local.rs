@@ -32,9 +32,8 @@ struct Located {
 }
 
 impl<'a, S: Source> Reader<'a, S> {
-    /// `largest`: the size of the largest entry that will be read, as far as it is known.
-    pub(super) fn new(archive: &'a Archive<S>, largest: u64) -> Self {
-        Self { directory: &archive.directory, window: Window::new(&*archive.source, largest) }
+    pub(super) fn new(archive: &'a Archive<S>) -> Self {
+        Self { directory: &archive.directory, window: Window::new(&*archive.source) }
     }
 
     /// Reads ahead to `until`: the entries up to there are read next.
@@ -89,7 +88,7 @@ impl<'a, S: Source> Reader<'a, S> {
     pub(super) fn compare(&self, index: u32, written: &File) -> io::Result<()> {
         let record = self.directory.record(index);
         let record = Record { compressed: record.size, method: STORED, ..record };
-        match Window::new(written, record.size).unpack(0, &record, &mut |_| Ok(())) {
+        match Window::new(written).unpack(0, &record, &mut |_| Ok(())) {
             Ok(()) => Ok(()),
             Err(Failure::Source(e)) => Err(e),
             Err(_) => Err(io::Error::other("the file is not what was written; check the disk")),

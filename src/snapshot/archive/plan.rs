@@ -110,7 +110,7 @@ pub(super) fn draw<S: Source>(
         }
     }
     let modest = draft.settle();
-    let mut reader = Reader::new(archive, links::LONGEST);
+    let mut reader = Reader::new(archive);
     draft.refuse_overlaps(&mut reader)?;
     if options.links == Links::Skip {
         draft.plan.unwritten.extend(draft.plan.links.drain(..).map(|leaf| leaf.index));

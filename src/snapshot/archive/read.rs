@@ -7,7 +7,6 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::data::SPAN;
 use super::entry::{Entry, EntryKind};
 use super::fault::{BadEntry, Failure, Fault};
 use super::handle::Archive;
@@ -34,7 +33,7 @@ impl<S: Source> Archive<S> {
             let detail = "it is larger than 1 GiB; write it somewhere with `copy`";
             return Err(Fault::new(Refusal::TooLarge, detail).error(Some(name)));
         }
-        Reader::new(self, entry.size()).content(entry.index, None)
+        Reader::new(self).content(entry.index, None)
     }
 
     /// Writes the content of an entry to `to` and returns its size. Memory: half a MiB. The size and CRC-32 are
@@ -45,7 +44,7 @@ impl<S: Source> Archive<S> {
     pub fn copy(&self, name: &str, mut to: impl Write) -> Result<u64> {
         let entry = self.find(name)?;
         let failed = |e| Error::io("writing", name, e);
-        let mut reader = Reader::new(self, entry.size());
+        let mut reader = Reader::new(self);
         reader.read_ahead_to_end_of(entry.index);
         reader.read(entry.index, None, &mut |piece| to.write_all(piece).map_err(failed))?;
         to.flush().map_err(failed)?;
@@ -76,7 +75,7 @@ impl<S: Source> Archive<S> {
     /// # Errors
     /// [`Error::Archive`] when the source fails. What is wrong with the archive is not an error but the result.
     pub fn verify(&self) -> Result<Verified> {
-        let mut reader = Reader::new(self, 0);
+        let mut reader = Reader::new(self);
         let mut whole = Vec::new();
         if let Err(error) = reader.judge_prefix() {
             whole.push(BadEntry::of(error)?);
@@ -155,7 +154,7 @@ fn send_pieces<S: Source>(archive: &Archive<S>, index: u32, sender: &SyncSender<
         let gone = |_| Error::Cancelled { action: "reading", path: name.into() };
         if piece.is_empty() { Ok(()) } else { sender.send(Ok(piece.to_vec())).map_err(gone) }
     };
-    let mut reader = Reader::new(archive, SPAN as u64);
+    let mut reader = Reader::new(archive);
     reader.read_ahead_to_end_of(index);
     let last = match reader.decode(index, None, &mut send) {
         Ok(()) => Ok(Vec::new()),

@@ -73,21 +73,19 @@ impl Target {
 /// Whether an empty directory may become another one of the same name: not when somebody is in it or it is a
 /// file system of its own.
 fn replaceable(real: &Path) -> bool {
-    let Some(parent) = real.parent() else { return false };
-    if std::env::current_dir().and_then(fs::canonicalize).is_ok_and(|cwd| cwd.starts_with(real)) {
-        return false;
-    }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let device = |path: &Path| fs::metadata(path).map(|m| m.dev()).ok();
-        device(real) == device(parent)
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = parent;
-        true
-    }
+    let inside = std::env::current_dir().and_then(fs::canonicalize).is_ok_and(|cwd| cwd.starts_with(real));
+    !inside && real.parent().is_some_and(|parent| device(parent) == device(real))
+}
+
+/// The file system that something is on, where it can be told.
+#[cfg(unix)]
+fn device(path: &Path) -> Option<u64> {
+    fs::metadata(path).ok().map(|metadata| std::os::unix::fs::MetadataExt::dev(&metadata))
+}
+
+#[cfg(not(unix))]
+fn device(_: &Path) -> Option<u64> {
+    None
 }
 
 /// A private directory for work in progress, deleted with all its content when dropped, and with the parents

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::data::SPAN;
 use super::handle::Archive;
 use super::local::Reader;
 use crate::error::Result;
@@ -33,7 +32,7 @@ pub(super) fn read_entries<S: Source, T: Copy + Send + Sync>(
     let batches = batches(jobs, |(index, _)| directory.record(*index).size);
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(None));
     let work = &|| {
-        let mut reader = Reader::new(archive, SPAN as u64);
+        let mut reader = Reader::new(archive);
         while !stopped() {
             let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
             let ends = batch.iter().map(|(index, _)| directory.layout().next(*index));
