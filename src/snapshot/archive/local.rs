@@ -142,7 +142,10 @@ impl<'a, S: Source> Reader<'a, S> {
         judge_names(&central, &local, name, extra)?;
         let complete = judge_sizes(&record, &local, extra)?;
         if at + record.compressed > limit {
-            let refusal = if limit == self.directory.start { Refusal::Corrupt } else { Refusal::Overlap };
+            // Where the next entry is said to begin there may be none.
+            let mut found = [0; 4];
+            self.window.read_exact(limit, &mut found)?;
+            let refusal = if found == LOCAL { Refusal::Overlap } else { Refusal::Corrupt };
             let detail = "its data runs into what follows it";
             return Err(Fault::new(refusal, detail).into());
         }
