@@ -185,7 +185,10 @@ fn bodies(cases: &mut Vec<Case>) {
     cases.push(no("data runs into the directory", zip(vec![file("a", b"12345").with(|e| { e.compressed_size = Some(40); e.size = Some(40); })]), &[Corrupt, Overlap]));
     cases.push(no("data runs out of the file", zip(vec![file("a", b"12345").with(|e| { e.compressed_size = Some(9999); e.size = Some(9999); })]), &[Corrupt]));
     cases.push(no("offset out of the file", zip(vec![file("a", b"12345").with(|e| e.offset = Some(0x7FFF_FFFF))]), &[Corrupt]));
-    cases.push(no("offset into the middle", zip(vec![file("a", b"12345"), file("b", b"1").with(|e| e.offset = Some(3))]), &[Corrupt, Overlap]));
+    cases.push(no("offset into the middle", zip(vec![file("a", b"12345"), file("b", b"1").with(|e| e.offset = Some(3))]), &[Corrupt]));
+    cases.push(no("offset off by one", zip(vec![file("a", b"12345").with(|e| e.offset = Some(1)), file("b", b"1")]), &[Corrupt]));
+    cases.push(no("offsets exchanged", zip(vec![file("a", b"12345").with(|e| e.offset = Some(36)), file("b", b"1").with(|e| e.offset = Some(0)), file("c", b"123456")]), &[Corrupt]));
+    cases.push(no("compressed size of the directory only runs into the next entry", zip(vec![file("a", b"12345").with(|e| { e.compressed_size = Some(20); e.local_compressed_size = Some(5); }), file("b", b"1")]), &[Corrupt]));
     cases.push(yes("data in another order", zip(vec![file("a", b"1").with(|e| e.no_central = true), file("b", b"2"), file("a", b"1").with(|e| { e.no_local = true; e.offset = Some(0); })]), &[("a", "1"), ("b", "2")]));
     cases.push(yes("empty, compressed", zip(vec![deflated("x", b"")]), &[("x", "")]));
     cases.push(yes("empty, compressed as nothing at all", zip(vec![file("x", b"").with(|e| e.method = 8)]), &[("x", "")]));

@@ -9,17 +9,24 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use zip::read::{ZipReadOptions, read_zipfile_from_stream_with_options};
 
-use super::directory::CentralDirectory;
+use super::directory::Record;
 use super::fault::{Failure, Fault};
-use super::format::{DEFLATE, LOCAL_LEN};
-use crate::error::Error;
+use super::format::DEFLATE;
+use crate::error::Result;
 use crate::snapshot::source::Source;
 
 /// What one read asks for at most. A bare file read in inflate's small steps costs three times the time.
-pub(super) const SPAN: usize = 256 << 10;
+const SPAN: usize = 256 << 10;
+
+/// What takes an entry's content, piece by piece.
+pub(super) type Out<'o> = &'o mut dyn FnMut(&[u8]) -> Result<()>;
 
 /// Positioned reads through a buffer, so that neighbours cost one read; each worker has its own.
-pub(super) struct Window<'s, S: ?Sized>(BufReader<Bounded<'s, S>>);
+pub(super) struct Window<'s, S: ?Sized> {
+    buffered: BufReader<Bounded<'s, S>>,
+    /// The piece of content in the making.
+    piece: Vec<u8>,
+}
 
 struct Bounded<'s, S: ?Sized> {
     source: &'s S,
@@ -29,7 +36,7 @@ struct Bounded<'s, S: ?Sized> {
 
 impl<S: Source + ?Sized> Read for Bounded<'_, S> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let room = usize::try_from(self.until.saturating_sub(self.at)).unwrap_or(usize::MAX).min(out.len());
+        let room = self.until.saturating_sub(self.at).min(out.len() as u64) as usize;
         let Some(out) = out.get_mut(..room).filter(|out| !out.is_empty()) else { return Ok(0) };
         loop {
             match self.source.read_at(self.at, out) {
@@ -46,193 +53,141 @@ impl<S: Source + ?Sized> Read for Bounded<'_, S> {
 
 impl<'s, S: Source + ?Sized> Window<'s, S> {
     pub(super) fn new(source: &'s S) -> Self {
-        Self(BufReader::with_capacity(SPAN, Bounded { source, at: 0, until: 0 }))
+        let buffered = BufReader::with_capacity(SPAN, Bounded { source, at: 0, until: 0 });
+        Self { buffered, piece: vec![0; SPAN] }
     }
 
     /// Sets where reading ahead ends.
     pub(super) fn read_ahead_to(&mut self, until: u64) {
-        self.0.get_mut().until = until;
+        self.buffered.get_mut().until = until;
     }
 
     /// Goes to `at`, where `len` bytes at least are wanted; what is in the buffer ahead is not read again.
-    pub(super) fn seek(&mut self, at: u64, len: u64) -> &mut Self {
-        let until = &mut self.0.get_mut().until;
-        *until = at.saturating_add(len).max(*until);
-        let held = self.0.buffer().len();
-        let skip =
-            at.checked_sub(self.0.get_ref().at - held as u64).and_then(|skip| usize::try_from(skip).ok());
-        match skip.filter(|skip| *skip <= held) {
-            Some(skip) => self.0.consume(skip),
+    fn seek(&mut self, at: u64, len: u64) {
+        let held = self.buffered.buffer().len();
+        let bounded = self.buffered.get_mut();
+        bounded.until = at.saturating_add(len).max(bounded.until);
+        match at.checked_sub(bounded.at - held as u64).filter(|skip| *skip <= held as u64) {
+            Some(skip) => self.buffered.consume(skip as usize),
             None => {
-                self.0.consume(held);
-                self.0.get_mut().at = at;
+                bounded.at = at;
+                self.buffered.consume(held);
             }
         }
-        self
     }
 
-    /// Appends the next `len` bytes to `to`.
-    pub(super) fn append(&mut self, len: usize, to: &mut Vec<u8>) -> io::Result<()> {
-        let from = to.len();
-        to.resize(from + len, 0);
-        self.0.read_exact(to.get_mut(from..).unwrap_or_default())
+    /// Fills `buf` with the bytes at `at`.
+    pub(super) fn read_exact(&mut self, at: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.seek(at, buf.len() as u64);
+        self.buffered.read_exact(buf)
     }
-}
 
-/// Where an entry's data is and what it should become.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Data {
-    pub(super) at: u64,
-    pub(super) compressed: u64,
-    pub(super) size: u64,
-    pub(super) crc: u32,
-    pub(super) method: u16,
-}
-
-impl Data {
-    pub(super) fn of(directory: &CentralDirectory, index: u32, at: u64) -> Self {
-        let record = directory.record(index);
-        let method = directory.header(index).method;
-        Self { at, compressed: record.compressed, size: record.size, crc: record.crc, method }
+    /// Decodes an entry's data at `at` into `out`, in pieces of 256 KiB and a last, shorter one, which is given after everything
+    /// has been checked: so is all of a small entry.
+    ///
+    /// # Errors
+    /// What the source or `out` fails with, and whatever is wrong with the data.
+    pub(super) fn unpack(&mut self, at: u64, record: &Record, out: Out<'_>) -> Result<(), Failure> {
+        let Record { compressed, size, crc, method, .. } = *record;
+        if compressed == 0 && size == 0 {
+            return match crc {
+                0 => Ok(()),
+                _ => Err(Fault::corrupt("it is empty and its checksum is not that of nothing").into()),
+            };
+        }
+        // A local file header that says the method and, by its flags, that sizes and checksum follow the data.
+        let method_bytes = method.to_le_bytes();
+        let header = [&b"PK\x03\x04\x14\0\x08\0"[..], &method_bytes, b"\0\0\x21\0", &[0; 16]].concat();
+        // The crate's inflater reads from a buffer, asks for more only when that is empty, and ends without a word about
+        // bytes behind its stream. Promised one byte more than there is, it asks for it exactly when it used all the others.
+        let deflated = method == DEFLATE;
+        let options = ZipReadOptions::new()
+            .override_compressed_size(compressed.saturating_add(deflated.into()))
+            .override_uncompressed_size(size)
+            .override_crc(crc);
+        self.seek(at, compressed);
+        let state = State { left: compressed.into(), past_end: false.into(), error: None.into() };
+        let mut feed = header.as_slice().chain(Feed { source: &mut self.buffered, state: &state });
+        let result = match read_zipfile_from_stream_with_options(&mut feed, options) {
+            Ok(Some(mut file)) => {
+                let mut result = drain(&mut file, size, &mut self.piece, out);
+                // The stream may have ended with the last byte of content: one more question shows that none are left.
+                if result.is_ok() && deflated {
+                    let _ = file.read(&mut [0; 1]);
+                    if !state.past_end.get() {
+                        result = Err(Fault::corrupt("bytes are left over after its data").into());
+                    }
+                }
+                state.left.set(0);
+                result
+            }
+            Ok(None) => Err(Fault::corrupt("its data cannot be read").into()),
+            Err(e) => Err(damaged(&e)),
+        };
+        state.error.take().map_or(result, |e| Err(e.into()))
     }
 }
 
 /// An entry's data, as the `zip` crate reads it.
-struct Feed<'f, 's, S: ?Sized> {
-    window: &'f mut Window<'s, S>,
-    left: u64,
+struct Feed<'f, R> {
+    source: &'f mut R,
     state: &'f State,
 }
 
 /// What is learnt and told while the `zip` crate holds the feed.
-#[derive(Default)]
 struct State {
-    /// Nothing more is read: dropping the `zip` crate's reader would drain it.
-    stop: Cell<bool>,
+    /// Bytes that may still be read: none once the result is known, since dropping the `zip` crate's reader drains the feed.
+    left: Cell<u64>,
     /// A byte after the last one was asked for.
     past_end: Cell<bool>,
+    /// What the source failed with.
     error: Cell<Option<io::Error>>,
 }
 
-impl<S: Source + ?Sized> Read for Feed<'_, '_, S> {
+impl<R: Read> Read for Feed<'_, R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.state.stop.get() || self.left == 0 {
-            self.state.past_end.set(self.left == 0);
+        let left = self.state.left.get();
+        if left == 0 {
+            self.state.past_end.set(true);
             return Ok(0);
         }
-        let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(out.len());
-        let n = match self.window.0.read(out.get_mut(..room).unwrap_or_default()) {
+        let room = left.min(out.len() as u64) as usize;
+        let n = match self.source.read(out.get_mut(..room).unwrap_or_default()) {
             Ok(n) if n > 0 || room == 0 => n,
             ended => {
-                self.state.stop.set(true);
                 let error = ended.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
                 self.state.error.set(Some(error));
+                self.state.left.set(0);
                 return Err(io::Error::other("the source failed"));
             }
         };
-        self.left -= n as u64;
+        self.state.left.set(left - n as u64);
         Ok(n)
     }
 }
 
-/// A local file header that says the method and, by its flags, that sizes and checksum follow the data.
-fn header(method: u16) -> [u8; LOCAL_LEN] {
-    let mut header = [0; LOCAL_LEN];
-    let [low, high] = method.to_le_bytes();
-    for (to, from) in header.iter_mut().zip([80, 75, 3, 4, 20, 0, 8, 0, low, high, 0, 0, 0x21]) {
-        *to = from;
-    }
-    header
-}
-
-/// Decodes an entry into `out`, in pieces of `buf`'s length and a last shorter one. The last piece, so the only one of
-/// a small entry, is given after everything has been checked.
-///
-/// # Errors
-/// What the source or `out` fails with, and whatever is wrong with the data.
-pub(super) fn unpack<S: Source + ?Sized>(
-    window: &mut Window<'_, S>,
-    data: &Data,
-    buf: &mut [u8],
-    mut out: impl FnMut(&[u8]) -> Result<(), Error>,
-) -> Result<(), Failure> {
-    if data.compressed == 0 && data.size == 0 {
-        return match data.crc {
-            0 => Ok(()),
-            _ => Err(Fault::corrupt("it is empty and its checksum is not that of nothing").into()),
-        };
-    }
-    let deflated = data.method == DEFLATE;
-    // The crate's inflater reads from a buffer, asks for more only when that is empty, and ends without a word about bytes
-    // behind its stream. Promised one byte more than there is, it asks for it exactly when it used all the others.
-    let options = ZipReadOptions::new()
-        .override_compressed_size(data.compressed.saturating_add(deflated.into()))
-        .override_uncompressed_size(data.size)
-        .override_crc(data.crc);
-    let state = State::default();
-    window.seek(data.at, data.compressed);
-    let header = header(data.method);
-    let mut feed = header.as_slice().chain(Feed { window, left: data.compressed, state: &state });
-    let result = match read_zipfile_from_stream_with_options(&mut feed, options) {
-        Ok(Some(mut file)) => {
-            let mut result = drain(&mut file, data.size, buf, &mut out);
-            if result.is_ok() && deflated {
-                // The stream may have ended with the last byte of content: only one more question shows that none are left.
-                let _ = file.read(&mut [0; 1]);
-                if !state.past_end.get() {
-                    result = Err(Fault::corrupt("bytes are left over after its data").into());
-                }
-            }
-            state.stop.set(true);
-            result
+fn drain(file: &mut impl Read, size: u64, piece: &mut [u8], out: Out<'_>) -> Result<(), Failure> {
+    let (mut total, mut ended) = (0, false);
+    while !ended {
+        let mut held = 0;
+        while held < piece.len() && !ended {
+            let n = file.read(piece.get_mut(held..).unwrap_or_default()).map_err(|e| damaged(&e))?;
+            (held, ended) = (held + n, n == 0);
         }
-        Ok(None) => Err(Fault::corrupt("its data cannot be read").into()),
-        Err(e) => Err(damaged(&e)),
-    };
-    match state.error.take() {
-        Some(e) => Err(e.into()),
-        None => result,
-    }
-}
-
-fn drain(
-    file: &mut impl Read,
-    size: u64,
-    buf: &mut [u8],
-    out: &mut impl FnMut(&[u8]) -> Result<(), Error>,
-) -> Result<(), Failure> {
-    let (mut total, mut held) = (0u64, 0);
-    loop {
-        let mut probe = [0; 1];
-        let room = if total == size { &mut probe[..] } else { buf.get_mut(held..).unwrap_or_default() };
-        let n = file.read(room).map_err(|e| damaged(&e))?;
-        if n == 0 {
-            break;
-        }
-        total += n as u64;
-        held += n;
+        total += held as u64;
         if total > size {
-            return Err(Fault::corrupt("it inflates to more than its size; do not trust this archive").into());
+            return Err(Fault::corrupt("it inflates to more than its size").into());
         }
-        if held == buf.len() && total < size {
-            out(buf).map_err(Failure::Output)?;
-            held = 0;
+        if ended && total < size {
+            return Err(Fault::corrupt(format!("it has {total} bytes and should have {size}")).into());
         }
+        out(piece.get(..held).unwrap_or_default()).map_err(Failure::Output)?;
     }
-    if total < size {
-        let detail = format!("it has {total} bytes and should have {size}; get the file again");
-        return Err(Fault::corrupt(detail).into());
-    }
-    out(buf.get(..held).unwrap_or_default()).map_err(Failure::Output)
+    Ok(())
 }
 
 fn damaged(e: &dyn std::error::Error) -> Failure {
-    Fault::corrupt(format!("its data is damaged ({e}); get the file again")).into()
-}
-
-/// A buffer for [`unpack`]: at most of `size`, if no larger entry is read into it.
-pub(super) fn buffer(size: u64) -> Vec<u8> {
-    vec![0; usize::try_from(size).unwrap_or(SPAN).clamp(1, SPAN)]
+    Fault::corrupt(format!("its data is damaged ({e})")).into()
 }
 
 #[cfg(test)]
@@ -258,18 +213,25 @@ mod tests {
         for source in sources {
             let mut window = Window::new(source);
             for at in [0usize, 5, 300_000, 2, 699_990, 299_999, 300_005] {
-                let (len, mut out) = (100.min(data.len() - at), Vec::new());
+                let len = 100.min(data.len() - at);
+                let mut out = vec![0; len];
                 window.read_ahead_to(at as u64 % 3 * 400_000);
-                window.seek(at as u64, len as u64).append(len, &mut out).unwrap();
+                window.read_exact(at as u64, &mut out).unwrap();
                 assert_eq!(out, &data[at..at + len]);
             }
             for at in [699_999, 800_000, u64::MAX] {
-                assert!(window.seek(at, 2).append(2, &mut Vec::new()).is_err());
+                assert!(window.read_exact(at, &mut [0; 2]).is_err());
             }
         }
     }
 
-    /// Holds the `zip` crate to what [`unpack`] relies on: a byte behind a deflate stream is seen, wherever it ends.
+    fn unpacked(bytes: &Vec<u8>, size: usize, crc: u32) -> Result<(), Failure> {
+        let (compressed, size) = (bytes.len() as u64, size as u64);
+        let record = Record { compressed, size, crc, method: DEFLATE, ..Record::default() };
+        Window::new(bytes).unpack(0, &record, &mut |_| Ok(()))
+    }
+
+    /// Holds the `zip` crate to what [`Window::unpack`] relies on: a byte behind a deflate stream is seen, wherever it ends.
     #[test]
     fn bytes_behind_a_deflate_stream_are_found() {
         // Stored blocks, so that the stream can end at any place in the crate's buffer of 8 KiB.
@@ -279,21 +241,14 @@ mod tests {
             stream.extend((len as u16).to_le_bytes());
             stream.extend((!(len as u16)).to_le_bytes());
             stream.extend(&content);
-            let mut crc = super::super::format::crc32_of_name(&content);
+            let crc = super::super::format::crc32_of_name(&content);
             for (more, fine) in [(0, true), (1, false), (10_000, false)] {
                 let mut bytes = stream.clone();
                 bytes.resize(stream.len() + more, 0);
-                let data =
-                    Data { at: 0, compressed: bytes.len() as u64, size: len as u64, crc, method: DEFLATE };
-                let mut window = Window::new(&bytes);
-                let result = unpack(&mut window, &data, &mut buffer(data.size), |_| Ok(()));
+                let result = unpacked(&bytes, len, crc);
                 assert_eq!(result.is_ok(), fine, "{len} {more}: {result:?}");
             }
-            crc ^= 1;
-            let data =
-                Data { at: 0, compressed: stream.len() as u64, size: len as u64, crc, method: DEFLATE };
-            let mut window = Window::new(&stream);
-            assert!(unpack(&mut window, &data, &mut buffer(data.size), |_| Ok(())).is_err());
+            assert!(unpacked(&stream, len, crc ^ 1).is_err());
         }
     }
 }

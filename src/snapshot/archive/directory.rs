@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -18,27 +19,35 @@ use crate::snapshot::source::{Source, read_exact_at};
 const LARGEST: u64 = 512 << 20;
 
 /// What an entry's central header says, ZIP64 resolved and the prefix added.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Record {
     /// Where the local file header begins in the file.
     pub(super) offset: u64,
     pub(super) compressed: u64,
     pub(super) size: u64,
     /// Where the central header begins in the central directory.
-    at: u32,
+    pub(super) at: u32,
     pub(super) crc: u32,
+    pub(super) flags: u16,
+    pub(super) method: u16,
 }
 
 /// All that is known of an archive without looking at its entries.
-#[derive(Debug)]
 pub(crate) struct CentralDirectory {
     bytes: Vec<u8>,
-    records: Vec<Record>,
+    pub(super) records: Vec<Record>,
     /// Names that are not the header's bytes as they are, and what is wrong with them.
     decoded: HashMap<u32, (Box<str>, Option<&'static str>)>,
     /// Where it begins in the file: the entries end there.
     pub(super) start: u64,
     by_name: OnceLock<Vec<u32>>,
+    layout: OnceLock<Layout>,
+}
+
+impl fmt::Debug for CentralDirectory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CentralDirectory").field("entries", &self.records.len()).finish_non_exhaustive()
+    }
 }
 
 impl CentralDirectory {
@@ -53,23 +62,17 @@ impl CentralDirectory {
         read_exact_at(source, place.start, &mut bytes)?;
         let directory = Self::parse(bytes, place)?;
 
-        // A prefix is a script or a program. If it is an archive, the central directory does not list what is in the file.
-        let first = directory.records.iter().map(|r| r.offset).min();
         let is_local_header = |at| -> Result<bool, Failure> {
             let mut found = [0; 4];
             read_exact_at(source, at, &mut found)?;
             Ok(found == LOCAL)
         };
-        let hidden = first.unwrap_or(place.start) > 3 && is_local_header(0)?;
-        let misplaced = match first {
-            Some(at) if place.prefix > 0 => !is_local_header(at)?,
-            _ => false,
-        };
+        // A prefix is a script or a program. If it is an archive, the central directory does not list what is in the file.
+        let first = directory.first();
+        let hidden = first > 3 && is_local_header(0)?;
+        let misplaced = place.prefix > 0 && first < directory.start && !is_local_header(first)?;
         if hidden || misplaced {
-            return Err(Fault::corrupt(
-                "it has entries or a central directory beside those it lists; get the file again, and if it is the same do not trust it",
-            )
-            .into());
+            return Err(Fault::corrupt("it has entries or a central directory beside those it lists").into());
         }
         Ok(directory)
     }
@@ -81,9 +84,7 @@ impl CentralDirectory {
         let mut at = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             let Some(mut header) = CentralHeader::parse(rest) else {
-                return Err(Fault::corrupt(
-                    "its central directory has something that is not an entry; get the file again",
-                ));
+                return Err(Fault::corrupt("its central directory has something that is not an entry"));
             };
             // Few entries have one of the two fields that count here: the others' fields are gone through once.
             if !fields(header.extra).any(|(id, _)| id == ZIP64 || id == UNICODE_PATH) {
@@ -104,25 +105,22 @@ impl CentralDirectory {
                 records.len()
             )));
         }
-        Ok(Self { bytes, records, decoded, start: place.start, by_name: OnceLock::new() })
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.records.len()
-    }
-
-    pub(super) fn records(&self) -> &[Record] {
-        &self.records
+        let (by_name, layout) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { bytes, records, decoded, start: place.start, by_name, layout })
     }
 
     pub(super) fn indices(&self) -> Range<u32> {
         0..self.records.len() as u32
     }
 
+    /// Where the first entry begins, or the central directory of an empty archive.
+    pub(super) fn first(&self) -> u64 {
+        self.records.iter().map(|record| record.offset).min().unwrap_or(self.start)
+    }
+
     /// An entry's numbers; `index` is one of [`indices`](Self::indices).
     pub(super) fn record(&self, index: u32) -> Record {
-        const NONE: Record = Record { offset: 0, compressed: 0, size: 0, at: u32::MAX, crc: 0 };
-        self.records.get(index as usize).copied().unwrap_or(NONE)
+        self.records.get(index as usize).copied().unwrap_or_default()
     }
 
     /// The header an entry was read from.
@@ -157,32 +155,37 @@ impl CentralDirectory {
             .take_while(|i| self.name(**i) == name);
         Some((*same.next()?, same.next().is_some()))
     }
+
+    /// Where the entries' data may be. The first call sorts them: 8 bytes an entry.
+    pub(super) fn layout(&self) -> &Layout {
+        self.layout.get_or_init(|| Layout::of(self))
+    }
 }
 
 /// Where the entries' data may be.
-#[derive(Debug)]
 pub(super) struct Layout {
     /// Where the next entry, or the central directory, begins behind each entry.
     next: Vec<u64>,
-    /// Entries that share bytes with another, as far as the central directory tells.
-    pub(super) overlapping: Vec<u32>,
+    /// Entries that share bytes with another, in the order of their data, as far as the central directory tells; true:
+    /// with one before it that begins at the same place.
+    pub(super) overlapping: Vec<(u32, bool)>,
 }
 
 impl Layout {
-    pub(super) fn of(directory: &CentralDirectory) -> Self {
+    fn of(directory: &CentralDirectory) -> Self {
         let mut order: Vec<u32> = directory.indices().collect();
         order.sort_by_key(|index| directory.record(*index).offset);
-        let mut layout = Self { next: vec![0; directory.len()], overlapping: Vec::new() };
-        let mut reach = 0;
+        let mut layout = Self { next: vec![0; directory.records.len()], overlapping: Vec::new() };
+        let (mut reach, mut previous) = (0, None);
         for (place, &index) in order.iter().enumerate() {
             let record = directory.record(index);
             let next = order.get(place + 1).map_or(directory.start, |next| directory.record(*next).offset);
             let least = (LOCAL_LEN + directory.header(index).name.len()) as u64;
             let end = record.offset + least + record.compressed;
             if record.offset < reach || end > next {
-                layout.overlapping.push(index);
+                layout.overlapping.push((index, Some(record.offset) == previous));
             }
-            reach = reach.max(end);
+            (reach, previous) = (reach.max(end), Some(record.offset));
             if let Some(slot) = layout.next.get_mut(index as usize) {
                 *slot = next;
             }
@@ -193,54 +196,57 @@ impl Layout {
     pub(super) fn next(&self, index: u32) -> u64 {
         self.next.get(index as usize).copied().unwrap_or(0)
     }
-
-    pub(super) fn overlap() -> Fault {
-        Fault::new(Refusal::Overlap, "its bytes are also another entry's")
-    }
 }
 
 /// One entry's numbers, and whether they can be true.
 fn record(header: &CentralHeader<'_>, at: usize, place: Place) -> Judged<Record> {
     let bad = |detail: &str| {
         let entry = shown(&name::decode(header).0);
-        Err(Fault::corrupt(format!("its entry {entry} {detail}")))
+        Fault::corrupt(format!("its entry {entry} {detail}"))
     };
-    let mut zip64 = fields_of(header.extra, ZIP64);
-    let wide = zip64.next();
-    if zip64.next().is_some() {
-        return bad("has two ZIP64 fields");
-    }
-    let narrow = [header.size, header.compressed, header.offset];
-    let open = narrow.map(|n| n == u32::MAX);
-    let mut values = narrow.map(u64::from);
-    let mut disk = u32::from(header.disk);
-    if open.contains(&true) || header.disk == 0xFFFF {
-        let (body, mut from) = (wide.unwrap_or_default(), 0);
-        for (value, _) in values.iter_mut().zip(open).filter(|(_, open)| *open) {
-            let Some(n) = u64_at(body, from) else { return bad("lacks a ZIP64 field that it needs") };
-            (*value, from) = (n, from + 8);
-        }
-        if header.disk == 0xFFFF {
-            let Some(n) = u32_at(body, from) else { return bad("lacks a ZIP64 field that it needs") };
-            disk = n;
-        }
-    } else if let Some(body) = wide {
-        // Superfluous, so it may not say otherwise: some readers believe it.
-        let said = [0, 8, 16].map(|at| u64_at(body, at));
-        if said.iter().zip(values).any(|(said, value)| said.is_some_and(|said| said != value)) {
-            return bad("has a ZIP64 field that contradicts its header");
-        }
-    }
+    let ([size, compressed, offset], disk) = numbers(header).map_err(bad)?;
     if disk != 0 {
         return Err(eocd::spans());
     }
-    let [size, compressed, offset] = values;
     let least = (LOCAL_LEN + header.name.len()) as u64;
     let offset = offset.checked_add(place.prefix);
     let end = offset.and_then(|offset| offset.checked_add(least)?.checked_add(compressed));
     let (Some(offset), true) = (offset, end.is_some_and(|end| end <= place.start)) else {
-        return bad("claims bytes that are not there; get the file again");
+        return Err(bad("claims bytes that are not there"));
     };
-    // At most 512 MiB.
-    Ok(Record { offset, compressed, size, at: at as u32, crc: header.crc })
+    let (crc, flags, method) = (header.crc, header.flags, header.method);
+    // The central directory has at most 512 MiB.
+    Ok(Record { offset, compressed, size, at: at as u32, crc, flags, method })
+}
+
+/// Size, compressed size and offset, and the disk: from the ZIP64 field what the header leaves open (APPNOTE 4.5.3).
+fn numbers(header: &CentralHeader<'_>) -> Result<([u64; 3], u32), &'static str> {
+    let mut fields = fields_of(header.extra, ZIP64);
+    let field = fields.next().unwrap_or_default();
+    if fields.next().is_some() {
+        return Err("has two ZIP64 fields");
+    }
+    let mut rest = field;
+    let mut resolve = |narrow: u32| {
+        if narrow != u32::MAX {
+            return Some(u64::from(narrow));
+        }
+        let (wide, more) = rest.split_first_chunk()?;
+        rest = more;
+        Some(u64::from_le_bytes(*wide))
+    };
+    let numbers = [resolve(header.size), resolve(header.compressed), resolve(header.offset)];
+    let open_disk = header.disk == u16::MAX;
+    let disk = if open_disk { u32_at(rest, 0) } else { Some(header.disk.into()) };
+    let ([Some(size), Some(compressed), Some(offset)], Some(disk)) = (numbers, disk) else {
+        return Err("lacks a ZIP64 field that it needs");
+    };
+    let numbers = [size, compressed, offset];
+    // A field that is not needed may not say otherwise: some readers believe it.
+    let said = [0, 8, 16].map(|at| u64_at(field, at));
+    let differs = said.iter().zip(numbers).any(|(said, number)| said.is_some_and(|said| said != number));
+    if !open_disk && rest.len() == field.len() && differs {
+        return Err("has a ZIP64 field that contradicts its header");
+    }
+    Ok((numbers, disk))
 }

@@ -4,11 +4,11 @@ use std::fmt;
 
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
 
-use super::directory::CentralDirectory;
+use super::directory::{CentralDirectory, Record};
 use super::fault::{Fault, Judged, shown};
 use super::format::{
-    CentralHeader, DEFLATE, ENCRYPTED, MASKED, NTFS, PATCH, STORED, STRONG, TIMESTAMP, fields_of, u16_at,
-    u32_at, u64_at,
+    AES, CentralHeader, DEFLATE, ENCRYPTED, MASKED, NTFS, PATCH, STORED, STRONG, TIMESTAMP, fields_of,
+    u16_at, u32_at, u64_at,
 };
 use super::name;
 use crate::error::Refusal;
@@ -43,6 +43,10 @@ impl<'a> Entry<'a> {
         self.directory.header(self.index)
     }
 
+    fn record(&self) -> Record {
+        self.directory.record(self.index)
+    }
+
     /// The name, as stored: UTF-8 or code page 437 decoded, nothing repaired. It may be hostile: print it
     /// with [`escape_debug`](str::escape_debug) and never join it to a path; `extract` judges it.
     pub fn name(&self) -> &'a str {
@@ -51,17 +55,17 @@ impl<'a> Entry<'a> {
 
     /// The size when extracted, in bytes.
     pub fn size(&self) -> u64 {
-        self.directory.record(self.index).size
+        self.record().size
     }
 
     /// The size in the archive, in bytes.
     pub fn compressed_size(&self) -> u64 {
-        self.directory.record(self.index).compressed
+        self.record().compressed
     }
 
     /// The CRC-32 of the content.
     pub fn crc32(&self) -> u32 {
-        self.header().crc
+        self.record().crc
     }
 
     /// When it was last modified: from the extended timestamp or the NTFS field in UTC, else the DOS time in
@@ -73,17 +77,56 @@ impl<'a> Entry<'a> {
     /// What it is: by the unix mode's type bits where there are some, else by a `/` at the name's end. What
     /// `zip` reads from a pipe and names `-` has the pipe's mode and is a file.
     pub fn kind(&self) -> EntryKind {
-        kind(&self.header(), self.name())
+        let (host, name) = (self.header().host, self.name());
+        let named_directory = name.ends_with('/') || (name.ends_with('\\') && name::dos_host(host));
+        match self.unix_mode().map_or(0, |mode| mode & TYPE) {
+            0o120_000 => EntryKind::Symlink,
+            0o040_000 => EntryKind::Directory,
+            0 | 0o100_000 if named_directory => EntryKind::Directory,
+            0 | 0o100_000 => EntryKind::File,
+            // What Info-ZIP reads from a pipe (`zip out.zip -`) has the pipe's mode and always this name.
+            0o010_000 if name == "-" => EntryKind::File,
+            _ => EntryKind::Special,
+        }
     }
 
     /// The unix mode with its type bits; `None` when the archive was not made by a unix tool or gives none.
     pub fn unix_mode(&self) -> Option<u32> {
-        unix_mode(&self.header())
+        let header = self.header();
+        Some(header.attributes >> 16).filter(|mode| *mode != 0 && name::unix_host(header.host))
     }
 
     /// The compression method: 0 is stored, 8 is deflate, and others are not extracted (APPNOTE 4.4.5).
     pub fn method(&self) -> u16 {
-        self.header().method
+        self.record().method
+    }
+
+    /// The permission bits to set: never set-id or sticky, and none when the archive gives none.
+    pub(super) fn permissions(&self) -> Option<u32> {
+        self.unix_mode().map(|mode| mode & 0o777).filter(|mode| *mode != 0)
+    }
+
+    /// Whether this crate can read the data.
+    pub(super) fn readable(&self) -> Judged<()> {
+        let Record { flags, method, size, compressed, .. } = self.record();
+        if flags & (ENCRYPTED | STRONG | MASKED) != 0 || method == AES {
+            let detail = "this crate has no passwords; decrypt it with another tool";
+            return Err(Fault::new(Refusal::Encrypted, detail));
+        }
+        if flags & PATCH != 0 {
+            return Err(Fault::new(Refusal::Unsupported, "it is a patch and not a file"));
+        }
+        match method {
+            STORED if size != compressed => {
+                Err(Fault::corrupt("it is stored as it is and has two different sizes"))
+            }
+            DEFLATE if compressed == 0 && size != 0 => Err(Fault::corrupt("it has a size and no data")),
+            STORED | DEFLATE => Ok(()),
+            other => Err(Fault::new(
+                Refusal::Unsupported,
+                format!("its compression method is {other}; only stored (0) and deflate (8) are read"),
+            )),
+        }
     }
 }
 
@@ -94,56 +137,6 @@ impl fmt::Debug for Entry<'_> {
             .field("kind", &self.kind())
             .field("size", &self.size())
             .finish_non_exhaustive()
-    }
-}
-
-pub(super) fn unix_mode(header: &CentralHeader<'_>) -> Option<u32> {
-    let mode = header.attributes >> 16;
-    (name::unix_host(header.host) && mode != 0).then_some(mode)
-}
-
-/// The permission bits to set: never set-id or sticky, and none when the archive gives none.
-pub(super) fn permissions(header: &CentralHeader<'_>) -> Option<u32> {
-    unix_mode(header).map(|mode| mode & 0o777).filter(|mode| *mode != 0)
-}
-
-fn kind(header: &CentralHeader<'_>, name: &str) -> EntryKind {
-    let named_directory = name.ends_with('/') || (name.ends_with('\\') && name::dos_host(header.host));
-    match unix_mode(header).map_or(0, |mode| mode & TYPE) {
-        0o120_000 => EntryKind::Symlink,
-        0o040_000 => EntryKind::Directory,
-        0 | 0o100_000 if named_directory => EntryKind::Directory,
-        0 | 0o100_000 => EntryKind::File,
-        // What Info-ZIP reads from a pipe (`zip out.zip -`) has the pipe's mode and always this name.
-        0o010_000 if name == "-" => EntryKind::File,
-        _ => EntryKind::Special,
-    }
-}
-
-/// Whether this crate can read an entry's data.
-pub(super) fn readable(directory: &CentralDirectory, index: u32) -> Judged<()> {
-    let (header, record) = (directory.header(index), directory.record(index));
-    if header.flags & (ENCRYPTED | STRONG | MASKED) != 0 || header.method == 99 {
-        return Err(Fault::new(
-            Refusal::Encrypted,
-            "this crate has no passwords; decrypt it with another tool",
-        ));
-    }
-    if header.flags & PATCH != 0 {
-        return Err(Fault::new(Refusal::Unsupported, "it is a patch and not a file"));
-    }
-    match header.method {
-        STORED if record.size != record.compressed => {
-            Err(Fault::corrupt("it is stored as it is and has two different sizes"))
-        }
-        DEFLATE if record.compressed == 0 && record.size != 0 => {
-            Err(Fault::corrupt("it has a size and no data"))
-        }
-        STORED | DEFLATE => Ok(()),
-        other => Err(Fault::new(
-            Refusal::Unsupported,
-            format!("its compression method is {other}; only stored (0) and deflate (8) are read"),
-        )),
     }
 }
 
@@ -183,12 +176,11 @@ fn primitive(at: OffsetDateTime) -> Option<PrimitiveDateTime> {
 
 /// MS-DOS date and time (APPNOTE 4.4.6): two seconds fine, no time zone.
 fn dos(date: u16, time: u16) -> Option<PrimitiveDateTime> {
-    let [month, day] = [(date >> 5) & 15, date & 31].map(|n| u8::try_from(n).unwrap_or(0));
-    let [hour, minute, second] =
-        [time >> 11, (time >> 5) & 63, (time & 31) * 2].map(|n| u8::try_from(n).unwrap_or(0));
-    let date =
-        Date::from_calendar_date(1980 + i32::from(date >> 9), Month::try_from(month).ok()?, day).ok()?;
-    Some(PrimitiveDateTime::new(date, Time::from_hms(hour, minute, second).ok()?))
+    let bits = |of: u16, from: u32, count: u32| ((of >> from) & ((1 << count) - 1)) as u8;
+    let month = Month::try_from(bits(date, 5, 4)).ok()?;
+    let date = Date::from_calendar_date(1980 + i32::from(date >> 9), month, bits(date, 0, 5)).ok()?;
+    let time = Time::from_hms(bits(time, 11, 5), bits(time, 5, 6), 2 * bits(time, 0, 5)).ok()?;
+    Some(PrimitiveDateTime::new(date, time))
 }
 
 #[cfg(test)]

@@ -5,8 +5,6 @@
 //! whatever is said twice agrees. A prefix (a self-extractor, a script) is fine, with offsets from its end or from
 //! the file's start.
 
-use std::io;
-
 use super::fault::{Failure, Fault, Judged};
 use super::format::{CENTRAL, CENTRAL_LEN, EOCD, EOCD_LEN, u16_at, u32_at, u64_at};
 use crate::error::Refusal;
@@ -31,34 +29,11 @@ pub(super) struct Place {
     pub(super) prefix: u64,
 }
 
-/// The numbers of an EOCD record, 32-bit or 64-bit, in the order of the record.
-#[derive(Clone, Copy, Debug)]
-struct Numbers {
-    disk: u64,
-    directory_disk: u64,
-    entries_here: u64,
-    entries: u64,
-    len: u64,
-    offset: u64,
-}
+/// The numbers of an EOCD record, 32-bit or 64-bit, in its order: this disk, the disk of the central directory, the entries
+/// on this disk, all entries, and the central directory's length and offset.
+type Numbers = [u64; 6];
 
-/// What the file's tail tells.
-pub(super) enum Found {
-    Directory(Place),
-    /// The numbers are in a ZIP64 record.
-    Zip64(Zip64),
-}
-
-/// A ZIP64 locator and the record it belongs to.
-pub(super) struct Zip64 {
-    narrow: Numbers,
-    /// Where the locator is.
-    at: u64,
-    /// Where it says that the ZIP64 record is.
-    said: u64,
-}
-
-/// Finds the central directory. One read of the last 66 KiB, and one more for a ZIP64 record.
+/// Finds the central directory: one read of the last 66 KiB.
 ///
 /// # Errors
 /// What the source fails with, or what is wrong with the archive.
@@ -66,71 +41,45 @@ pub(super) fn find<S: Source + ?Sized>(source: &S, size: u64) -> Result<Place, F
     let from = size.saturating_sub(TAIL as u64);
     let mut tail = vec![0; usize::try_from(size - from).unwrap_or(0)];
     read_exact_at(source, from, &mut tail)?;
-    match in_tail(&tail, from)? {
-        Found::Directory(place) => Ok(place),
-        Found::Zip64(zip64) => zip64.read(|at, record| read_exact_at(source, at, record)),
-    }
+    Ok(in_tail(&tail, from)?)
 }
 
 /// What the last bytes of a file tell, of which `tail` begins at `from`.
-pub(super) fn in_tail(tail: &[u8], from: u64) -> Judged<Found> {
+pub(super) fn in_tail(tail: &[u8], from: u64) -> Judged<Place> {
     let (at, narrow) = record(tail, from)?;
     let before = from + at as u64;
     let locator = at.checked_sub(LOCATOR_LEN).and_then(|at| tail.get(at..));
     let Some(locator) = locator.filter(|b| b.starts_with(&LOCATOR)) else {
-        return place(narrow, before, None).map(Found::Directory);
+        return place(narrow, before, None);
     };
     if u32_at(locator, 4) != Some(0) || u32_at(locator, 16).is_none_or(|disks| disks > 1) {
         return Err(spans());
     }
     let said = u64_at(locator, 8).unwrap_or(u64::MAX);
-    Ok(Found::Zip64(Zip64 { narrow, at: before - LOCATOR_LEN as u64, said }))
+    let before = before - LOCATOR_LEN as u64;
+    // As said, or, behind a prefix that the offsets do not count, right before the locator.
+    for at in [said, before.saturating_sub(EOCD64_LEN as u64)] {
+        let start = at.checked_sub(from).and_then(|start| usize::try_from(start).ok());
+        let Some(record) = start.and_then(|start| tail.get(start..)) else { continue };
+        let end = u64_at(record, 4).and_then(|len| at.checked_add(12)?.checked_add(len));
+        if record.starts_with(&EOCD64) && end == Some(before) {
+            return place(merge(narrow, record)?, at, Some(said));
+        }
+    }
+    Err(Fault::corrupt("its ZIP64 end of central directory record is not where it is said to be"))
 }
 
-impl Zip64 {
-    fn read(&self, read: impl Fn(u64, &mut [u8]) -> io::Result<()>) -> Result<Place, Failure> {
-        // As said, or, behind a prefix that the offsets do not count, right before the locator.
-        let last = self.at.checked_sub(EOCD64_LEN as u64);
-        for at in [Some(self.said).filter(|said| Some(*said) <= last), last].into_iter().flatten() {
-            let mut record = [0; EOCD64_LEN];
-            read(at, &mut record)?;
-            let end = u64_at(&record, 4).and_then(|len| at.checked_add(12)?.checked_add(len));
-            if record.starts_with(&EOCD64) && end == Some(self.at) {
-                return Ok(place(self.merge(&record)?, at, Some(self.said))?);
-            }
-        }
-        Err(Fault::corrupt(
-            "its ZIP64 end of central directory record is not where it is said to be; get the file again",
-        )
-        .into())
-    }
-
-    /// The ZIP64 record's numbers, if the 32-bit record says the same or leaves them open.
-    fn merge(&self, record: &[u8]) -> Judged<Numbers> {
-        let long = |at| u64_at(record, at).unwrap_or(0);
-        let short = |at| u64::from(u32_at(record, at).unwrap_or(0));
-        let wide = Numbers {
-            disk: short(16),
-            directory_disk: short(20),
-            entries_here: long(24),
-            entries: long(32),
-            len: long(40),
-            offset: long(48),
-        };
-        let (open16, open32) = (0xFFFF, u64::from(u32::MAX));
-        let agree = [
-            (self.narrow.disk, wide.disk, open16),
-            (self.narrow.directory_disk, wide.directory_disk, open16),
-            (self.narrow.entries_here, wide.entries_here, open16),
-            (self.narrow.entries, wide.entries, open16),
-            (self.narrow.len, wide.len, open32),
-            (self.narrow.offset, wide.offset, open32),
-        ];
-        if agree.iter().all(|(narrow, wide, open)| narrow == open || narrow == wide) {
-            Ok(wide)
-        } else {
-            Err(Fault::corrupt("its two end of central directory records contradict each other"))
-        }
+/// The ZIP64 record's numbers, if the 32-bit record says the same or leaves them open.
+fn merge(narrow: Numbers, record: &[u8]) -> Judged<Numbers> {
+    let short = |at| u64::from(u32_at(record, at).unwrap_or(0));
+    let long = |at| u64_at(record, at).unwrap_or(0);
+    let wide = [short(16), short(20), long(24), long(32), long(40), long(48)];
+    let (open16, open32) = (u64::from(u16::MAX), u64::from(u32::MAX));
+    let open = [open16, open16, open16, open16, open32, open32];
+    if (0..6).all(|i| narrow.get(i) == open.get(i) || narrow.get(i) == wide.get(i)) {
+        Ok(wide)
+    } else {
+        Err(Fault::corrupt("its two end of central directory records contradict each other"))
     }
 }
 
@@ -144,7 +93,7 @@ fn record(tail: &[u8], from: u64) -> Judged<(usize, Numbers)> {
     let (mut another, mut cut) = (false, false);
     for at in (0..tail.len().saturating_sub(EOCD_LEN - 1)).rev() {
         let Some(b) = tail.get(at..).filter(|b| b.starts_with(&EOCD)) else { continue };
-        let (Some(numbers), Some(comment)) = (Numbers::parse(b), u16_at(b, 20)) else { continue };
+        let (Some(numbers), Some(comment)) = (numbers(b), u16_at(b, 20)) else { continue };
         // Written to a pipe, bsdtar fills its last block with zeros.
         let rest = b.get(EOCD_LEN + usize::from(comment)..);
         let whole = rest.is_some_and(|rest| rest.iter().all(|byte| *byte == 0));
@@ -152,82 +101,74 @@ fn record(tail: &[u8], from: u64) -> Judged<(usize, Numbers)> {
             (true, false) => found = Some((at, numbers)),
             (true, true) => another = true,
             // What only looks like a record, in a comment or in a file's data, makes no sense as one.
-            (false, _) => cut |= found.is_none() && numbers.plausible(tail, from, at),
+            (false, _) => cut |= found.is_none() && plausible(numbers, tail, from, at),
         }
     }
     match found {
         Some(_) if another || cut => Err(Fault::corrupt(
-            "it has several end of central directory records and readers would disagree on which counts; do not trust this archive",
+            "it has several end of central directory records and readers would disagree on which counts",
         )),
         Some(found) => Ok(found),
         None if cut => Err(Fault::corrupt(
-            "its end of central directory record does not end with the file: it is cut off or something was appended; get the file again",
+            "its end of central directory record does not end with the file: it is cut off or something was appended",
         )),
         None => Err(Fault::corrupt(
-            "it has no end of central directory record: it is not a ZIP archive or it is cut off; get the file again",
+            "it has no end of central directory record: it is not a ZIP archive or it is cut off",
         )),
     }
 }
 
-impl Numbers {
-    fn parse(b: &[u8]) -> Option<Self> {
-        Some(Self {
-            disk: u16_at(b, 4)?.into(),
-            directory_disk: u16_at(b, 6)?.into(),
-            entries_here: u16_at(b, 8)?.into(),
-            entries: u16_at(b, 10)?.into(),
-            len: u32_at(b, 12)?.into(),
-            offset: u32_at(b, 16)?.into(),
-        })
-    }
+fn numbers(b: &[u8]) -> Option<Numbers> {
+    let short = |at| u16_at(b, at).map(u64::from);
+    let long = |at| u32_at(b, at).map(u64::from);
+    Some([short(4)?, short(6)?, short(8)?, short(10)?, long(12)?, long(16)?])
+}
 
-    /// Whether this could be meant as a record: it describes a central directory right before it or at the offset it
-    /// says, or an empty archive.
-    fn plausible(&self, tail: &[u8], from: u64, at: usize) -> bool {
-        if self.disk != 0 || self.directory_disk != 0 || self.entries != self.entries_here {
-            return false;
-        }
-        if self.entries == 0 {
-            return self.len == 0;
-        }
-        // Some readers go to the offset without looking whether the central directory ends here.
-        let room = self.entries * CENTRAL_LEN as u64 <= self.len;
-        if room && self.offset + self.len <= from + at as u64 {
-            return true;
-        }
-        match usize::try_from(self.len).ok().and_then(|len| at.checked_sub(len)) {
-            Some(start) => tail.get(start..).is_some_and(|b| b.starts_with(&CENTRAL)),
-            // The central directory begins before the tail, or the ZIP64 record has the numbers.
-            None => true,
-        }
+/// Whether these could be meant as a record: they describe a central directory right before it or at the offset they say,
+/// or an empty archive.
+fn plausible(numbers: Numbers, tail: &[u8], from: u64, at: usize) -> bool {
+    let [disk, directory_disk, entries_here, entries, len, offset] = numbers;
+    if disk != 0 || directory_disk != 0 || entries != entries_here {
+        return false;
+    }
+    if entries == 0 {
+        return len == 0;
+    }
+    // Some readers go to the offset without looking whether the central directory ends here.
+    if entries * CENTRAL_LEN as u64 <= len && offset + len <= from + at as u64 {
+        return true;
+    }
+    match usize::try_from(len).ok().and_then(|len| at.checked_sub(len)) {
+        Some(start) => tail.get(start..).is_some_and(|b| b.starts_with(&CENTRAL)),
+        // The central directory begins before the tail, or the ZIP64 record has the numbers.
+        None => true,
     }
 }
 
 /// Where the central directory must be, given that it ends at `before`.
 fn place(numbers: Numbers, before: u64, zip64_said: Option<u64>) -> Judged<Place> {
-    if numbers.disk != 0 || numbers.directory_disk != 0 {
+    let [disk, directory_disk, entries_here, entries, len, offset] = numbers;
+    if disk != 0 || directory_disk != 0 {
         return Err(spans());
     }
-    if numbers.entries_here != numbers.entries {
+    if entries_here != entries {
         return Err(Fault::corrupt(
             "its end of central directory record gives two different numbers of entries",
         ));
     }
-    let lies = || {
-        Fault::corrupt(
-            "its central directory is not where the end of central directory record says; get the file again",
-        )
-    };
-    let start = before.checked_sub(numbers.len).ok_or_else(lies)?;
-    let prefix = start.checked_sub(numbers.offset).ok_or_else(lies)?;
+    let start = before.checked_sub(len);
+    let prefix = start.and_then(|start| start.checked_sub(offset));
     // The ZIP64 record follows the central directory, so the same prefix must be added to its offset.
-    if zip64_said.is_some_and(|said| said.checked_add(prefix) != Some(before)) {
-        return Err(lies());
-    }
-    if numbers.entries.checked_mul(CENTRAL_LEN as u64).is_none_or(|least| least > numbers.len) {
+    let zip64_fits = |prefix| zip64_said.is_none_or(|said| said.checked_add(prefix) == Some(before));
+    let (Some(start), Some(prefix)) = (start, prefix.filter(|prefix| zip64_fits(*prefix))) else {
+        return Err(Fault::corrupt(
+            "its central directory is not where the end of central directory record says",
+        ));
+    };
+    if entries.checked_mul(CENTRAL_LEN as u64).is_none_or(|least| least > len) {
         return Err(Fault::corrupt("it counts more entries than its central directory can hold"));
     }
-    Ok(Place { start, len: numbers.len, entries: numbers.entries, prefix })
+    Ok(Place { start, len, entries, prefix })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 
-use crate::error::{Error, Refusal};
+use crate::error::{Error, Refusal, Result};
 
 /// Why something is refused: the kind to match and the sentence to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,11 +26,11 @@ impl Fault {
 
     /// The error of one entry, or of the archive as a whole.
     pub(super) fn error(self, entry: Option<&str>) -> Error {
-        Error::Refused { entry: entry.map(shown), refusal: self.refusal, detail: self.sentence() }
+        BadEntry::new(entry, self).into()
     }
 
     /// What is wrong and, behind a semicolon, what to do.
-    pub(super) fn sentence(self) -> String {
+    fn sentence(self) -> String {
         if self.detail.contains("; ") {
             return self.detail.into_owned();
         }
@@ -59,9 +59,26 @@ pub struct BadEntry {
     pub detail: String,
 }
 
+impl From<BadEntry> for Error {
+    fn from(bad: BadEntry) -> Self {
+        Self::Refused { entry: bad.name, refusal: bad.refusal, detail: bad.detail }
+    }
+}
+
 impl BadEntry {
     pub(super) fn new(name: Option<&str>, fault: Fault) -> Self {
         Self { name: name.map(shown), refusal: fault.refusal, detail: fault.sentence() }
+    }
+
+    /// The refusal that an error is.
+    ///
+    /// # Errors
+    /// The error itself, if it is another.
+    pub(super) fn of(error: Error) -> Result<Self> {
+        match error {
+            Error::Refused { entry, refusal, detail } => Ok(Self { name: entry, refusal, detail }),
+            other => Err(other),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub(super) const EOCD_LEN: usize = 22;
 
 pub(super) const STORED: u16 = 0;
 pub(super) const DEFLATE: u16 = 8;
+pub(super) const AES: u16 = 99;
 
 /// General purpose bits (APPNOTE 4.4.4).
 pub(super) const ENCRYPTED: u16 = 1;

@@ -1,23 +1,16 @@
-//! The archive as users hold it: every method hands its work down to another file.
+//! The archive as users hold it, and what its central directory tells: entries, the tree of names, differences. Reading
+//! and extracting it are files of their own.
 
+use std::fmt;
 use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::directory::CentralDirectory;
-use super::entry::Entry;
-use super::extract::{self, Extracted};
-use super::fault::Fault;
-use super::local::Reader;
-use super::options::ExtractOptions;
-use super::plan::ExtractPlan;
-use super::read::{self, Diff, EntryReader, Tree, Verified};
-use crate::error::{Error, Refusal, Result};
+use super::entry::{Entry, EntryKind};
+use super::fault::shown;
+use crate::error::{Error, Result};
 use crate::snapshot::source::Source;
-
-/// The largest entry that [`Archive::read`] puts into memory.
-const READ_LIMIT: u64 = 1 << 30;
 
 /// A ZIP archive: a snapshot's files, in a file, in memory or at the snapshot host.
 ///
@@ -51,8 +44,8 @@ const READ_LIMIT: u64 = 1 << 30;
 /// ```
 #[derive(Debug)]
 pub struct Archive<S: Source> {
-    source: Arc<S>,
-    directory: Arc<CentralDirectory>,
+    pub(super) source: Arc<S>,
+    pub(super) directory: Arc<CentralDirectory>,
 }
 
 /// Shares source and central directory: costs nothing.
@@ -90,7 +83,7 @@ impl<S: Source> Archive<S> {
 
     /// The number of entries, directories counted. Costs nothing.
     pub fn len(&self) -> usize {
-        self.directory.len()
+        self.directory.records.len()
     }
 
     /// Whether there are no entries.
@@ -106,7 +99,7 @@ impl<S: Source> Archive<S> {
     /// All entries in the order of the central directory.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry<'_>> {
         // `Range<u32>` has a size that is known, but not on every platform.
-        let records = self.directory.records().iter().enumerate();
+        let records = self.directory.records.iter().enumerate();
         records.map(|(index, _)| Entry { directory: &self.directory, index: index as u32 })
     }
 
@@ -118,108 +111,109 @@ impl<S: Source> Archive<S> {
 
     /// The bytes of all entries when extracted, as the central directory says.
     pub fn total_size(&self) -> u64 {
-        self.directory.records().iter().fold(0, |sum, r| sum.saturating_add(r.size))
+        self.directory.records.iter().fold(0, |sum, r| sum.saturating_add(r.size))
     }
 
     /// The bytes of all entries in the archive, as the central directory says.
     pub fn total_compressed_size(&self) -> u64 {
-        self.directory.records().iter().fold(0, |sum, r| sum.saturating_add(r.compressed))
+        self.directory.records.iter().fold(0, |sum, r| sum.saturating_add(r.compressed))
     }
 
     /// The names as an indented tree, to be printed: escaped, so that no name can do harm to a terminal.
     pub fn tree(&self) -> Tree<'_> {
-        Tree::of(&self.directory)
-    }
-
-    /// The content of an entry, its size and CRC-32 checked. Memory: the content, 1 GiB at most; one or two reads.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchEntry`]; [`Error::Refused`] when it is not a file or a link, larger than 1 GiB, listed twice,
-    /// encrypted, compressed by an unknown method or damaged; [`Error::Archive`] when the source fails.
-    pub fn read(&self, name: &str) -> Result<Vec<u8>> {
-        let index = read::find(&self.directory, name)?;
-        let size = self.directory.record(index).size;
-        if size > READ_LIMIT {
-            let fault =
-                Fault::new(Refusal::TooLarge, "it is larger than 1 GiB; write it somewhere with `copy`");
-            return Err(fault.error(Some(name)));
-        }
-        let mut reader = Reader::new(&*self.source, &self.directory, size);
-        reader.content(index, None).map_err(|e| e.error(Some(name)))
-    }
-
-    /// Writes the content of an entry to `to` and returns its size. Memory: half a MiB. The size and CRC-32 are
-    /// checked, but only at the end: on an error, what was written already is worth nothing.
-    ///
-    /// # Errors
-    /// Those of [`read`](Self::read), except that there is no limit; [`Error::Io`] when `to` fails.
-    pub fn copy(&self, name: &str, mut to: impl Write) -> Result<u64> {
-        let index = read::find(&self.directory, name)?;
-        let size = self.directory.record(index).size;
-        let failed = |e| Error::io("writing", name, e);
-        Reader::new(&*self.source, &self.directory, size)
-            .read_one(index, None, |piece| to.write_all(piece).map_err(failed))
-            .map_err(|e| e.error(Some(name)))?;
-        to.flush().map_err(failed)?;
-        Ok(size)
-    }
-
-    /// An entry as a stream, decoded by a thread of its own while it is read. Memory: about 1 MiB.
-    ///
-    /// # Errors
-    /// Those of [`copy`](Self::copy) that show before the data is read; later ones come from the stream.
-    pub fn reader(&self, name: &str) -> Result<EntryReader>
-    where
-        S: 'static,
-    {
-        let index = read::find(&self.directory, name)?;
-        EntryReader::start(Arc::clone(&self.source), Arc::clone(&self.directory), index)
-    }
-
-    /// Compares every entry's headers and data with the central directory: structure, sizes and CRC-32. Everything is
-    /// decoded once by all cores and nothing is written. Memory: half a MiB a core.
-    ///
-    /// Names and links are harmless until extracted: they are judged by [`plan`](Self::plan).
-    ///
-    /// # Errors
-    /// [`Error::Archive`] when the source fails. What is wrong with the archive is not an error but the result.
-    pub fn verify(&self) -> Result<Verified> {
-        read::verify(&*self.source, &self.directory)
-    }
-
-    /// The dry run of an extraction: what would be made, and all that is refused before data is read. Reads the links'
-    /// targets and nothing else; writes nothing. What headers and data in front of the central directory tell is found
-    /// by [`verify`](Self::verify), or by an extraction before anything appears at its target.
-    ///
-    /// # Errors
-    /// [`Error::Archive`] when the source fails. What is refused is not an error but part of the plan.
-    pub fn plan(&self, options: &ExtractOptions) -> Result<ExtractPlan> {
-        extract::plan(&*self.source, &self.directory, options)
-    }
-
-    /// Extracts everything into `dir`, which must not exist or be empty. All or nothing: the files are written
-    /// into a private directory beside it, and one rename puts that in place; after an error, `dir` is as it was.
-    ///
-    /// Uses all cores. Memory: half a MiB a core and some 200 bytes an entry. Disk: the extracted bytes.
-    ///
-    /// # Errors
-    /// [`Error::Exists`]; [`Error::Refused`] for the first thing that [`plan`](Self::plan) refuses, or for damaged
-    /// data; [`Error::Io`] when the file system fails; [`Error::Archive`] when the source does.
-    pub fn extract(&self, dir: impl AsRef<Path>) -> Result<Extracted> {
-        self.extract_with(dir, &ExtractOptions::new())
-    }
-
-    /// [`extract`](Self::extract), as the options say.
-    ///
-    /// # Errors
-    /// Those of [`extract`](Self::extract), and [`Error::Cancelled`].
-    pub fn extract_with(&self, dir: impl AsRef<Path>, options: &ExtractOptions) -> Result<Extracted> {
-        extract::extract(&*self.source, &self.directory, dir.as_ref(), options)
+        Tree { directory: &self.directory }
     }
 
     /// What changed from this archive to a newer one: by names, sizes, CRC-32 and kinds of the two central directories,
     /// so nothing is read.
     pub fn diff<T: Source>(&self, newer: &Archive<T>) -> Diff {
-        read::diff(&self.directory, &newer.directory)
+        let mut diff = Diff::default();
+        let difference = |was: Option<Entry<'_>>, is: Option<Entry<'_>>| Difference {
+            name: was.or(is).map_or("", |entry| entry.name()).into(),
+            old_size: was.map(|entry| entry.size()),
+            new_size: is.map(|entry| entry.size()),
+        };
+        let content = |entry: Entry<'_>| (entry.size(), entry.crc32(), entry.kind());
+        for was in self.entries() {
+            match newer.entry(was.name()) {
+                None => diff.removed.push(difference(Some(was), None)),
+                Some(is) if content(was) != content(is) => diff.changed.push(difference(Some(was), Some(is))),
+                Some(_) => {}
+            }
+        }
+        let added = newer.entries().filter(|is| self.entry(is.name()).is_none());
+        diff.added.extend(added.map(|is| difference(None, Some(is))));
+        diff
+    }
+}
+
+/// An archive's names as a tree, made by [`Archive::tree`](crate::Archive::tree) and meant to be printed.
+#[derive(Debug)]
+pub struct Tree<'a> {
+    directory: &'a CentralDirectory,
+}
+
+/// One line a component, indented by its depth; names escaped, sizes of files in bytes.
+impl fmt::Display for Tree<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut entries: Vec<Entry<'_>> =
+            self.directory.indices().map(|index| Entry { directory: self.directory, index }).collect();
+        entries.sort_by(|a, b| a.name().split('/').cmp(b.name().split('/')));
+        let mut open: Vec<&str> = Vec::new();
+        for entry in entries {
+            let parts: Vec<&str> = entry.name().split('/').filter(|part| !part.is_empty()).collect();
+            let shared = open.iter().zip(&parts).take_while(|(a, b)| a == b).count();
+            // The last component is the entry itself, even if a line of the same name came before.
+            let from = shared.min(parts.len().saturating_sub(1));
+            let is_directory = entry.kind() == EntryKind::Directory;
+            for (depth, part) in parts.iter().enumerate().skip(from) {
+                let last = depth + 1 == parts.len();
+                if last && is_directory && shared == parts.len() {
+                    continue;
+                }
+                // Depth is the archive's word: it must not make lines of megabytes.
+                write!(f, "{:indent$}{}", "", shown(part), indent = 2 * depth.min(100))?;
+                match entry.kind() {
+                    _ if !last => writeln!(f, "/")?,
+                    EntryKind::Directory => writeln!(f, "/")?,
+                    EntryKind::File => writeln!(f, "  {}", entry.size())?,
+                    EntryKind::Symlink => writeln!(f, "  (link)")?,
+                    EntryKind::Special => writeln!(f, "  (special)")?,
+                }
+            }
+            open = parts;
+        }
+        Ok(())
+    }
+}
+
+/// One difference between two archives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Difference {
+    /// The entry's name, as stored.
+    pub name: String,
+    /// Its size in the older archive, if it is there.
+    pub old_size: Option<u64>,
+    /// Its size in the newer archive, if it is there.
+    pub new_size: Option<u64>,
+}
+
+/// What [`Archive::diff`](crate::Archive::diff) found. Each list has the order of the archive it comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Diff {
+    /// Only in the newer archive.
+    pub added: Vec<Difference>,
+    /// Only in the older archive.
+    pub removed: Vec<Difference>,
+    /// In both, with another size, checksum or kind.
+    pub changed: Vec<Difference>,
+}
+
+impl Diff {
+    /// Whether both have the same entries with the same content.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
     }
 }

@@ -1,40 +1,39 @@
 //! Local file headers compared with the central directory, and every byte between the entries accounted for.
 
+use std::fs::File;
 use std::io;
 
-use super::data::{Data, Window, buffer, unpack};
+use super::data::{Out, Window};
 use super::directory::{CentralDirectory, Record};
-use super::entry::readable;
-use super::fault::{Failure, Fault, Judged};
+use super::entry::Entry;
+use super::fault::{BadEntry, Failure, Fault, Judged};
 use super::format::{
     CENTRAL, CentralHeader, DESCRIBED, DESCRIPTOR, ENCRYPTED, EOCD, EOCD_LEN, LOCAL, LOCAL_LEN, LocalHeader,
-    MASKED, PATCH, STRONG, UTF8, ZIP64, fields_of, u16_at, u32_at, u64_at,
+    MASKED, PATCH, STORED, STRONG, UTF8, ZIP64, fields_of, u16_at, u32_at, u64_at,
 };
+use super::handle::Archive;
 use super::name;
-use crate::error::{Error, Refusal};
+use crate::error::{Refusal, Result};
 use crate::snapshot::source::Source;
 
 /// Reads entries: judges the local file header, decodes the data and judges what follows it. Each worker thread has
 /// its own.
-pub(super) struct Reader<'a, S: ?Sized> {
+pub(super) struct Reader<'a, S> {
     directory: &'a CentralDirectory,
     window: Window<'a, S>,
-    buf: Vec<u8>,
-    header: Vec<u8>,
 }
 
 /// What a good local file header tells.
 struct Located {
-    data: Data,
+    /// Where the data begins.
+    at: u64,
     /// Sizes and checksum are in the header already, descriptor or not.
     complete: bool,
-    described: bool,
 }
 
-impl<'a, S: Source + ?Sized> Reader<'a, S> {
-    /// `largest`: the size of the largest entry that will be read, as far as it is known.
-    pub(super) fn new(source: &'a S, directory: &'a CentralDirectory, largest: u64) -> Self {
-        Self { directory, window: Window::new(source), buf: buffer(largest), header: Vec::new() }
+impl<'a, S: Source> Reader<'a, S> {
+    pub(super) fn new(archive: &'a Archive<S>) -> Self {
+        Self { directory: &archive.directory, window: Window::new(&*archive.source) }
     }
 
     /// Reads ahead to `until`: the entries up to there are read next.
@@ -42,111 +41,129 @@ impl<'a, S: Source + ?Sized> Reader<'a, S> {
         self.window.read_ahead_to(until);
     }
 
-    /// Reads one entry and what follows it up to `next`, where the next entry begins. The local file header is judged
-    /// before the first byte is given to `out`.
-    ///
-    /// # Errors
-    /// What the source or `out` fails with, and whatever is wrong with the entry.
-    pub(super) fn read(
-        &mut self,
-        index: u32,
-        next: u64,
-        out: impl FnMut(&[u8]) -> Result<(), Error>,
-    ) -> Result<(), Failure> {
-        let located = self.locate(index, next)?;
-        readable(self.directory, index)?;
-        unpack(&mut self.window, &located.data, &mut self.buf, out)?;
-        self.after(&located, next)
-    }
-
-    /// Reads one entry out of its order; without `next`, what follows its data is not looked at.
-    pub(super) fn read_one(
-        &mut self,
-        index: u32,
-        next: Option<u64>,
-        out: impl FnMut(&[u8]) -> Result<(), Error>,
-    ) -> Result<(), Failure> {
-        self.read_ahead_to_end_of(index);
-        match next {
-            Some(next) => self.read(index, next, out),
-            None => {
-                let located = self.locate(index, self.directory.start)?;
-                unpack(&mut self.window, &located.data, &mut self.buf, out)
-            }
-        }
-    }
-
-    /// The content of an entry, as [`read_one`](Self::read_one) reads it.
-    pub(super) fn content(&mut self, index: u32, next: Option<u64>) -> Result<Vec<u8>, Failure> {
-        // Deflate makes at most 1,032 bytes of one: a lie about the size reserves no memory.
-        let record = self.directory.record(index);
-        let honest = record.size.min(record.compressed.saturating_mul(1032));
-        let mut content = Vec::new();
-        content.try_reserve_exact(usize::try_from(honest).unwrap_or(usize::MAX)).map_err(io::Error::other)?;
-        self.read_one(index, next, |piece| {
-            content.extend_from_slice(piece);
-            Ok(())
-        })?;
-        Ok(content)
-    }
-
-    /// Judges an entry's local file header alone.
-    pub(super) fn look(&mut self, index: u32) -> Result<(), Failure> {
-        self.window.read_ahead_to(0);
-        self.locate(index, self.directory.start).map(drop)
-    }
-
-    /// One read for header and data, if the header's extra field is not a very long one.
-    fn read_ahead_to_end_of(&mut self, index: u32) {
+    /// One read for an entry's header and data, if the header's extra field is not a very long one.
+    pub(super) fn read_ahead_to_end_of(&mut self, index: u32) {
         let (record, name) = (self.directory.record(index), self.directory.header(index).name);
         let header = (LOCAL_LEN + name.len() + 64) as u64;
         let end = record.offset + header + record.compressed;
         self.read_ahead_to(end.min(self.directory.start));
     }
 
-    /// Reads the local file header and compares it with the central one.
-    fn locate(&mut self, index: u32, next: u64) -> Result<Located, Failure> {
+    /// Reads one entry and what follows it up to `next`, where the next entry begins; without `next`, what follows its
+    /// data is not looked at. The local file header is judged before the first byte is given to `out`.
+    ///
+    /// # Errors
+    /// What the source or `out` fails with, and whatever is wrong with the entry.
+    pub(super) fn read(&mut self, index: u32, next: Option<u64>, out: Out<'_>) -> Result<()> {
+        self.decode(index, next, out).map_err(|failure| failure.error(Some(self.directory.name(index))))
+    }
+
+    /// [`read`](Self::read), with an error of the source as it is.
+    pub(super) fn decode(&mut self, index: u32, next: Option<u64>, out: Out<'_>) -> Result<(), Failure> {
+        let located = self.locate(index, next.unwrap_or(self.directory.start))?;
+        Entry { directory: self.directory, index }.readable()?;
         let record = self.directory.record(index);
-        let central = self.directory.header(index);
-        self.header.clear();
-        self.window.seek(record.offset, LOCAL_LEN as u64).append(LOCAL_LEN, &mut self.header)?;
-        let Some(local) = LocalHeader::parse(&self.header) else {
-            let detail = "its data does not begin where the central directory says; get the file again";
+        self.window.unpack(located.at, &record, out)?;
+        next.map_or(Ok(()), |next| self.judge_gap(&record, &located, next))
+    }
+
+    /// The content of an entry, as [`read`](Self::read) reads it.
+    pub(super) fn content(&mut self, index: u32, next: Option<u64>) -> Result<Vec<u8>> {
+        // Deflate makes at most 1,032 bytes of one: a lie about the size reserves no memory.
+        let record = self.directory.record(index);
+        let honest = record.size.min(record.compressed.saturating_mul(1032));
+        let mut content = Vec::new();
+        content
+            .try_reserve_exact(usize::try_from(honest).unwrap_or(usize::MAX))
+            .map_err(|e| Failure::Source(io::Error::other(e)).error(Some(self.directory.name(index))))?;
+        self.read_ahead_to_end_of(index);
+        self.read(index, next, &mut |piece| {
+            content.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(content)
+    }
+
+    /// Reads back what was written of an entry and compares its size and checksum.
+    pub(super) fn compare(&self, index: u32, written: &File) -> io::Result<()> {
+        let record = self.directory.record(index);
+        let record = Record { compressed: record.size, method: STORED, ..record };
+        match Window::new(written).unpack(0, &record, &mut |_| Ok(())) {
+            Ok(()) => Ok(()),
+            Err(Failure::Source(e)) => Err(e),
+            Err(_) => Err(io::Error::other("the file is not what was written; check the disk")),
+        }
+    }
+
+    /// What is wrong with the entries that seem to share bytes with another. A wrong offset or size looks the same, so
+    /// their local file headers are read: if one is bad, there is no more to it.
+    pub(super) fn judge_overlaps(&mut self, wanted: impl Fn(u32) -> bool) -> Result<Vec<(u32, BadEntry)>> {
+        let (mut damaged, mut sharing) = (Vec::new(), Vec::new());
+        let overlapping = &self.directory.layout().overlapping;
+        for &(index, same_place) in overlapping.iter().filter(|(index, _)| wanted(*index)) {
+            let name = Some(self.directory.name(index));
+            self.read_ahead_to(0);
+            match self.locate(index, self.directory.start) {
+                Err(Failure::Refused(fault)) if !same_place => {
+                    damaged.push((index, BadEntry::new(name, fault)));
+                }
+                Ok(_) | Err(Failure::Refused(_)) => {
+                    let fault = Fault::new(Refusal::Overlap, "its bytes are also another entry's");
+                    sharing.push((index, BadEntry::new(name, fault)));
+                }
+                Err(failure) => return Err(failure.error(name)),
+            }
+        }
+        Ok(if damaged.is_empty() { sharing } else { damaged })
+    }
+
+    /// Looks for entries before the first one.
+    pub(super) fn judge_prefix(&mut self) -> Result<()> {
+        self.read_ahead_to(0);
+        unlisted(&mut self.window, 0, self.directory.first(), true).map_err(|e| e.error(None))
+    }
+
+    /// Reads the local file header and compares it with the central one. The data may not go beyond `limit`.
+    fn locate(&mut self, index: u32, limit: u64) -> Result<Located, Failure> {
+        let (record, central) = (self.directory.record(index), self.directory.header(index));
+        let mut fixed = [0; LOCAL_LEN];
+        self.window.read_exact(record.offset, &mut fixed)?;
+        let Some(local) = LocalHeader::parse(&fixed) else {
+            let detail = "its data does not begin where the central directory says";
             return Err(Fault::corrupt(detail).into());
         };
-        let (at, rest) = (record.offset + local.len() as u64, local.len() - LOCAL_LEN);
-        if at + record.compressed > next {
-            let refusal = if next == self.directory.start { Refusal::Corrupt } else { Refusal::Overlap };
-            let detail = "its data runs into what follows it; do not trust this archive";
+        let at = record.offset + local.len() as u64;
+        if at > self.directory.start {
+            return Err(bad("is longer than the file").into());
+        }
+        let mut names = vec![0; local.len() - LOCAL_LEN];
+        self.window.read_exact(record.offset + LOCAL_LEN as u64, &mut names)?;
+        let (name, extra) = names.split_at_checked(local.name_len).unwrap_or_default();
+        judge_names(&central, &local, name, extra)?;
+        let complete = judge_sizes(&record, &local, extra)?;
+        if at + record.compressed > limit {
+            // Where the next entry is said to begin there may be none.
+            let mut found = [0; 4];
+            self.window.read_exact(limit, &mut found)?;
+            let refusal = if found == LOCAL { Refusal::Overlap } else { Refusal::Corrupt };
+            let detail = "its data runs into what follows it";
             return Err(Fault::new(refusal, detail).into());
         }
-        let from = record.offset + LOCAL_LEN as u64;
-        self.window.seek(from, rest as u64).append(rest, &mut self.header)?;
-        let (name, extra) = self
-            .header
-            .get(LOCAL_LEN..)
-            .and_then(|rest| rest.split_at_checked(local.name_len))
-            .unwrap_or_default();
-        let complete = agree(&record, &central, &local, name, extra)?;
-        let described = central.flags & DESCRIBED != 0;
-        Ok(Located { data: Data::of(self.directory, index, at), complete, described })
+        Ok(Located { at, complete })
     }
 
     /// Judges what lies between an entry's data and the next entry: its descriptor, and nothing that is an entry.
-    fn after(&mut self, located: &Located, next: u64) -> Result<(), Failure> {
-        let mut end = located.data.at + located.data.compressed;
-        if located.described {
-            let room = (next - end).min(24);
-            self.header.clear();
-            self.window.seek(end, room).append(room as usize, &mut self.header)?;
-            match descriptor(&self.header, &located.data, next - end) {
+    fn judge_gap(&mut self, record: &Record, located: &Located, next: u64) -> Result<(), Failure> {
+        let mut end = located.at + record.compressed;
+        if record.flags & DESCRIBED != 0 {
+            let mut bytes = vec![0; (next - end).min(24) as usize];
+            self.window.read_exact(end, &mut bytes)?;
+            match descriptor(&bytes, record, next - end) {
                 Some(len) => end += len as u64,
                 None if located.complete => {}
                 None => {
-                    return Err(Fault::corrupt(
-                        "the descriptor after its data contradicts the central directory; get the file again",
-                    )
-                    .into());
+                    let detail = "the descriptor after its data contradicts the central directory";
+                    return Err(Fault::corrupt(detail).into());
                 }
             }
         }
@@ -154,63 +171,69 @@ impl<'a, S: Source + ?Sized> Reader<'a, S> {
     }
 }
 
-/// Compares a local file header with the central one; returns whether it has the sizes and the checksum, too.
-fn agree(
-    record: &Record,
-    central: &CentralHeader<'_>,
-    local: &LocalHeader,
-    name: &[u8],
-    extra: &[u8],
-) -> Judged<bool> {
-    let bad = |what: &str| Err(Fault::corrupt(format!("its local file header {what}")));
+/// What is wrong with a local file header.
+fn bad(what: &str) -> Fault {
+    Fault::corrupt(format!("its local file header {what}"))
+}
+
+/// Compares names, method and flags.
+fn judge_names(central: &CentralHeader<'_>, local: &LocalHeader, name: &[u8], extra: &[u8]) -> Judged<()> {
     if name != central.name {
-        return bad("has another name; do not trust this archive");
+        return Err(bad("has another name"));
     }
     match name::unicode_path(extra, name) {
         Ok(None) => {}
         Ok(Some(path)) if path == name::decode(central).0.as_bytes() => {}
-        _ => return bad("has another Unicode path; do not trust this archive"),
+        _ => return Err(bad("has another Unicode path")),
     }
-    let watched = ENCRYPTED | DESCRIBED | PATCH | STRONG | MASKED | if name.is_ascii() { 0 } else { UTF8 };
+    let utf8 = if name.is_ascii() { 0 } else { UTF8 };
+    let watched = ENCRYPTED | DESCRIBED | PATCH | STRONG | MASKED | utf8;
     if local.method != central.method || (local.flags ^ central.flags) & watched != 0 {
-        return bad("has another method or other flags; do not trust this archive");
+        return Err(bad("has another method or other flags"));
     }
-    let (mut size, mut compressed) = (u64::from(local.size), u64::from(local.compressed));
-    let open = u64::from(u32::MAX);
+    Ok(())
+}
+
+/// Compares sizes and checksum; returns whether the local file header has them, too, or leaves them to a descriptor.
+fn judge_sizes(record: &Record, local: &LocalHeader, extra: &[u8]) -> Judged<bool> {
     let mut zip64 = fields_of(extra, ZIP64);
     // In a local file header the field has both sizes (APPNOTE 4.5.3).
     let wide = zip64.next().and_then(|b| Some((u64_at(b, 0)?, u64_at(b, 8)?)));
     if zip64.next().is_some() {
-        return bad("has two ZIP64 fields; do not trust this archive");
+        return Err(bad("has two ZIP64 fields"));
     }
-    if size == open || compressed == open {
-        let Some((wide_size, wide_compressed)) = wide else {
-            return bad("lacks a ZIP64 field that it needs");
-        };
-        size = if size == open { wide_size } else { size };
-        compressed = if compressed == open { wide_compressed } else { compressed };
-    } else if wide.is_some_and(|wide| wide != (size, compressed) && wide != (0, 0)) {
+    let (open, narrow) = (u32::MAX, (u64::from(local.size), u64::from(local.compressed)));
+    let is_open = local.size == open || local.compressed == open;
+    let (size, compressed) = match wide {
+        Some((size, compressed)) if is_open => (
+            if local.size == open { size } else { narrow.0 },
+            if local.compressed == open { compressed } else { narrow.1 },
+        ),
+        None if is_open => return Err(bad("lacks a ZIP64 field that it needs")),
         // Superfluous: zeros are room kept for sizes that were not needed, other numbers are believed by some.
-        return bad("has a ZIP64 field that contradicts it; do not trust this archive");
-    }
+        Some(wide) if wide != narrow && wide != (0, 0) => {
+            return Err(bad("has a ZIP64 field that contradicts it"));
+        }
+        _ => narrow,
+    };
     let pairs = [(size, record.size), (compressed, record.compressed), (local.crc.into(), record.crc.into())];
-    let described = central.flags & DESCRIBED != 0;
+    let described = record.flags & DESCRIBED != 0;
     if !pairs.iter().all(|(said, is)| said == is || (described && *said == 0)) {
-        return bad("has another size or checksum; get the file again");
+        return Err(bad("has another size or checksum"));
     }
     Ok(pairs.iter().all(|(said, is)| said == is))
 }
 
 /// The length of the descriptor that says what the central directory says: with or without signature, of 32 or 64 bits
 /// (APPNOTE 4.3.9). Of several that fit, the one that fills the gap.
-fn descriptor(b: &[u8], data: &Data, gap: u64) -> Option<usize> {
+fn descriptor(b: &[u8], record: &Record, gap: u64) -> Option<usize> {
     let fits = |at: usize, wide: bool| {
         let (compressed, size, len) = if wide {
             (u64_at(b, at + 4)?, u64_at(b, at + 12)?, at + 20)
         } else {
             (u32_at(b, at + 4)?.into(), u32_at(b, at + 8)?.into(), at + 12)
         };
-        let same = (u32_at(b, at)?, compressed, size) == (data.crc, data.compressed, data.size);
+        let same = (u32_at(b, at)?, compressed, size) == (record.crc, record.compressed, record.size);
         same.then_some(len)
     };
     let signed = b.starts_with(&DESCRIPTOR);
@@ -218,15 +241,6 @@ fn descriptor(b: &[u8], data: &Data, gap: u64) -> Option<usize> {
     let fitting =
         || forms.iter().filter(|(at, _)| signed || *at == 0).filter_map(|(at, wide)| fits(*at, *wide));
     fitting().find(|len| *len as u64 == gap).or_else(|| fitting().next())
-}
-
-/// Looks for entries before the first one.
-pub(super) fn judge_prefix<S: Source + ?Sized>(
-    source: &S,
-    directory: &CentralDirectory,
-) -> Result<(), Failure> {
-    let first = directory.records().iter().map(|r| r.offset).min().unwrap_or(directory.start);
-    unlisted(&mut Window::new(source), 0, first, true)
 }
 
 /// Looks for entries and central directories in bytes that belong to no entry. Before the first entry there may be a
@@ -237,22 +251,21 @@ fn unlisted<S: Source + ?Sized>(
     to: u64,
     prefix: bool,
 ) -> Result<(), Failure> {
-    let (mut at, mut bytes) = (from, Vec::new());
+    const STEP: u64 = 64 << 10;
+    let mut at = from;
     while at < to {
-        let end = to.min(at + bytes.len() as u64 + (64 << 10));
-        let more = end - at - bytes.len() as u64;
-        window.seek(end - more, more).append(more as usize, &mut bytes)?;
-        // A record may begin at the end of these bytes: then it is looked at together with the next.
-        let done = if end == to { bytes.len() } else { bytes.len() - LOCAL_LEN };
+        // A record may begin at the step's end: its fixed part is looked at, too.
+        let mut bytes = vec![0; (to - at).min(STEP + LOCAL_LEN as u64) as usize];
+        window.read_exact(at, &mut bytes)?;
         let unlisted = |(i, _)| bytes.get(i..).is_some_and(|b| is_unlisted(b, at + i as u64, to, prefix));
-        if bytes.windows(4).enumerate().take(done).filter(|(_, w)| w.starts_with(b"PK")).any(unlisted) {
+        let signatures = bytes.windows(4).enumerate().take(STEP as usize);
+        if signatures.filter(|(_, w)| w.starts_with(b"PK")).any(unlisted) {
             return Err(Fault::corrupt(
-                "between its entries are others that its central directory does not list; do not trust this archive",
+                "between its entries are others that its central directory does not list",
             )
             .into());
         }
-        bytes.drain(..done);
-        at += done as u64;
+        at += STEP;
     }
     Ok(())
 }

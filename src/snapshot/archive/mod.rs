@@ -27,15 +27,11 @@ mod entry;
 #[cfg(feature = "zip")]
 mod extract;
 #[cfg(feature = "zip")]
-mod files;
-#[cfg(feature = "zip")]
 mod handle;
 #[cfg(feature = "zip")]
 mod links;
 #[cfg(feature = "zip")]
 mod local;
-#[cfg(feature = "zip")]
-mod merge;
 #[cfg(feature = "zip")]
 mod options;
 #[cfg(feature = "zip")]
@@ -54,10 +50,10 @@ pub use self::{
     entry::{Entry, EntryKind},
     extract::Extracted,
     fault::BadEntry,
-    handle::Archive,
+    handle::{Archive, Diff, Difference, Tree},
     options::{ExtractOptions, Limits, Links},
     plan::ExtractPlan,
-    read::{Diff, Difference, EntryReader, Tree, Verified},
+    read::{EntryReader, Verified},
 };
 
 /// How many of the last bytes [`check_end`] looks at, if there are as many.

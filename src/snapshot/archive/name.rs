@@ -16,22 +16,23 @@ const CP437: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£�
 /// A longest component every file system takes.
 const COMPONENT: usize = 255;
 
-/// What a platform minds besides the rules that hold everywhere.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Platform {
-    pub(super) windows: bool,
-    /// Two names that differ in case are one file.
-    pub(super) fold_case: bool,
-    /// A colon separates: on Windows a stream's name, and for half of macOS, which shows it as a slash,
-    /// components. Device names and dots at the end are nothing special there.
-    pub(super) colon: bool,
+/// Whose rules for names hold besides those that hold everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Platform {
+    Unix,
+    /// Names that differ in case are one file; half of the system shows a colon as a slash.
+    Apple,
+    /// The same, but a colon begins the name of a stream; device names and dots at the end are special, too.
+    Windows,
 }
 
 impl Platform {
-    pub(super) const HERE: Self = Self {
-        windows: cfg!(windows),
-        fold_case: cfg!(any(windows, target_vendor = "apple")),
-        colon: cfg!(any(windows, target_vendor = "apple")),
+    pub(super) const HERE: Self = if cfg!(windows) {
+        Self::Windows
+    } else if cfg!(target_vendor = "apple") {
+        Self::Apple
+    } else {
+        Self::Unix
     };
 }
 
@@ -48,8 +49,9 @@ pub(super) fn dos_host(host: u8) -> bool {
 /// The name as text, and what is wrong with the bytes, if anything is. A wrong name is still shown. Borrowed and
 /// right is only what the header's own bytes say.
 pub(super) fn decode<'a>(c: &CentralHeader<'a>) -> (Cow<'a, str>, Option<&'static str>) {
-    let Ok(path) = unicode_path(c.extra, c.name) else {
-        return (String::from_utf8_lossy(c.name), Some("it has two Unicode paths that differ"));
+    let path = match unicode_path(c.extra, c.name) {
+        Ok(path) => path,
+        Err(problem) => return (String::from_utf8_lossy(c.name), Some(problem)),
     };
     if c.flags & UTF8 != 0 {
         return match std::str::from_utf8(c.name) {
@@ -81,36 +83,26 @@ fn cp437(byte: u8) -> char {
     }
 }
 
-/// Two fields that say different things.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Differ;
-
 /// The Info-ZIP Unicode Path field (APPNOTE 4.6.9), when it was made for this very name.
 ///
 /// # Errors
 /// When there are several and they differ: readers take the first or the last.
-pub(super) fn unicode_path<'a>(extra: &'a [u8], name: &[u8]) -> Result<Option<&'a [u8]>, Differ> {
+pub(super) fn unicode_path<'a>(extra: &'a [u8], name: &[u8]) -> Result<Option<&'a [u8]>, &'static str> {
     let mut all = fields_of(extra, UNICODE_PATH);
     let Some(body) = all.next() else { return Ok(None) };
     if all.any(|other| other != body) {
-        return Err(Differ);
+        return Err("it has two Unicode paths that differ");
     }
     let fits = body.first() == Some(&1) && u32_at(body, 1) == Some(crc32_of_name(name));
     Ok(if fits { body.get(5..) } else { None })
 }
 
-/// A name taken apart: its path with `/` between components, and whether it says it is a directory.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct RelativePath<'a> {
-    pub(super) path: Cow<'a, str>,
-    pub(super) directory: bool,
-}
-
-/// Judges a name and makes it a relative path. An empty path is the target itself (an entry `./`).
+/// Judges a name and makes it a relative path with `/` between components, without `.` and empty ones. An empty path is
+/// the target itself (an entry `./`).
 ///
 /// # Errors
 /// `ClimbsOut`, `Absolute` or `Name`.
-pub(super) fn to_path<'a>(name: &'a str, host: u8, platform: Platform) -> Judged<RelativePath<'a>> {
+pub(super) fn to_path(name: &str, host: u8, platform: Platform) -> Judged<String> {
     let bad = |detail: &'static str| Err(Fault::new(Refusal::Name, detail));
     if name.is_empty() {
         return bad("it is empty");
@@ -119,50 +111,39 @@ pub(super) fn to_path<'a>(name: &'a str, host: u8, platform: Platform) -> Judged
         return bad("it has a NUL byte");
     }
     if name.starts_with(['/', '\\']) || drive(name) {
-        return Err(Fault::new(
-            Refusal::Absolute,
-            "a backup's names are relative; do not trust this archive",
-        ));
+        return Err(Fault::new(Refusal::Absolute, "a backup's names are relative"));
     }
     // Judged with both separators everywhere: what is harmless here may be carried to another system.
     if name.split(['/', '\\']).any(|part| part == "..") {
-        return Err(Fault::new(Refusal::ClimbsOut, "no name may have `..`; do not trust this archive"));
+        return Err(Fault::new(Refusal::ClimbsOut, "no name may have `..`"));
     }
-    let back = name.contains('\\');
-    if back && platform.windows && !dos_host(host) {
+    let separators: &[char] = if dos_host(host) { &['/', '\\'] } else { &['/'] };
+    if platform == Platform::Windows && !dos_host(host) && name.contains('\\') {
         return bad("it has a backslash, which separates on this system");
     }
-    let name: Cow<'a, str> =
-        if back && dos_host(host) { name.replace('\\', "/").into() } else { name.into() };
-    let directory = name.ends_with('/');
-    if !directory && (name.ends_with("/.") || name == ".") {
+    if name.rsplit(separators).next() == Some(".") {
         return bad("it ends with `.`, which no file can be named");
     }
-    for part in name.split('/') {
-        if part.len() > COMPONENT {
-            return bad("a component is longer than 255 bytes");
+    let mut path = String::with_capacity(name.len());
+    for part in name.split(separators).filter(|part| !part.is_empty() && *part != ".") {
+        component(part, platform)?;
+        if !path.is_empty() {
+            path.push('/');
         }
-        if platform.colon && part.contains(':') {
-            return bad("it has a colon, which separates on this system");
-        }
-        if platform.windows {
-            windows(part)?;
-        }
+        path.push_str(part);
     }
-    Ok(RelativePath { path: tidy(name), directory })
+    Ok(path)
 }
 
-/// Leaves `.` and empty components out. Borrows in the common case of nothing to leave out.
-fn tidy(name: Cow<'_, str>) -> Cow<'_, str> {
-    let stays = |part: &&str| !part.is_empty() && *part != ".";
-    if let Cow::Borrowed(s) = name {
-        let s = s.strip_suffix('/').unwrap_or(s);
-        if s.split('/').all(|part| stays(&part)) {
-            return s.into();
-        }
+fn component(part: &str, platform: Platform) -> Judged<()> {
+    let bad = |detail: &'static str| Err(Fault::new(Refusal::Name, detail));
+    if part.len() > COMPONENT {
+        return bad("a component is longer than 255 bytes");
     }
-    let parts: Vec<&str> = name.split('/').filter(stays).collect();
-    parts.join("/").into()
+    if platform != Platform::Unix && part.contains(':') {
+        return bad("it has a colon, which separates on this system");
+    }
+    if platform == Platform::Windows { windows(part) } else { Ok(()) }
 }
 
 /// Whether a path begins with a drive: a letter and the only colon of its first component. With more colons it
@@ -175,9 +156,6 @@ pub(super) fn drive(path: &str) -> bool {
 /// What Windows cannot have as a component, or would quietly take for another one.
 fn windows(part: &str) -> Judged<()> {
     let bad = |detail: &'static str| Err(Fault::new(Refusal::Name, detail));
-    if part == "." || part.is_empty() {
-        return Ok(());
-    }
     if part.chars().any(|c| c < ' ' || matches!(c, '<' | '>' | '"' | '|' | '?' | '*')) {
         return bad("it has a character that this system does not allow");
     }
@@ -185,14 +163,12 @@ fn windows(part: &str) -> Judged<()> {
         return bad("a component ends with a dot or a space, which this system drops");
     }
     let stem = part.split('.').next().unwrap_or(part).trim_end().to_ascii_uppercase();
-    let numbered = |prefix: &str| {
-        stem.strip_prefix(prefix).is_some_and(|n| {
-            let mut rest = n.chars();
-            matches!((rest.next(), rest.next()), (Some('0'..='9' | '¹' | '²' | '³'), None))
-        })
-    };
-    let device = matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$");
-    if device || numbered("COM") || numbered("LPT") {
+    let number = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
+    let numbered = matches!(
+        number.map(|n| n.chars().collect::<Vec<_>>()).as_deref(),
+        Some(['0'..='9' | '¹' | '²' | '³'])
+    );
+    if numbered || matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$") {
         return bad("a component is the name of a device on this system");
     }
     Ok(())
@@ -200,19 +176,17 @@ fn windows(part: &str) -> Judged<()> {
 
 /// The key under which two paths are one file on this platform.
 pub(super) fn key(path: &str, platform: Platform) -> Cow<'_, str> {
-    if platform.fold_case { path.to_lowercase().into() } else { path.into() }
+    if platform == Platform::Unix { path.into() } else { path.to_lowercase().into() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const UNIX: Platform = Platform { windows: false, fold_case: false, colon: false };
-    const MAC: Platform = Platform { windows: false, fold_case: true, colon: true };
-    const WINDOWS: Platform = Platform { windows: true, fold_case: true, colon: true };
+    use Platform::{Apple as MAC, Unix as UNIX, Windows as WINDOWS};
 
     fn path(name: &str, host: u8, platform: Platform) -> Result<String, Refusal> {
-        to_path(name, host, platform).map(|t| t.path.into_owned()).map_err(|f| f.refusal)
+        to_path(name, host, platform).map_err(|f| f.refusal)
     }
 
     #[test]
@@ -341,7 +315,7 @@ mod tests {
         assert_eq!(decode(&c(b"y")).0, "y");
         let both = |other: &[u8]| [&extra[..], other].concat();
         assert_eq!(unicode_path(&both(&extra), b"x"), Ok(Some("é".as_bytes())));
-        assert_eq!(unicode_path(&both(b"up\x01\0\x01"), b"x"), Err(Differ));
+        assert!(unicode_path(&both(b"up\x01\0\x01"), b"x").is_err());
         let flagged = CentralHeader { name: b"x", flags: UTF8, extra: &extra, ..CentralHeader::default() };
         assert!(decode(&flagged).1.is_some());
     }

@@ -28,6 +28,7 @@ pub enum Links {
 /// How [`Archive::extract_with`](crate::Archive::extract_with) works. Everything is extracted, with all cores,
 /// times and permission bits kept, into a target that does not exist or is empty, unless said otherwise.
 #[derive(Clone, Default)]
+#[must_use]
 #[non_exhaustive]
 pub struct ExtractOptions {
     pub(super) threads: Option<usize>,
@@ -50,7 +51,6 @@ impl ExtractOptions {
     }
 
     /// Works with `n` threads, at least 1; all cores by default. Each takes half a MiB of memory.
-    #[must_use]
     pub fn threads(mut self, n: usize) -> Self {
         self.threads = Some(n.max(1));
         self
@@ -58,14 +58,12 @@ impl ExtractOptions {
 
     /// Extracts only entries for which `pick` is true. The others are not looked at: what is wrong with
     /// them refuses nothing.
-    #[must_use]
     pub fn filter(mut self, pick: impl Fn(&Entry<'_>) -> bool + Send + Sync + 'static) -> Self {
         self.filter = Some(Arc::new(pick));
         self
     }
 
     /// Extracts only what lies at or under this path; given several times, under any of them.
-    #[must_use]
     pub fn prefix(mut self, path: impl Into<String>) -> Self {
         let path: String = path.into();
         self.prefixes.push(path.trim_end_matches('/').to_owned());
@@ -73,7 +71,6 @@ impl ExtractOptions {
     }
 
     /// Leaves out the first `n` components of every path, and entries that have no more than those.
-    #[must_use]
     pub fn strip(mut self, n: usize) -> Self {
         self.strip = n;
         self
@@ -81,21 +78,18 @@ impl ExtractOptions {
 
     /// What to do when the target is a directory that is not empty. Files are then put into it one by one
     /// after all of them have been extracted and checked; a failure while doing so is undone.
-    #[must_use]
     pub fn overwrite(mut self, policy: Overwrite) -> Self {
         self.overwrite = policy;
         self
     }
 
     /// How much the archive may ask for.
-    #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
     /// What becomes of symbolic links.
-    #[must_use]
     pub fn links(mut self, links: Links) -> Self {
         self.links = links;
         self
@@ -103,7 +97,6 @@ impl ExtractOptions {
 
     /// Whether files and directories get the archive's modification times: yes by default. DOS times, which
     /// have no time zone, are taken as UTC.
-    #[must_use]
     pub fn keep_times(mut self, keep: bool) -> Self {
         self.drop_times = !keep;
         self
@@ -111,7 +104,6 @@ impl ExtractOptions {
 
     /// Whether files and directories get the archive's permission bits, less those of the umask: yes by
     /// default. Set-id and sticky bits are never set, and no permission bits at all count as none given.
-    #[must_use]
     pub fn keep_modes(mut self, keep: bool) -> Self {
         self.drop_modes = !keep;
         self
@@ -119,7 +111,6 @@ impl ExtractOptions {
 
     /// Whether every file is read back and its checksum compared before the target appears: no by default.
     /// Costs one more reading of all files.
-    #[must_use]
     pub fn verify(mut self, verify: bool) -> Self {
         self.verify = verify;
         self
@@ -127,7 +118,6 @@ impl ExtractOptions {
 
     /// Reports how far the extraction is, and cancels it on [`ControlFlow::Break`]. Called from the working
     /// threads, never twice at once.
-    #[must_use]
     pub fn progress(
         mut self,
         callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static,
@@ -141,7 +131,6 @@ impl fmt::Debug for ExtractOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExtractOptions")
             .field("threads", &self.threads)
-            .field("filter", &self.filter.is_some())
             .field("prefixes", &self.prefixes)
             .field("strip", &self.strip)
             .field("overwrite", &self.overwrite)
@@ -150,8 +139,7 @@ impl fmt::Debug for ExtractOptions {
             .field("keep_times", &!self.drop_times)
             .field("keep_modes", &!self.drop_modes)
             .field("verify", &self.verify)
-            .field("progress", &self.callback.is_some())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -169,6 +157,7 @@ impl fmt::Debug for ExtractOptions {
 ///
 /// Deflate cannot do better than about 1,032 to 1; logs and dumps reach 20 to 1, rarely 100 to 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
 #[non_exhaustive]
 pub struct Limits {
     pub(super) total_bytes: u64,
@@ -205,35 +194,30 @@ impl Limits {
     }
 
     /// Bytes of all extracted files together.
-    #[must_use]
     pub fn total_bytes(mut self, bytes: u64) -> Self {
         self.total_bytes = bytes;
         self
     }
 
     /// Bytes of one extracted file.
-    #[must_use]
     pub fn entry_bytes(mut self, bytes: u64) -> Self {
         self.entry_bytes = bytes;
         self
     }
 
     /// Entries to extract, directories counted, those that no entry lists as well.
-    #[must_use]
     pub fn entries(mut self, entries: u64) -> Self {
         self.entries = entries;
         self
     }
 
     /// Components of a path; 900 at most.
-    #[must_use]
     pub fn depth(mut self, components: usize) -> Self {
         self.depth = components.min(DEEPEST);
         self
     }
 
     /// Bytes of a path inside the target.
-    #[must_use]
     pub fn path_length(mut self, bytes: usize) -> Self {
         self.path_length = bytes;
         self
@@ -241,64 +225,48 @@ impl Limits {
 
     /// Extracted bytes to compressed bytes: of each entry of more than 8 MiB, and of all entries together when they
     /// are more than 8 MiB. `u64::MAX` lifts the limit.
-    #[must_use]
     pub fn ratio(mut self, ratio: u64) -> Self {
         self.ratio = ratio;
         self
     }
 
     pub(super) fn path(&self, path: &str) -> Judged<()> {
-        let (most, deepest) = (self.path_length, self.depth);
-        if path.len() > most {
-            let what = format!("its path has more than {most} bytes");
-            return exceeds(Refusal::TooMany, &what, "path_length");
-        }
-        if path.split('/').count() > deepest {
-            let what = format!("its path has more than {deepest} components");
-            return exceeds(Refusal::TooMany, &what, "depth");
-        }
-        Ok(())
+        let (bytes, components) = (path.len() as u64, path.split('/').count() as u64);
+        let refusal = Refusal::TooMany;
+        at_most(self.path_length as u64, bytes, "bytes in its path", "path_length", refusal)?;
+        at_most(self.depth as u64, components, "components in its path", "depth", refusal)
     }
 
     pub(super) fn entry(&self, size: u64, compressed: u64) -> Judged<()> {
-        let most = self.entry_bytes;
-        if size > most {
-            let what = format!("it has {size} bytes and {most} are allowed");
-            return exceeds(Refusal::TooLarge, &what, "entry_bytes");
-        }
+        at_most(self.entry_bytes, size, "bytes", "entry_bytes", Refusal::TooLarge)?;
         self.ratio_of(size, compressed)
     }
 
     pub(super) fn count(&self, entries: u64) -> Judged<()> {
-        let most = self.entries;
-        if entries > most {
-            let what = format!("it would make {entries} files, links and directories and {most} are allowed");
-            return exceeds(Refusal::TooMany, &what, "entries");
-        }
-        Ok(())
+        at_most(self.entries, entries, "files, links and directories", "entries", Refusal::TooMany)
     }
 
     pub(super) fn whole(&self, size: u64, compressed: u64) -> Judged<()> {
-        let most = self.total_bytes;
-        if size > most {
-            let what = format!("it extracts to {size} bytes and {most} are allowed");
-            return exceeds(Refusal::TooLarge, &what, "total_bytes");
-        }
+        at_most(self.total_bytes, size, "extracted bytes", "total_bytes", Refusal::TooLarge)?;
         self.ratio_of(size, compressed)
     }
 
     fn ratio_of(&self, size: u64, compressed: u64) -> Judged<()> {
-        let ratio = self.ratio;
-        if size > UNSUSPICIOUS && size > compressed.max(1).saturating_mul(ratio) {
-            let what = format!("{compressed} bytes become {size} and {ratio} to 1 is allowed");
-            return exceeds(Refusal::Ratio, &what, "ratio");
+        if size <= UNSUSPICIOUS {
+            return Ok(());
         }
-        Ok(())
+        let most = compressed.max(1).saturating_mul(self.ratio);
+        at_most(most, size, &format!("bytes out of {compressed}"), "ratio", Refusal::Ratio)
     }
 }
 
-fn exceeds(refusal: Refusal, what: &str, limit: &str) -> Judged<()> {
-    Err(Fault::new(refusal, format!("{what}; raise `Limits::{limit}` if that is right")))
+fn at_most(most: u64, found: u64, what: &str, limit: &str, refusal: Refusal) -> Judged<()> {
+    if found <= most {
+        return Ok(());
+    }
+    let detail =
+        format!("it has {found} {what} and {most} are allowed; raise `Limits::{limit}` if that is right");
+    Err(Fault::new(refusal, detail))
 }
 
 #[cfg(test)]

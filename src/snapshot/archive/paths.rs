@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::ops::Range;
 
 use super::entry::{Entry, EntryKind};
 use super::fault::{Fault, Judged};
@@ -11,14 +10,11 @@ use super::name::{self, Platform};
 use super::options::ExtractOptions;
 use crate::error::Refusal;
 
-/// A path of the plan: a range of its one text of paths.
-pub(super) type Path = Range<usize>;
-
 /// A file or a link to make.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Leaf {
     pub(super) index: u32,
-    pub(super) path: Path,
+    pub(super) path: String,
     /// A link's target.
     pub(super) target: Option<String>,
 }
@@ -26,54 +22,38 @@ pub(super) struct Leaf {
 /// A directory to make, parents before children.
 #[derive(Clone, Debug)]
 pub(super) struct Folder {
-    pub(super) path: Path,
+    pub(super) path: String,
     /// The entry that gives its mode and time, if the archive has one.
     pub(super) index: Option<u32>,
 }
 
-/// Where an entry goes.
-pub(super) enum Wanted<'a> {
-    No,
-    /// It is the target itself.
-    Root,
-    At(Cow<'a, str>),
-}
-
-/// The path an entry would get.
-pub(super) fn wanted<'a>(
-    entry: &Entry<'a>,
+/// The path an entry would get: an empty one if it is the target itself, none if it is not to be extracted.
+pub(super) fn wanted(
+    entry: &Entry<'_>,
     options: &ExtractOptions,
     platform: Platform,
-) -> Judged<Wanted<'a>> {
+) -> Judged<Option<String>> {
     let header = entry.header();
     if let Some(problem) = entry.directory.name_problem(entry.index) {
         return Err(Fault::new(Refusal::Name, problem));
     }
-    let relative = name::to_path(entry.name(), header.host, platform)?;
+    let path = name::to_path(entry.name(), header.host, platform)?;
     // Readers that do not know the Unicode path take the name in the header: it has to be harmless, too.
-    if header.name.len() != entry.name().len() || header.name != entry.name().as_bytes() {
+    if header.name != entry.name().as_bytes() {
         name::to_path(&String::from_utf8_lossy(header.name), header.host, platform)?;
     }
-    if relative.path.is_empty() {
+    if path.is_empty() {
         // Only a directory can be the target itself: a file or a link of that name would have none.
-        return if relative.directory && entry.kind() == EntryKind::Directory {
-            Ok(Wanted::Root)
-        } else {
-            Err(Fault::new(Refusal::Name, "it is empty"))
-        };
+        let is_directory = entry.kind() == EntryKind::Directory;
+        return if is_directory { Ok(Some(path)) } else { Err(Fault::new(Refusal::Name, "it is empty")) };
     }
-    if !under(&relative.path, &options.prefixes) {
-        return Ok(Wanted::No);
+    if !under(&path, &options.prefixes) {
+        return Ok(None);
     }
-    if options.strip == 0 {
-        return Ok(Wanted::At(relative.path));
+    match options.strip {
+        0 => Ok(Some(path)),
+        n => Ok(path.splitn(n + 1, '/').nth(n).map(str::to_owned)),
     }
-    let rest = relative
-        .path
-        .match_indices('/')
-        .nth(options.strip - 1)
-        .and_then(|(at, _)| relative.path.get(at + 1..));
-    Ok(rest.map_or(Wanted::No, |rest| Wanted::At(rest.to_owned().into())))
 }
 
 /// Whether a path lies at or under one of the prefixes.
@@ -84,94 +64,89 @@ pub(super) fn under(path: &str, prefixes: &[String]) -> bool {
     prefixes.is_empty() || prefixes.iter().any(|prefix| prefix.is_empty() || inside(prefix))
 }
 
+/// What has a path.
+enum Owner {
+    File,
+    Link,
+    /// By its place among the directories to make.
+    Folder(usize),
+}
+
+type Owners<'a> = HashMap<Cow<'a, str>, Owner>;
+
 /// Gives every path one owner: the directories to make, parents first, and the entries that claim what another has. Ends
 /// when there are more than `most` directories.
 pub(super) fn assign<'a>(
-    text: &'a str,
     leaves: impl Iterator<Item = &'a Leaf> + Clone,
-    listed: &[Folder],
+    listed: &'a [Folder],
     platform: Platform,
     most: u64,
 ) -> (Vec<Folder>, Vec<(u32, Fault)>) {
-    let mut assignment =
-        Assignment { text, platform, owners: HashMap::new(), folders: Vec::new(), known: HashMap::new() };
-    let mut faults = Vec::new();
+    let (mut owners, mut faults) = (Owners::new(), Vec::new());
     for leaf in leaves.clone() {
-        if assignment.owners.insert(assignment.key(&leaf.path), leaf).is_some() {
-            let detail = "another entry has the same path; do not trust this archive";
+        let owner = if leaf.target.is_some() { Owner::Link } else { Owner::File };
+        if owners.insert(name::key(&leaf.path, platform), owner).is_some() {
+            let detail = "another entry has the same path";
             faults.push((leaf.index, Fault::new(Refusal::Collision, detail)));
         }
     }
-    let listed = listed.iter().map(|folder| (folder.path.clone(), folder.index.unwrap_or_default(), true));
-    for (path, index, own) in listed.chain(leaves.map(|leaf| (leaf.path.clone(), leaf.index, false))) {
-        if assignment.folders.len() as u64 > most {
+    let mut folders = Vec::new();
+    let listed = listed.iter().map(|folder| (&folder.path, folder.index.unwrap_or_default(), true));
+    for (path, index, listed) in listed.chain(leaves.map(|leaf| (&leaf.path, leaf.index, false))) {
+        if folders.len() as u64 > most {
             break;
         }
-        if let Err(fault) = assignment.enter(&path, index, own) {
+        let own = listed.then_some(index);
+        if let Err(fault) = enter(path, own, &mut owners, &mut folders, platform) {
             faults.push((index, fault));
         }
     }
-    (assignment.folders, faults)
+    (folders, faults)
 }
 
-struct Assignment<'a> {
-    text: &'a str,
+/// Adds the directories above a path, and the path itself if it is a directory, of the entry `own`.
+fn enter<'a>(
+    path: &'a str,
+    own: Option<u32>,
+    owners: &mut Owners<'a>,
+    folders: &mut Vec<Folder>,
     platform: Platform,
-    owners: HashMap<Cow<'a, str>, &'a Leaf>,
-    folders: Vec<Folder>,
-    known: HashMap<Cow<'a, str>, usize>,
-}
-
-impl<'a> Assignment<'a> {
-    fn key(&self, path: &Path) -> Cow<'a, str> {
-        name::key(self.text.get(path.clone()).unwrap_or_default(), self.platform)
-    }
-
-    /// Adds the directories above a path, and the path itself if it is the entry's `own` directory.
-    fn enter(&mut self, path: &Path, index: u32, own: bool) -> Judged<()> {
-        let mut missing = Vec::new();
-        let text = self.text.get(path.clone()).unwrap_or_default();
-        let parents = text.rmatch_indices('/').map(|(at, _)| path.start..path.start + at);
-        for folder in own.then(|| path.clone()).into_iter().chain(parents) {
-            let key = self.key(&folder);
-            if self.known.contains_key(&key) {
-                break;
+) -> Judged<()> {
+    let parents = path.rmatch_indices('/').filter_map(|(at, _)| path.get(..at));
+    let mut missing = Vec::new();
+    for folder in own.map(|_| path).into_iter().chain(parents) {
+        let key = name::key(folder, platform);
+        let (refusal, detail) = match owners.get(&key) {
+            None => {
+                missing.push((key, folder));
+                continue;
             }
-            if let Some(owner) = self.owners.get(&key) {
-                let (refusal, detail) = if owner.target.is_some() {
-                    (
-                        Refusal::Link,
-                        "it lies behind a symbolic link of the archive; do not trust this archive",
-                    )
-                } else {
-                    (Refusal::Collision, "it lies where the archive has a file; do not trust this archive")
-                };
-                return Err(Fault::new(refusal, detail));
-            }
-            missing.push((key, folder));
-        }
-        for (key, path) in missing.into_iter().rev() {
-            self.known.insert(key, self.folders.len());
-            self.folders.push(Folder { path, index: None });
-        }
-        if own && let Some(folder) = self.known.get(&self.key(path)).and_then(|at| self.folders.get_mut(*at))
-        {
-            folder.index = Some(index);
-        }
-        Ok(())
+            Some(Owner::Folder(_)) => break,
+            Some(Owner::Link) => (Refusal::Link, "it lies behind a symbolic link of the archive"),
+            Some(Owner::File) => (Refusal::Collision, "it lies where the archive has a file"),
+        };
+        return Err(Fault::new(refusal, detail));
     }
+    for (key, path) in missing.into_iter().rev() {
+        owners.insert(key, Owner::Folder(folders.len()));
+        folders.push(Folder { path: path.to_owned(), index: None });
+    }
+    if own.is_some()
+        && let Some(Owner::Folder(at)) = owners.get(&name::key(path, platform))
+        && let Some(folder) = folders.get_mut(*at)
+    {
+        folder.index = own;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::directory::CentralDirectory;
-    use super::super::options::ExtractOptions;
+    use super::super::handle::Archive;
     use super::super::plan;
     use super::*;
 
-    const UNIX: Platform = Platform { windows: false, fold_case: false, colon: false };
-    const MAC: Platform = Platform { windows: false, fold_case: true, colon: true };
-    const WINDOWS: Platform = Platform { windows: true, fold_case: true, colon: true };
+    use Platform::{Apple as MAC, Unix as UNIX, Windows as WINDOWS};
 
     /// What a plan for these names refuses; `name -> target` is a link.
     fn refused(names: &[&str], platform: Platform) -> Vec<Refusal> {
@@ -184,11 +159,8 @@ mod tests {
             }
         }
         let bytes = writer.finish().unwrap().into_inner();
-        let plan =
-            plan::draw(&CentralDirectory::read(&bytes).unwrap(), &ExtractOptions::new(), platform, |_, _| {
-                Ok(b"x".to_vec())
-            })
-            .unwrap();
+        let archive = Archive::new(bytes).unwrap();
+        let plan = plan::draw(&archive, &ExtractOptions::new(), platform).unwrap();
         plan.refused().iter().map(|bad| bad.refusal).collect()
     }
 

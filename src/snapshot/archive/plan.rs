@@ -1,43 +1,30 @@
-//! PURE. What an extraction would do, decided before the first byte is written: from the central directory and the links'
+//! What an extraction would do, decided before the first byte is written: from the central directory and the links'
 //! targets alone. Local file headers are judged when the data is read, into a private directory.
 
 use std::collections::HashSet;
 
-use super::directory::{CentralDirectory, Layout};
-use super::entry::{Entry, EntryKind, readable};
-use super::fault::{BadEntry, Failure, Fault, Judged};
+use super::entry::{Entry, EntryKind};
+use super::fault::{BadEntry, Fault, Judged};
+use super::handle::Archive;
 use super::links::{self, LinkTree};
+use super::local::Reader;
 use super::name::Platform;
 use super::options::{ExtractOptions, Links};
-use super::paths::{Folder, Leaf, Path, Wanted, assign, under, wanted};
-use crate::error::{Error, Refusal, Result};
+use super::paths::{Folder, Leaf, assign, under, wanted};
+use crate::error::{Refusal, Result};
+use crate::snapshot::source::Source;
 
 /// What [`Archive::extract_with`](crate::Archive::extract_with) would do with the same options: the dry run.
+#[derive(Debug, Default)]
 pub struct ExtractPlan {
-    text: String,
     pub(super) files: Vec<Leaf>,
     pub(super) links: Vec<Leaf>,
     pub(super) folders: Vec<Folder>,
     /// Entries that nothing is written for, but that are read and judged like the others: directories, and links that
     /// are left out.
     pub(super) unwritten: Vec<u32>,
-    pub(super) layout: Layout,
-    /// No entry is left out by a filter or a prefix.
-    pub(super) whole: bool,
     bytes: u64,
     refused: Vec<BadEntry>,
-}
-
-impl std::fmt::Debug for ExtractPlan {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ExtractPlan")
-            .field("files", &self.files.len())
-            .field("links", &self.links.len())
-            .field("directories", &self.folders.len())
-            .field("bytes", &self.bytes)
-            .field("refused", &self.refused)
-            .finish()
-    }
 }
 
 impl ExtractPlan {
@@ -64,8 +51,8 @@ impl ExtractPlan {
     /// The paths inside the target that would be made, with `/` between components: directories, then files, then
     /// links.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
-        let leaves = self.leaves().map(|leaf| &leaf.path);
-        self.folders.iter().map(|folder| &folder.path).chain(leaves).map(|path| self.path(path))
+        let folders = self.folders.iter().map(|folder| folder.path.as_str());
+        folders.chain(self.leaves().map(|leaf| leaf.path.as_str()))
     }
 
     /// Everything that makes the extraction refuse the archive before it reads the files' data.
@@ -78,99 +65,73 @@ impl ExtractPlan {
         self.refused.is_empty()
     }
 
-    pub(super) fn path(&self, path: &Path) -> &str {
-        self.text.get(path.clone()).unwrap_or_default()
-    }
-
     /// All files and links.
     pub(super) fn leaves(&self) -> impl Iterator<Item = &Leaf> + Clone {
         self.files.iter().chain(&self.links)
     }
-
-    /// The first refusal as an error.
-    pub(super) fn check(&self) -> Result<()> {
-        self.refused.first().map_or(Ok(()), |bad| {
-            Err(Error::Refused { entry: bad.name.clone(), refusal: bad.refusal, detail: bad.detail.clone() })
-        })
-    }
-
-    /// The plan without the files and links that `keep` does not want to have written.
-    pub(super) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
-        let kept = |leaf: &Leaf| self.text.get(leaf.path.clone()).is_some_and(&keep);
-        self.files.retain(kept);
-        self.links.retain(kept);
-    }
 }
 
 /// A plan in the making.
-struct Draft<'a> {
-    directory: &'a CentralDirectory,
+struct Draft<'a, S: Source> {
+    archive: &'a Archive<S>,
     options: &'a ExtractOptions,
     platform: Platform,
     plan: ExtractPlan,
     /// The directories that entries name.
     listed: Vec<Folder>,
-    count: u64,
+    sums: Sums,
+}
+
+/// What is counted over all entries that are taken in.
+#[derive(Default)]
+struct Sums {
+    /// Entries, less those that are the target itself.
+    entries: u64,
     /// Compressed bytes of all files.
     compressed: u64,
     /// Bytes of all links' targets.
     targets: u64,
 }
 
-/// Decides everything; `read` gets the content of a link.
+/// Decides everything.
 ///
 /// # Errors
-/// What reading a link's target fails with, unless the archive is to blame.
-pub(super) fn draw(
-    directory: &CentralDirectory,
+/// What the source fails with. What is wrong with the archive is part of the plan.
+pub(super) fn draw<S: Source>(
+    archive: &Archive<S>,
     options: &ExtractOptions,
     platform: Platform,
-    read: impl FnMut(u32, u64) -> Result<Vec<u8>, Failure>,
 ) -> Result<ExtractPlan> {
-    let plan = ExtractPlan {
-        text: String::new(),
-        files: Vec::new(),
-        links: Vec::new(),
-        folders: Vec::new(),
-        unwritten: Vec::new(),
-        layout: Layout::of(directory),
-        whole: options.filter.is_none() && options.prefixes.is_empty(),
-        bytes: 0,
-        refused: Vec::new(),
-    };
-    let (listed, count, compressed, targets) = (Vec::new(), 0, 0, 0);
-    let mut draft = Draft { directory, options, platform, plan, listed, count, compressed, targets };
-    for index in directory.indices() {
-        let entry = Entry { directory, index };
+    let (plan, listed, sums) = (ExtractPlan::default(), Vec::new(), Sums::default());
+    let mut draft = Draft { archive, options, platform, plan, listed, sums };
+    for entry in archive.entries() {
         if options.filter.as_ref().is_none_or(|pick| pick(&entry)) {
             draft.add(&entry);
         }
     }
     let modest = draft.settle();
-    draft.refuse_overlaps();
+    let mut reader = Reader::new(archive);
+    draft.refuse_overlaps(&mut reader)?;
     if options.links == Links::Skip {
         draft.plan.unwritten.extend(draft.plan.links.drain(..).map(|leaf| leaf.index));
     } else if modest {
-        draft.follow_links(read)?;
+        draft.follow_links(&mut reader)?;
     }
     Ok(draft.plan)
 }
 
-impl Draft<'_> {
+impl<S: Source> Draft<'_, S> {
     fn refuse(&mut self, index: Option<u32>, fault: Fault) {
-        self.plan.refused.push(BadEntry::new(index.map(|index| self.directory.name(index)), fault));
+        let name = index.map(|index| self.archive.directory.name(index));
+        self.plan.refused.push(BadEntry::new(name, fault));
     }
 
     /// Takes an entry in, or refuses it.
     fn add(&mut self, entry: &Entry<'_>) {
         let (options, index) = (self.options, entry.index);
         let path = match wanted(entry, options, self.platform) {
-            Ok(Wanted::No) => return,
-            Ok(Wanted::Root) => {
-                content(entry, options).unwrap_or_else(|fault| self.refuse(Some(index), fault));
-                return self.plan.unwritten.push(index);
-            }
-            Ok(Wanted::At(path)) => path,
+            Ok(Some(path)) => path,
+            Ok(None) => return,
             Err(fault) => {
                 if under(entry.name(), &options.prefixes) {
                     self.refuse(Some(index), fault);
@@ -178,25 +139,25 @@ impl Draft<'_> {
                 return;
             }
         };
-        self.count += 1;
+        let is_target = path.is_empty();
+        self.sums.entries += u64::from(!is_target);
         if let Err(fault) = content(entry, options).and_then(|()| options.limits.path(&path)) {
             return self.refuse(Some(index), fault);
         }
-        let start = self.plan.text.len();
-        self.plan.text.push_str(&path);
-        let path = start..self.plan.text.len();
         match entry.kind() {
             EntryKind::Directory => {
                 self.plan.unwritten.push(index);
-                self.listed.push(Folder { path, index: Some(index) });
+                if !is_target {
+                    self.listed.push(Folder { path, index: Some(index) });
+                }
             }
             EntryKind::Symlink => {
-                self.targets = self.targets.saturating_add(entry.size());
+                self.sums.targets = self.sums.targets.saturating_add(entry.size());
                 self.plan.links.push(Leaf { index, path, target: Some(String::new()) });
             }
             _ => {
                 self.plan.bytes = self.plan.bytes.saturating_add(entry.size());
-                self.compressed = self.compressed.saturating_add(entry.compressed_size());
+                self.sums.compressed = self.sums.compressed.saturating_add(entry.compressed_size());
                 self.plan.files.push(Leaf { index, path, target: None });
             }
         }
@@ -206,14 +167,13 @@ impl Draft<'_> {
     /// allowed: then they are not read.
     fn settle(&mut self) -> bool {
         let limits = &self.options.limits;
-        let (folders, faults) =
-            assign(&self.plan.text, self.plan.leaves(), &self.listed, self.platform, limits.entries);
-        self.plan.folders = folders;
+        let (folders, faults) = assign(self.plan.leaves(), &self.listed, self.platform, limits.entries);
         // Directories that no entry lists are made, too: many deep paths must not get around the limit.
-        let paths = (self.plan.folders.len() + self.plan.files.len() + self.plan.links.len()) as u64;
-        let count = limits.count(self.count.max(paths));
-        let whole = limits.whole(self.plan.bytes, self.compressed);
-        let long = self.options.links != Links::Skip && self.targets > links::LONGEST_TOGETHER;
+        let paths = (folders.len() + self.plan.leaves().count()) as u64;
+        self.plan.folders = folders;
+        let count = limits.count(self.sums.entries.max(paths));
+        let whole = limits.whole(self.plan.bytes, self.sums.compressed);
+        let long = self.options.links != Links::Skip && self.sums.targets > links::LONGEST_TOGETHER;
         let long =
             long.then(|| Fault::new(Refusal::TooLarge, "the targets of its links have more than 64 MiB"));
         let modest = count.is_ok() && long.is_none();
@@ -226,44 +186,36 @@ impl Draft<'_> {
         modest
     }
 
-    fn refuse_overlaps(&mut self) {
-        if self.plan.layout.overlapping.is_empty() {
-            return;
+    /// Refuses entries that share bytes with another.
+    fn refuse_overlaps(&mut self, reader: &mut Reader<'_, S>) -> Result<()> {
+        if self.archive.directory.layout().overlapping.is_empty() {
+            return Ok(());
         }
-        let plan = &self.plan;
-        let chosen: HashSet<u32> =
-            plan.leaves().map(|leaf| leaf.index).chain(plan.unwritten.iter().copied()).collect();
-        let overlapping = plan.layout.overlapping.clone();
-        for index in overlapping.into_iter().filter(|index| chosen.contains(index)) {
-            self.refuse(Some(index), Layout::overlap());
-        }
+        let leaves = self.plan.leaves().map(|leaf| leaf.index);
+        let chosen: HashSet<u32> = leaves.chain(self.plan.unwritten.iter().copied()).collect();
+        let overlaps = reader.judge_overlaps(|index| chosen.contains(&index))?;
+        self.plan.refused.extend(overlaps.into_iter().map(|(_, bad)| bad));
+        Ok(())
     }
 
     /// Reads the links' targets and refuses those that lead out.
-    fn follow_links(&mut self, mut read: impl FnMut(u32, u64) -> Result<Vec<u8>, Failure>) -> Result<()> {
+    fn follow_links(&mut self, reader: &mut Reader<'_, S>) -> Result<()> {
         let mut links = std::mem::take(&mut self.plan.links);
         for leaf in &mut links {
-            let target = match read(leaf.index, self.plan.layout.next(leaf.index)) {
-                Ok(content) => links::target(content),
-                Err(Failure::Refused(fault)) => Err(fault),
-                Err(e) => return Err(e.error(Some(self.directory.name(leaf.index)))),
-            };
-            match target {
-                Ok(target) => leaf.target = Some(target),
-                Err(fault) => self.refuse(Some(leaf.index), fault),
+            let next = self.archive.directory.layout().next(leaf.index);
+            match reader.content(leaf.index, Some(next)).map(links::target) {
+                Ok(Ok(target)) => leaf.target = Some(target),
+                Ok(Err(fault)) => self.refuse(Some(leaf.index), fault),
+                Err(error) => self.plan.refused.push(BadEntry::of(error)?),
             }
         }
-        let known =
-            links.iter().map(|leaf| (self.plan.path(&leaf.path), leaf.target.as_deref().unwrap_or_default()));
-        let mut tree = LinkTree::of(known, self.platform);
-        let lead_out: Vec<_> = links
-            .iter()
-            .filter_map(|leaf| Some((leaf.index, tree.follow(self.plan.path(&leaf.path)).err()?)))
-            .collect();
-        drop(tree);
-        for (index, fault) in lead_out {
-            self.refuse(Some(index), fault);
+        let mut tree = LinkTree::of(links.iter(), self.platform, None);
+        for leaf in &links {
+            if let Err(fault) = tree.follow(&leaf.path) {
+                self.refuse(Some(leaf.index), fault);
+            }
         }
+        drop(tree);
         self.plan.links = links;
         Ok(())
     }
@@ -271,25 +223,25 @@ impl Draft<'_> {
 
 /// Whether the data of an entry can be read at all, and asks for no more than allowed.
 fn content(entry: &Entry<'_>, options: &ExtractOptions) -> Judged<()> {
-    let kind = entry.kind();
-    match kind {
-        EntryKind::Special => {
-            return Err(Fault::new(Refusal::Special, "a backup has files, directories and links only"));
-        }
-        EntryKind::Symlink if options.links == Links::Refuse => {
-            return Err(Fault::new(Refusal::Link, "it is a link, and links were asked to be refused"));
-        }
-        EntryKind::Symlink if entry.name().ends_with('/') => {
-            return Err(Fault::corrupt("it is a link by its mode and a directory by its name"));
-        }
-        EntryKind::Symlink if entry.size() > links::LONGEST && options.links != Links::Skip => {
-            return Err(Fault::new(Refusal::Link, "its target is longer than 4,095 bytes"));
-        }
-        _ => {}
+    let refuse = |refusal, detail: &'static str| Err(Fault::new(refusal, detail));
+    let (kind, size) = (entry.kind(), entry.size());
+    if kind == EntryKind::Special {
+        return refuse(Refusal::Special, "a backup has files, directories and links only");
     }
-    readable(entry.directory, entry.index)?;
-    if kind == EntryKind::Directory && (entry.size() != 0 || entry.crc32() != 0) {
-        return Err(Fault::corrupt("it is a directory with content"));
+    if kind == EntryKind::Symlink {
+        if options.links == Links::Refuse {
+            return refuse(Refusal::Link, "it is a link, and links were asked to be refused");
+        }
+        if entry.name().ends_with('/') {
+            return refuse(Refusal::Corrupt, "it is a link by its mode and a directory by its name");
+        }
+        if size > links::LONGEST && options.links != Links::Skip {
+            return refuse(Refusal::Link, "its target is longer than 4,095 bytes");
+        }
     }
-    options.limits.entry(entry.size(), entry.compressed_size())
+    entry.readable()?;
+    if kind == EntryKind::Directory && (size != 0 || entry.crc32() != 0) {
+        return refuse(Refusal::Corrupt, "it is a directory with content");
+    }
+    options.limits.entry(size, entry.compressed_size())
 }

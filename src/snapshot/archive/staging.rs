@@ -1,23 +1,27 @@
-//! Where an extraction goes: the target, and the private directory beside it that everything is written to first.
+//! Where an extraction goes: the target, the private directory in which everything is written first, and the way from there
+//! to the target: one rename, or, into a directory that has something in it, one for each path, undone when one fails.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder};
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, FileType};
 use std::hash::{BuildHasher, RandomState};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use super::fault::Fault;
+use super::links::{Existing, LinkTree};
+use super::name::Platform;
+use super::paths::{Folder, Leaf};
+use super::plan::ExtractPlan;
+use crate::error::{Error, Refusal, Result};
 use crate::snapshot::overwrite::Overwrite;
 
 /// What the target is now.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Target {
-    /// Nothing: one rename makes it.
-    Fresh { parent: PathBuf, name: OsString },
-    /// An empty directory: one rename replaces it.
-    Empty { real: PathBuf, parent: PathBuf, name: OsString },
+    /// Nothing or an empty directory: one rename makes it.
+    New(PathBuf),
     /// A directory that stays: it has something in it, or cannot be replaced. Files are moved into it.
-    Inside { real: PathBuf },
+    Inside(PathBuf),
 }
 
 impl Target {
@@ -32,10 +36,8 @@ impl Target {
         let looking = |e| Error::io("looking at", dir, e);
         let exists = || Error::Exists { path: dir.to_owned() };
         match fs::symlink_metadata(dir) {
-            Err(e) if e.kind() == ErrorKind::NotFound => {
-                let name = dir.file_name().ok_or_else(|| looking(e))?.to_owned();
-                let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-                return Ok(Self::Fresh { parent: parent.to_owned(), name });
+            Err(e) if e.kind() == ErrorKind::NotFound && dir.file_name().is_some() => {
+                return Ok(Self::New(dir.to_owned()));
             }
             Err(e) => return Err(looking(e)),
             Ok(_) => {}
@@ -44,52 +46,46 @@ impl Target {
         if !fs::metadata(&real).map_err(looking)?.is_dir() {
             return Err(exists());
         }
-        if fs::read_dir(&real).map_err(looking)?.next().is_some() {
-            return if overwrite == Overwrite::Refuse { Err(exists()) } else { Ok(Self::Inside { real }) };
-        }
-        match (real.parent(), real.file_name()) {
-            (Some(parent), Some(name)) if replaceable(&real, parent) => {
-                Ok(Self::Empty { parent: parent.to_owned(), name: name.to_owned(), real })
-            }
-            _ => Ok(Self::Inside { real }),
+        let is_empty = fs::read_dir(&real).map_err(looking)?.next().is_none();
+        match overwrite {
+            _ if is_empty && replaceable(&real) => Ok(Self::New(real)),
+            Overwrite::Refuse if !is_empty => Err(exists()),
+            _ => Ok(Self::Inside(real)),
         }
     }
 
     /// A staging directory from which the target can be made by renaming.
     pub(super) fn staging(&mut self) -> Result<Staging> {
-        match self {
-            Self::Fresh { parent, name } => Staging::new(parent, name),
-            Self::Inside { real } => Staging::new(real, "extract".as_ref()),
-            Self::Empty { real, parent, name } => {
-                if let Ok(staging) = Staging::new(parent, name) {
-                    return Ok(staging);
-                }
-                // A volume, or a directory given by somebody else: its parent is not ours, but it is.
-                let staging = Staging::new(real, name);
-                *self = Self::Inside { real: std::mem::take(real) };
-                staging
+        if let Self::New(path) = self {
+            let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let staging = Staging::new(parent, path.file_name().unwrap_or_default());
+            if staging.is_ok() || !path.exists() {
+                return staging;
             }
+            // A volume, or a directory given by somebody else: its parent is not ours, but it is.
+            *self = Self::Inside(std::mem::take(path));
         }
+        let (Self::New(real) | Self::Inside(real)) = self;
+        Staging::new(real, "extract".as_ref())
     }
 }
 
 /// Whether an empty directory may become another one of the same name: not when somebody is in it or it is a
 /// file system of its own.
-fn replaceable(real: &Path, parent: &Path) -> bool {
-    if std::env::current_dir().and_then(fs::canonicalize).is_ok_and(|cwd| cwd.starts_with(real)) {
-        return false;
-    }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let device = |path: &Path| fs::metadata(path).map(|m| m.dev()).ok();
-        device(real) == device(parent)
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = parent;
-        true
-    }
+fn replaceable(real: &Path) -> bool {
+    let inside = std::env::current_dir().and_then(fs::canonicalize).is_ok_and(|cwd| cwd.starts_with(real));
+    !inside && real.parent().is_some_and(|parent| device(parent) == device(real))
+}
+
+/// The file system that something is on, where it can be told.
+#[cfg(unix)]
+fn device(path: &Path) -> Option<u64> {
+    fs::metadata(path).ok().map(|metadata| std::os::unix::fs::MetadataExt::dev(&metadata))
+}
+
+#[cfg(not(unix))]
+fn device(_: &Path) -> Option<u64> {
+    None
 }
 
 /// A private directory for work in progress, deleted with all its content when dropped, and with the parents
@@ -113,25 +109,90 @@ impl Staging {
         let name: String = name.to_string_lossy().chars().take(40).collect();
         let random = RandomState::new().hash_one(std::process::id());
         let root = parent.join(format!(".{name}.{random:016x}.partial"));
-        private().create(&root).map_err(|e| Error::io("creating", &root, e))?;
+        create_dir(&root, Some(0o700)).map_err(|e| Error::io("creating", &root, e))?;
         staging.tree = root.join("tree");
         staging.root = root;
         fs::create_dir(&staging.tree).map_err(|e| Error::io("creating", &staging.tree, e))?;
         Ok(staging)
     }
 
-    /// A path of its own beside the tree.
-    pub(super) fn aside(&self, number: usize) -> PathBuf {
-        self.root.join(format!("aside-{number}"))
-    }
-
-    /// Moves the finished tree to `target`, atomically.
+    /// Moves the finished tree to `target`, atomically. A directory that is there has to be empty and gives its
+    /// permissions on.
     pub(super) fn place(&self, target: &Path) -> Result<()> {
         use ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
+        let as_it_was = fs::metadata(target).map(|m| m.permissions());
+        #[cfg(windows)]
+        let _ = fs::remove_dir(target);
         fs::rename(&self.tree, target).map_err(|e| match e.kind() {
             DirectoryNotEmpty | AlreadyExists | NotADirectory => Error::Exists { path: target.to_owned() },
             _ => Error::io("moving the extracted directory to", target, e),
-        })
+        })?;
+        if let Ok(permissions) = as_it_was {
+            let _ = fs::set_permissions(target, permissions);
+        }
+        Ok(())
+    }
+
+    /// Moves everything in the tree into `real`, and undoes that when something fails. `finish` gets the folders that were
+    /// not there.
+    pub(super) fn place_inside(
+        &self,
+        real: &Path,
+        plan: &ExtractPlan,
+        finish: impl FnOnce(&[Folder]) -> Result<()>,
+    ) -> Result<()> {
+        let mut undo = Undo(Vec::new());
+        let mut made: Vec<Folder> = Vec::new();
+        let mut moved: HashSet<&str> = HashSet::new();
+        let with_parent = |moved: &HashSet<&str>, path: &str| {
+            path.rsplit_once('/').is_some_and(|(parent, _)| moved.contains(parent))
+        };
+        // Parents come before children: a child of a moved folder went with it.
+        for folder in &plan.folders {
+            let moves_along = with_parent(&moved, &folder.path);
+            if moves_along || kind(real, &folder.path)?.is_none() {
+                if !moves_along {
+                    self.move_into(real, &folder.path, &mut undo)?;
+                }
+                moved.insert(&folder.path);
+                made.push(folder.clone());
+            }
+        }
+        for leaf in plan.leaves().filter(|leaf| !with_parent(&moved, &leaf.path)) {
+            self.move_into(real, &leaf.path, &mut undo)?;
+        }
+        finish(&made)?;
+        undo.0.clear();
+        Ok(())
+    }
+
+    fn move_into(&self, real: &Path, path: &str, undo: &mut Undo) -> Result<()> {
+        let (from, to) = (self.tree.join(path), real.join(path));
+        let moving = |e| Error::io("moving an extracted file to", &to, e);
+        let existing = kind(real, path)?;
+        if existing.is_some_and(|kind| kind.is_dir()) {
+            return Err(Error::Exists { path: to });
+        }
+        if existing.is_some() {
+            let aside = self.root.join(format!("aside-{}", undo.0.len()));
+            fs::rename(&to, &aside).map_err(moving)?;
+            undo.0.push((aside, to.clone()));
+        }
+        fs::rename(&from, &to).map_err(moving)?;
+        undo.0.push((to, from));
+        Ok(())
+    }
+}
+
+/// Moves done so far, as pairs of what to move where to undo them: that happens when it is dropped.
+struct Undo(Vec<(PathBuf, PathBuf)>);
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        for (from, to) in self.0.drain(..).rev() {
+            // A destructor has nobody to tell; what cannot be moved back stays where it is.
+            let _ = fs::rename(from, to);
+        }
     }
 }
 
@@ -148,10 +209,76 @@ impl Drop for Staging {
     }
 }
 
-fn private() -> DirBuilder {
+/// The refusal of a path that is too long where the target is.
+pub(super) fn too_long(path: &str, e: &io::Error) -> Option<Error> {
+    (e.kind() == ErrorKind::InvalidFilename).then(|| {
+        let detail = "its path below the target, or a part of it, is longer than the file system takes; \
+                      choose a target with a shorter path";
+        Fault::new(Refusal::TooMany, detail).error(Some(path))
+    })
+}
+
+/// Makes a directory with these permissions, less those of the umask, where the system has such.
+pub(super) fn create_dir(path: &Path, mode: Option<u32>) -> io::Result<()> {
     #[cfg_attr(not(unix), allow(unused_mut))]
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
+    if let Some(mode) = mode {
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, mode);
+    }
+    #[cfg(not(unix))]
+    let _ = mode;
+    builder.create(path)
+}
+
+/// Compares the plan with what exists. Links that are there are never followed.
+pub(super) fn check_existing(plan: &ExtractPlan, real: &Path, overwrite: Overwrite) -> Result<()> {
+    for Folder { path, .. } in &plan.folders {
+        match kind(real, path)? {
+            Some(kind) if kind.is_symlink() => {
+                let detail = "the target directory has a symbolic link where the archive has a directory; remove it first";
+                return Err(Fault::new(Refusal::Link, detail).error(Some(path)));
+            }
+            Some(kind) if !kind.is_dir() => return Err(Error::Exists { path: real.join(path) }),
+            _ => {}
+        }
+    }
+    for Leaf { path, .. } in plan.leaves() {
+        let replaced = |kind: FileType| overwrite == Overwrite::Replace && !kind.is_dir();
+        if kind(real, path)?.is_some_and(|kind| overwrite != Overwrite::Keep && !replaced(kind)) {
+            return Err(Error::Exists { path: real.join(path) });
+        }
+    }
+    if plan.links.is_empty() { Ok(()) } else { check_links(plan, real, overwrite) }
+}
+
+/// The archive's links stay inside among themselves; over links that are there already, they may not.
+fn check_links(plan: &ExtractPlan, real: &Path, overwrite: Overwrite) -> Result<()> {
+    let keep = overwrite == Overwrite::Keep;
+    let files: HashSet<&str> = plan.files.iter().map(|leaf| leaf.path.as_str()).collect();
+    let existing = |path: &str| {
+        let at = real.join(path);
+        match fs::symlink_metadata(&at) {
+            // Moved away before anybody can follow it.
+            _ if !keep && files.contains(path) => Existing::Nothing,
+            Ok(found) if found.is_dir() => Existing::Directory,
+            Ok(found) if found.is_symlink() => fs::read_link(&at)
+                .map_or(Existing::Nothing, |target| Existing::Link(target.to_string_lossy().into_owned())),
+            _ => Existing::Nothing,
+        }
+    };
+    let stays = |path: &str| keep && fs::symlink_metadata(real.join(path)).is_ok();
+    let links: Vec<&Leaf> = plan.links.iter().filter(|leaf| !stays(&leaf.path)).collect();
+    let mut tree = LinkTree::of(links.iter().copied(), Platform::HERE, Some(&existing));
+    links.iter().try_for_each(|Leaf { path, .. }| tree.follow(path).map_err(|fault| fault.error(Some(path))))
+}
+
+/// What is at a path inside the target directory.
+fn kind(real: &Path, path: &str) -> Result<Option<FileType>> {
+    let at = real.join(path);
+    match fs::symlink_metadata(&at) {
+        Ok(metadata) => Ok(Some(metadata.file_type())),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(too_long(path, &e).unwrap_or_else(|| Error::io("looking at", at, e))),
+    }
 }

@@ -1,12 +1,15 @@
 //! Work shared out to threads: no queue and no lock, one counter over batches made beforehand.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::options::ExtractOptions;
-use crate::progress::{Progress, Throttle};
+use super::handle::Archive;
+use super::local::Reader;
+use crate::error::Result;
+use crate::progress::{Callback, Progress, Throttle};
+use crate::snapshot::source::Source;
 
 /// Entries above this are begun first, one at a time, so that none is begun last.
 const LARGE: u64 = 1 << 20;
@@ -15,75 +18,61 @@ const LARGE: u64 = 1 << 20;
 const BATCH: usize = 32;
 const BATCH_BYTES: u64 = 4 << 20;
 
-/// Jobs in the order of work.
-pub(super) struct Batches<T> {
-    jobs: Vec<T>,
-    ranges: Vec<Range<usize>>,
+/// Reads the entries of all jobs, each a pair of index and what `read` does with it, in the order of their data. The
+/// first error stops the others at their next entry.
+pub(super) fn read_entries<S: Source, T: Copy + Send + Sync>(
+    archive: &Archive<S>,
+    mut jobs: Vec<(u32, T)>,
+    threads: usize,
+    stop: &AtomicBool,
+    read: impl Fn(&mut Reader<'_, S>, u32, T) -> Result<()> + Sync,
+) -> Result<()> {
+    let (directory, stopped) = (&archive.directory, || stop.load(Ordering::Relaxed));
+    jobs.sort_by_key(|(index, _)| directory.record(*index).offset);
+    let batches = batches(jobs, |(index, _)| directory.record(*index).size);
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(None));
+    let work = &|| {
+        let mut reader = Reader::new(archive);
+        while !stopped() {
+            let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+            let ends = batch.iter().map(|(index, _)| directory.layout().next(*index));
+            reader.read_ahead_to(ends.max().unwrap_or(0));
+            let mut going = batch.iter().take_while(|_| !stopped());
+            if let Err(e) = going.try_for_each(|(index, what)| read(&mut reader, *index, *what)) {
+                // Stored before the others stop: what they then say is not the reason.
+                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
+                stop.store(true, Ordering::Relaxed);
+            }
+        }
+    };
+    let workers = threads.min(batches.len());
+    thread::scope(|scope| {
+        let spawn = |_: &usize| thread::Builder::new().spawn_scoped(scope, work).is_ok();
+        // One worker needs no thread; and a system that gives none still gets the work done.
+        if workers < 2 || (0..workers).filter(spawn).count() == 0 {
+            work();
+        }
+    });
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
-impl<T: Sync> Batches<T> {
-    /// Large ones first, then the others as they come, in small batches.
-    pub(super) fn of(mut jobs: Vec<T>, size: impl Fn(&T) -> u64) -> Self {
-        jobs.sort_by_key(|job| size(job) <= LARGE);
-        let large = jobs.partition_point(|job| size(job) > LARGE);
-        // Few entries: smaller batches, so that the threads end together.
-        let batch = BATCH.min(jobs.len() / 16).max(1);
-        let (mut ranges, mut start, mut bytes) = (Vec::new(), 0, 0);
-        for (at, size) in jobs.iter().map(size).enumerate() {
-            if at > start && (at <= large || at - start == batch || bytes + size > BATCH_BYTES) {
-                ranges.push(start..at);
-                (start, bytes) = (at, 0);
-            }
-            bytes = size.saturating_add(bytes);
+/// Large jobs first, one at a time, then the others as they come.
+fn batches<T>(jobs: Vec<T>, size: impl Fn(&T) -> u64) -> Vec<Vec<T>> {
+    // Few entries: smaller batches, so that the threads end together.
+    let most = BATCH.min(jobs.len() / 16).max(1);
+    let (large, small): (Vec<T>, Vec<T>) = jobs.into_iter().partition(|job| size(job) > LARGE);
+    let mut batches: Vec<Vec<T>> = large.into_iter().map(|job| vec![job]).collect();
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    for job in small {
+        if batch.len() == most || bytes + size(&job) > BATCH_BYTES {
+            batches.push(std::mem::take(&mut batch));
+            bytes = 0;
         }
-        ranges.push(start..jobs.len());
-        Self { jobs, ranges }
+        bytes += size(&job);
+        batch.push(job);
     }
-
-    /// Works through all batches. The first error stops the others at their next batch or chunk.
-    pub(super) fn run<W, E: Send>(
-        &self,
-        threads: usize,
-        worker: impl Fn() -> W + Sync,
-        work: impl Fn(&mut W, &[T]) -> Result<(), E> + Sync,
-        stop: &AtomicBool,
-    ) -> Result<(), E> {
-        let next = AtomicUsize::new(0);
-        let failed = Mutex::new(None);
-        let one = &|| {
-            let mut state = worker();
-            while !stop.load(Ordering::Relaxed) {
-                let Some(range) = self.ranges.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-                if let Err(e) = work(&mut state, self.jobs.get(range.clone()).unwrap_or_default()) {
-                    // Stored before the others stop: what they then say is not the reason.
-                    failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
-                    stop.store(true, Ordering::Relaxed);
-                }
-            }
-        };
-        let more = threads.min(self.ranges.len()).saturating_sub(1);
-        thread::scope(|scope| {
-            let (started, starts) = mpsc::channel();
-            for _ in 0..more {
-                let started = started.clone();
-                let work = move || {
-                    let _ = started.send(());
-                    drop(started);
-                    one();
-                };
-                // A system that gives no more threads still gets the work done.
-                if thread::Builder::new().spawn_scoped(scope, work).is_err() {
-                    break;
-                }
-            }
-            drop(started);
-            // Linux may start a thread on the processor of the one that made it, where it waits for its turn. A thread
-            // that sleeps until the others run is woken on an idle one.
-            starts.iter().for_each(drop);
-            one();
-        });
-        failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
-    }
+    batches.push(batch);
+    batches
 }
 
 /// How many threads work when nobody says.
@@ -94,16 +83,17 @@ pub(super) fn cores() -> usize {
 /// Counts what is done and reports it.
 pub(super) struct Meter<'a> {
     throttle: Throttle<'a>,
-    total: u64,
-    total_entries: u64,
+    /// The totals, with nothing done.
+    start: Progress,
     bytes: AtomicU64,
     entries: AtomicU64,
 }
 
 impl<'a> Meter<'a> {
-    pub(super) fn new(options: &'a ExtractOptions, total: u64, total_entries: u64) -> Self {
+    pub(super) fn new(callback: Option<Callback<'a>>, total: u64, total_entries: u64) -> Self {
+        let start = Progress { total: Some(total), attempt: 1, total_entries, ..Progress::default() };
         let (bytes, entries) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { throttle: Throttle::new(options.callback.clone()), total, total_entries, bytes, entries }
+        Self { throttle: Throttle::new(callback), start, bytes, entries }
     }
 
     pub(super) fn add(&self, bytes: u64, entries: u64) -> ControlFlow<()> {
@@ -118,14 +108,8 @@ impl<'a> Meter<'a> {
     }
 
     fn progress(&self) -> Progress {
-        Progress {
-            bytes: self.bytes.load(Ordering::Relaxed),
-            total: Some(self.total),
-            attempt: 1,
-            entries: self.entries.load(Ordering::Relaxed),
-            total_entries: self.total_entries,
-            ..Progress::default()
-        }
+        let done = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Progress { bytes: done(&self.bytes), entries: done(&self.entries), ..self.start }
     }
 }
 
@@ -134,42 +118,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_item_is_worked_on_once_and_large_ones_first() {
+    fn every_job_is_in_one_batch_and_large_ones_come_first() {
         let sizes: Vec<u64> = (0..1000).map(|i| if i % 100 == 7 { LARGE + 1 } else { i % 50 }).collect();
-        let batches = Batches::of((0..1000).collect(), |i: &usize| sizes[*i]);
-        assert!(batches.jobs[..10].iter().all(|i| i % 100 == 7));
-        assert!(batches.ranges[..10].iter().all(|range| range.len() == 1));
-        for threads in [1, 4] {
-            let seen = Mutex::new(Vec::new());
-            let stop = AtomicBool::new(false);
-            let done: Result<(), ()> = batches.run(
-                threads,
-                || (),
-                |_, items| {
-                    seen.lock().unwrap().extend_from_slice(items);
-                    Ok(())
-                },
-                &stop,
-            );
-            let mut seen = seen.into_inner().unwrap();
-            seen.sort_unstable();
-            assert_eq!((done, seen), (Ok(()), (0..1000).collect()));
-        }
+        let batches = batches((0..1000).collect(), |i: &usize| sizes[*i]);
+        assert!(batches[..10].iter().all(|batch| batch.len() == 1 && batch[0] % 100 == 7));
+        let mut all = batches.concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..1000).collect::<Vec<_>>());
     }
 
     #[test]
-    fn an_error_stops_the_work() {
-        let batches = Batches::of(vec![LARGE + 1; 100], |size| *size);
+    fn each_entry_is_read_once_and_an_error_stops_the_work() {
+        let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for n in 0..1000 {
+            writer.start_file(format!("{n}"), zip::write::SimpleFileOptions::default()).unwrap();
+        }
+        let archive = Archive::new(writer.finish().unwrap().into_inner()).unwrap();
+        let jobs = || (0..1000).map(|index| (index, ())).collect::<Vec<_>>();
+        for threads in [1, 4] {
+            let seen = Mutex::new(Vec::new());
+            let read = |_: &mut Reader<'_, _>, index, ()| {
+                seen.lock().unwrap().push(index);
+                Ok(())
+            };
+            read_entries(&archive, jobs(), threads, &AtomicBool::new(false), read).unwrap();
+            let mut seen = seen.into_inner().unwrap();
+            seen.sort_unstable();
+            assert_eq!(seen, (0..1000).collect::<Vec<u32>>());
+        }
         let count = AtomicUsize::new(0);
-        let result = batches.run(
-            1,
-            || (),
-            |_, _| {
-                count.fetch_add(1, Ordering::Relaxed);
-                Err("no")
-            },
-            &AtomicBool::new(false),
-        );
-        assert_eq!((result, count.into_inner()), (Err("no"), 1));
+        let fail = |_: &mut Reader<'_, _>, _, ()| {
+            count.fetch_add(1, Ordering::Relaxed);
+            Err(crate::error::Error::invalid("it", "is wrong"))
+        };
+        assert!(read_entries(&archive, jobs(), 1, &AtomicBool::new(false), fail).is_err());
+        assert_eq!(count.into_inner(), 1);
     }
 }
