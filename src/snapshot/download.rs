@@ -95,7 +95,10 @@ pub(crate) fn download(wanted: &Wanted<'_>, path: &Path, options: &DownloadOptio
         }
     };
     let bytes = part.done();
-    if let Err(error) = check(location, &part, status, options) {
+    let checked = check(location, &part, status);
+    #[cfg(feature = "zip")]
+    let checked = checked.and_then(|()| if options.verify { verify(part.file()) } else { Ok(()) });
+    if let Err(error) = checked {
         part.discard();
         return Err(error);
     }
@@ -146,22 +149,23 @@ fn is_same(wanted: &Wanted<'_>, target: &Target) -> Result<bool> {
     keep::is_same(wanted.location, &target.path, named, wanted.size)
 }
 
-/// Whether the part file is a whole archive, and with `verify` whether every entry's CRC is right.
-fn check(location: &Location, part: &Part, status: Option<u16>, options: &DownloadOptions<'_>) -> Result<()> {
+/// Whether the part file is a whole archive.
+fn check(location: &Location, part: &Part, status: Option<u16>) -> Result<()> {
     let file = part.file();
-    if let Err(why) = archive::check(file).map_err(|e| Error::io("reading", part.path(), e))? {
-        let mut first = vec![0; EXCERPT];
-        let count = file.read_at(0, &mut first).unwrap_or(0);
-        first.truncate(count);
-        return Err(location.not_an_archive(&first, why, status));
-    }
-    #[cfg(feature = "zip")]
-    if options.verify
-        && let Some(bad) = archive::Archive::new(file)?.verify()?.bad.into_iter().next()
-    {
-        return Err(Error::Refused { entry: bad.name, refusal: bad.refusal, detail: bad.detail });
-    }
-    Ok(())
+    let Err(why) = archive::check(file).map_err(|e| Error::io("reading", part.path(), e))? else {
+        return Ok(());
+    };
+    let mut first = vec![0; EXCERPT];
+    let count = file.read_at(0, &mut first).unwrap_or(0);
+    first.truncate(count);
+    Err(location.not_an_archive(&first, why, status))
+}
+
+/// Whether every entry's CRC is right.
+#[cfg(feature = "zip")]
+fn verify(file: &fs::File) -> Result<()> {
+    let bad = archive::Archive::new(file)?.verify()?.bad.into_iter().next();
+    bad.map_or(Ok(()), |bad| Err(bad.into()))
 }
 
 /// Data to the disk, then the name, then the directory.

@@ -140,7 +140,8 @@ fn a_stream_is_read_piece_by_piece() {
     assert_eq!(first[..], content[..1000]);
     drop(stream);
     let read = archive.source().1.load(Ordering::Relaxed) - before;
-    assert!(read <= 5 * (256 << 10), "{read} bytes read for the first 1,000");
+    // Four pieces ahead, one being read, and the local file header.
+    assert!(read <= 6 * (256 << 10), "{read} bytes read for the first 1,000");
 }
 
 #[test]
