@@ -72,9 +72,7 @@ fn fetch(snapshot: &Snapshot, directory: &Path) -> squarecloud_blocking::Result<
 
 fn style() -> ProgressStyle {
     let template = "Downloading [{bar:30}] {decimal_bytes} of {decimal_total_bytes}, {eta} left";
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ")
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
 }
 
 /// The largest files, and what they all come to.

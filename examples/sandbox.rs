@@ -28,10 +28,7 @@ fn main() -> io::Result<()> {
     writeln!(out, "  export SQUARECLOUD_BASE_URL={}", sandbox.base_url())?;
     writeln!(out, "  export SQUARECLOUD_API_KEY={}\n", sandbox.api_key())?;
     writeln!(out, "  curl -H \"Authorization: $SQUARECLOUD_API_KEY\" $SQUARECLOUD_BASE_URL/users/me\n")?;
-    writeln!(
-        out,
-        "Its cooldowns and quotas are the service's. It runs until Ctrl-C or the end of its input."
-    )?;
+    writeln!(out, "Its cooldowns and quotas are the service's. It runs until Ctrl-C or the end of its input.")?;
     out.flush()?;
     io::stdin().lock().read_to_end(&mut Vec::new())?;
     for leak in sandbox.take_leaks() {

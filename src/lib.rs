@@ -1,14 +1,9 @@
 // The README's code looks into archives.
 #![cfg_attr(feature = "zip", doc = include_str!("../README.md"))]
-#![cfg_attr(
-    not(feature = "zip"),
-    doc = "Blocking SDK for Square Cloud snapshots, without a look inside them."
-)]
+#![cfg_attr(not(feature = "zip"), doc = "Blocking SDK for Square Cloud snapshots, without a look inside them.")]
 
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
-compile_error!(
-    "squarecloud-blocking needs TLS: switch on the feature `rustls` (the default) or `native-tls`"
-);
+compile_error!("squarecloud-blocking needs TLS: switch on the feature `rustls` (the default) or `native-tls`");
 
 mod api;
 mod client;
@@ -26,8 +21,8 @@ pub use secret::{SignedKey, SignedUrl};
 pub use snapshot::Snapshot;
 #[cfg(feature = "zip")]
 pub use snapshot::archive::{
-    Archive, BadEntry, Diff, Difference, Entry, EntryKind, EntryReader, ExtractOptions, ExtractPlan,
-    Extracted, Limits, Links, Tree, Verified,
+    Archive, BadEntry, Diff, Difference, Entry, EntryKind, EntryReader, ExtractOptions, ExtractPlan, Extracted, Limits,
+    Links, Tree, Verified,
 };
 pub use snapshot::download::Download;
 pub use snapshot::options::DownloadOptions;
@@ -36,7 +31,7 @@ pub use snapshot::reader::RemoteReader;
 pub use snapshot::remote::Remote;
 pub use snapshot::source::{Cursor, Source};
 pub use types::{
-    Account, AppInfo, AppSummary, DatabaseInfo, DatabaseSummary, Kind, Language, Listing, Memory, Origin,
-    Plan, Reading, Response, RestoreState, RestoreStatus, RunningStatus, RuntimeStatus, ServiceStatus,
-    Skipped, SnapshotInfo, Statuses, Traffic, UploadedApp, User,
+    Account, AppInfo, AppSummary, DatabaseInfo, DatabaseSummary, Kind, Language, Listing, Memory, Origin, Plan,
+    Reading, Response, RestoreState, RestoreStatus, RunningStatus, RuntimeStatus, ServiceStatus, Skipped, SnapshotInfo,
+    Statuses, Traffic, UploadedApp, User,
 };

@@ -184,9 +184,7 @@ pub(crate) fn split_url(url: &str) -> std::result::Result<UrlParts<'_>, &'static
         return Err("has no host");
     }
     if plain && !is_loopback(host) {
-        return Err(
-            "uses plain http, which would show a secret to the network; use https (http is for loopback)",
-        );
+        return Err("uses plain http, which would show a secret to the network; use https (http is for loopback)");
     }
     let is_port = |digits: &str| digits.parse::<u16>().is_ok_and(|port| port != 0);
     if !port.is_empty() && !port.strip_prefix(':').is_some_and(is_port) {
@@ -197,6 +195,5 @@ pub(crate) fn split_url(url: &str) -> std::result::Result<UrlParts<'_>, &'static
 
 /// Whether `host` can only be this machine: `localhost` or a loopback address.
 pub(crate) fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

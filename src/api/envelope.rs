@@ -51,10 +51,7 @@ impl Envelope<'_> {
 
 impl RawResponse {
     /// The `response` of a call that must have one, decoded.
-    pub(crate) fn data<'a, T>(
-        &'a self,
-        decode: impl FnOnce(&'a str) -> serde_json::Result<T>,
-    ) -> Result<T, Error> {
+    pub(crate) fn data<'a, T>(&'a self, decode: impl FnOnce(&'a str) -> serde_json::Result<T>) -> Result<T, Error> {
         let Some(response) = self.success()?.response else {
             return Err(self.unexpected("a success without a `response`"));
         };
@@ -87,14 +84,10 @@ impl RawResponse {
 
     /// What `done` makes of the response, or `None` when the work goes on in the background: the code says so or HTTP
     /// 202 does, whatever `status` says.
-    pub(crate) fn unless_pending<T>(
-        &self,
-        done: impl FnOnce(&Self) -> Result<T, Error>,
-    ) -> Result<Option<T>, Error> {
+    pub(crate) fn unless_pending<T>(&self, done: impl FnOnce(&Self) -> Result<T, Error>) -> Result<Option<T>, Error> {
         let is_pending = match self.envelope() {
             Ok(Envelope { code: Some(code), .. }) => {
-                [ErrorCode::SNAPSHOT_PROCESSING, ErrorCode::SNAPSHOT_RESTORE_PROCESSING]
-                    .contains(&code.into())
+                [ErrorCode::SNAPSHOT_PROCESSING, ErrorCode::SNAPSHOT_RESTORE_PROCESSING].contains(&code.into())
             }
             Ok(_) => self.status == 202,
             Err(_) => self.status == 202 && self.body.is_empty(),
@@ -149,11 +142,7 @@ impl RawResponse {
                     status: self.status,
                     retry_after: self.retry_after,
                     code: clean(&code, CODE_CHARS, self.secret.expose()).into(),
-                    message: clean(
-                        &envelope.message.unwrap_or_default(),
-                        MESSAGE_CHARS,
-                        self.secret.expose(),
-                    ),
+                    message: clean(&envelope.message.unwrap_or_default(), MESSAGE_CHARS, self.secret.expose()),
                 }
             }
             Ok(_) if self.status == 200 => {
@@ -216,9 +205,8 @@ mod tests {
 
     #[test]
     fn an_error_in_a_success_is_an_error_with_its_code() {
-        let error = response(200, br#"{"status":"error","code":"KEEP_CALM","message":"wait 1r/5s"}"#)
-            .action()
-            .unwrap_err();
+        let error =
+            response(200, br#"{"status":"error","code":"KEEP_CALM","message":"wait 1r/5s"}"#).action().unwrap_err();
         assert_eq!(error.code(), Some(&ErrorCode::KEEP_CALM));
         assert_eq!(error.status(), Some(200));
         assert!(error.is_rate_limited());
@@ -239,8 +227,7 @@ mod tests {
 
     #[test]
     fn pending_is_known_by_code_or_by_202() {
-        let pending =
-            |status, body: &'static [u8]| matches!(response(status, body).unless_pending(data), Ok(None));
+        let pending = |status, body: &'static [u8]| matches!(response(status, body).unless_pending(data), Ok(None));
         assert!(pending(202, br#"{"status":"error","code":"SNAPSHOT_PROCESSING"}"#));
         assert!(pending(202, br#"{"status":"success"}"#));
         assert!(pending(200, br#"{"status":"success","code":"SNAPSHOT_PROCESSING"}"#));
@@ -255,9 +242,7 @@ mod tests {
     fn a_service_status_has_no_envelope() {
         let status = |body: &[u8]| response(200, body).service_status();
         assert_eq!(status(br#"{"status":"tomorrow","new":1}"#).unwrap().status, "tomorrow");
-        for bad in
-            [r#"{"status":"Success"}"#, r#"{"status":"success","response":{}}"#, "{}", r#"{"status":7}"#]
-        {
+        for bad in [r#"{"status":"Success"}"#, r#"{"status":"success","response":{}}"#, "{}", r#"{"status":7}"#] {
             assert!(status(bad.as_bytes()).is_err(), "{bad}");
         }
         let refused = status(br#"{"status":"error","code":"KEEP_CALM"}"#).unwrap_err();

@@ -157,8 +157,7 @@ mod tests {
         assert!(!again(&network("POST")));
         assert!(!again(&api("POST", 503, "DATABASE_UNAVAILABLE", None)));
         assert!(!again(&api("GET", 200, "UPLOAD_BUSY", None)));
-        for (status, code) in [(429, "KEEP_CALM"), (401, "ACCESS_DENIED"), (403, "MISSING_SCOPE"), (500, "X")]
-        {
+        for (status, code) in [(429, "KEEP_CALM"), (401, "ACCESS_DENIED"), (403, "MISSING_SCOPE"), (500, "X")] {
             assert!(!again(&api("GET", status, code, None)), "{code}");
         }
         let timeout = Error::Timeout {
@@ -174,8 +173,7 @@ mod tests {
     #[test]
     fn pauses_grow_and_are_clamped() {
         let policy = RetryPolicy { retries: 100 };
-        let pause =
-            |attempt, jitter| policy.pause(&network("GET"), attempt, LEFT, jitter).unwrap().as_millis();
+        let pause = |attempt, jitter| policy.pause(&network("GET"), attempt, LEFT, jitter).unwrap().as_millis();
         assert_eq!([pause(0, 1.0), pause(1, 1.0), pause(2, 0.0), pause(50, 1.0)], [500, 1000, 1000, 8000]);
         assert!(RetryPolicy::default().pause(&network("GET"), 2, LEFT, 0.0).is_none());
         assert!(policy.pause(&network("GET"), 0, Duration::from_millis(100), 0.0).is_none());
@@ -183,9 +181,8 @@ mod tests {
 
     #[test]
     fn a_long_retry_after_ends_the_call() {
-        let pause = |seconds| {
-            RetryPolicy::default().pause(&api("GET", 503, "UPLOAD_BUSY", Some(seconds)), 0, LEFT, 0.0)
-        };
+        let pause =
+            |seconds| RetryPolicy::default().pause(&api("GET", 503, "UPLOAD_BUSY", Some(seconds)), 0, LEFT, 0.0);
         assert_eq!(pause(3), Some(Duration::from_secs(3)));
         assert_eq!(pause(0), Some(Duration::ZERO));
         assert_eq!(pause(3600), None);

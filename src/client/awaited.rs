@@ -41,19 +41,13 @@ impl Awaited {
         };
         newest.filter(|info| {
             let appeared = before.iter().all(|old| {
-                old.created_at < info.created_at
-                    && (old.version_id.is_none() || old.version_id != info.version_id)
+                old.created_at < info.created_at && (old.version_id.is_none() || old.version_id != info.version_id)
             });
             appeared || self.is_after_the_request(info, listing, now)
         })
     }
 
-    fn is_after_the_request(
-        &self,
-        info: &SnapshotInfo,
-        listing: &[SnapshotInfo],
-        now: Option<OffsetDateTime>,
-    ) -> bool {
+    fn is_after_the_request(&self, info: &SnapshotInfo, listing: &[SnapshotInfo], now: Option<OffsetDateTime>) -> bool {
         let (Some(requested), Some(now)) = (self.requested, now) else {
             return false;
         };
@@ -74,9 +68,7 @@ mod tests {
 
     fn labelled(second: i64, origin: &str) -> SnapshotInfo {
         let at = at(second).format(&time::format_description::well_known::Rfc3339).unwrap();
-        let item = format!(
-            r#"{{"name":"a","size":1,"modified":"{at}","version_id":"v{second}","origin":"{origin}"}}"#
-        );
+        let item = format!(r#"{{"name":"a","size":1,"modified":"{at}","version_id":"v{second}","origin":"{origin}"}}"#);
         SnapshotInfo::decode(crate::Kind::App, &item).unwrap()
     }
 
@@ -134,10 +126,7 @@ mod tests {
     fn the_services_own_schedule_does_not_count() {
         let mut wait = awaited();
         assert_eq!(wait.find(&[labelled(1085, "automatic")], Some(at(1091))), None);
-        assert_eq!(
-            wait.find(&[labelled(1085, "automatic"), labelled(1095, "automatic")], Some(at(1101))),
-            None
-        );
+        assert_eq!(wait.find(&[labelled(1085, "automatic"), labelled(1095, "automatic")], Some(at(1101))), None);
     }
 
     #[test]

@@ -56,11 +56,7 @@ impl Core {
     }
 
     /// Repeats `send`, which is given the time that is left, as long as the retry policy allows.
-    pub(super) fn repeat<T>(
-        &self,
-        total: Duration,
-        mut send: impl FnMut(Duration) -> Result<T>,
-    ) -> Result<T> {
+    pub(super) fn repeat<T>(&self, total: Duration, mut send: impl FnMut(Duration) -> Result<T>) -> Result<T> {
         let started = Instant::now();
         let left = || total.saturating_sub(started.elapsed());
         let (mut attempt, mut before) = (0, None);

@@ -192,13 +192,7 @@ impl Client {
     /// # Errors
     /// [`Error::Pending`] when the restore goes on in the background: it is **not** done, and must not be requested
     /// again; [`App::wait_for_restore`] follows it. [`Error::Api`] with `SNAPSHOT_NOT_FOUND`, `KEEP_CALM`, ...
-    pub fn restore_snapshot(
-        &self,
-        kind: Kind,
-        id: &str,
-        snapshot_id: &str,
-        version_id: &str,
-    ) -> Result<Response> {
+    pub fn restore_snapshot(&self, kind: Kind, id: &str, snapshot_id: &str, version_id: &str) -> Result<Response> {
         self.resource(kind, id.into()).restore(snapshot_id, version_id)
     }
 

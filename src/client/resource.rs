@@ -85,9 +85,9 @@ impl Resource {
         }
         let path = self.path(SNAPSHOTS)?;
         self.poll(at_most, BETWEEN_LISTINGS, pending, || {
-            let (listing, date) = self.core.get(&path, |response| {
-                Ok((response.data(|data| Listing::decode(self.kind, data))?, response.date))
-            })?;
+            let (listing, date) = self
+                .core
+                .get(&path, |response| Ok((response.data(|data| Listing::decode(self.kind, data))?, response.date)))?;
             Ok(awaited.find(&listing.snapshots, date).cloned())
         })
     }

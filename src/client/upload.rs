@@ -50,8 +50,7 @@ impl Core {
             attempt += 1;
             file.rewind().map_err(io)?;
             let state = Progress { total: Some(size), attempt, ..Progress::default() };
-            let mut body =
-                FileBody { file: file.take(size), path, state, throttle: &throttle, stopped: None };
+            let mut body = FileBody { file: file.take(size), path, state, throttle: &throttle, stopped: None };
             let mut reader = before.as_bytes().chain(&mut body).chain(after.as_bytes());
             let length = size + (before.len() + after.len()) as u64;
             let payload = Payload::Stream { content_type: &content_type, length, reader: &mut reader };
@@ -72,12 +71,7 @@ impl Core {
 }
 
 impl Resource {
-    pub(super) fn commit(
-        &self,
-        path: &Path,
-        directory: Option<&str>,
-        progress: Callback<'_>,
-    ) -> Result<Response> {
+    pub(super) fn commit(&self, path: &Path, directory: Option<&str>, progress: Callback<'_>) -> Result<Response> {
         let query = directory.map_or_else(String::new, |path| format!("?path={}", encode_form(path)));
         let target = self.path(&format!("/commit{query}"))?;
         self.core.send(&target, path, &open(path)?, progress, RawResponse::action)
@@ -90,10 +84,7 @@ fn open(path: &Path) -> Result<File> {
     let metadata = std::fs::metadata(path).map_err(io)?;
     let size = metadata.len();
     if !metadata.is_file() {
-        return Err(Error::invalid(
-            "the file to send",
-            "is not a regular file; pack a directory into a zip first",
-        ));
+        return Err(Error::invalid("the file to send", "is not a regular file; pack a directory into a zip first"));
     }
     if size > MAX_UPLOAD_BYTES {
         let reason = format!("is {size} bytes long; the service accepts at most {MAX_UPLOAD_BYTES}");
@@ -174,10 +165,7 @@ mod tests {
     #[test]
     fn the_name_stays_in_its_quotes() {
         let [before, after] = form("b0", "a\"b\r\nX: y.zip");
-        assert!(
-            before.contains("filename=\"a%22b%0D%0AX: y.zip\"\r\n") && before.ends_with("\r\n\r\n"),
-            "{before}"
-        );
+        assert!(before.contains("filename=\"a%22b%0D%0AX: y.zip\"\r\n") && before.ends_with("\r\n\r\n"), "{before}");
         assert_eq!(after, "\r\n--b0--\r\n");
     }
 }

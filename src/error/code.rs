@@ -249,8 +249,7 @@ mod tests {
         assert_eq!(rate("was 1r/5s, is 2r/3m"), seconds(2, 180));
         assert_eq!(rate("20r/15s"), seconds(20, 15));
         assert_eq!(rate("3r/m"), seconds(3, 60));
-        for none in
-            ["", "calm", "r/5s", "1r/", "0r/5s", "1r/0s", "x1r/5s", "1r/5x", "1r/99999999999s", "é1r/5sé é"]
+        for none in ["", "calm", "r/5s", "1r/", "0r/5s", "1r/0s", "x1r/5s", "1r/5x", "1r/99999999999s", "é1r/5sé é"]
         {
             let read = rate(none);
             assert!(read.is_none() || none.starts_with('é'), "{none}: {read:?}");

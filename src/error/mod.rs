@@ -265,13 +265,9 @@ fn advice(code: &ErrorCode, wait: Option<Duration>) -> String {
             return format!("; all calls are blocked, wait {}", span(wait));
         }
         (_, Some(wait), _) => return format!("; wait {} and try again", span(wait)),
-        (Some(Limit::Quota), None, _) => {
-            "the quota frees up when the oldest snapshot of the last 24 h is a day old"
-        }
+        (Some(Limit::Quota), None, _) => "the quota frees up when the oldest snapshot of the last 24 h is a day old",
         (Some(_), None, _) => "wait and try again",
-        (_, _, "ACCESS_DENIED") => {
-            "check the API key before the next call, since bad keys get an address blocked"
-        }
+        (_, _, "ACCESS_DENIED") => "check the API key before the next call, since bad keys get an address blocked",
         (_, _, "MISSING_SCOPE") => "give the key the scope of this call",
         (_, _, "UPGRADE_REQUIRED") => "the account's plan does not include this call",
         (_, _, "SNAPSHOT_IN_PROGRESS") => "a snapshot is already being made, so look at the listing",

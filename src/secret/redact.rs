@@ -99,8 +99,7 @@ fn redact(text: &str, secret: &str) -> String {
 /// id is also in the listing, so it is not.
 fn values(secret: &str) -> Vec<String> {
     let name = secret.split('=').next().unwrap_or_default();
-    let is_query =
-        secret.contains('&') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let is_query = secret.contains('&') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
     if !is_query {
         return vec![secret.to_owned()];
     }
@@ -132,8 +131,7 @@ mod tests {
 
     #[test]
     fn an_excerpt_shows_no_secret_and_no_control_character() {
-        let body =
-            b"\x1b[31m<Error>1-hush-hush AWSAccessKeyId=AK&Signature=sig%2F&x=1 <Signature>sig</Signature>\
+        let body = b"\x1b[31m<Error>1-hush-hush AWSAccessKeyId=AK&Signature=sig%2F&x=1 <Signature>sig</Signature>\
             \"Signature\":\"sig\" signature%3Dsig%26x \"key\":\"a=sig\" https://h/a.zip?token=sig\"";
         let shown = excerpt(body, "1-hush-hush");
         for bad in ["hush", "AK&", "sig%", "sig<", "\"sig", "=sig", "\x1b"] {
@@ -141,10 +139,7 @@ mod tests {
         }
         assert!(shown.contains("x=1"));
         let code = "<Code>SignatureDoesNotMatch</Code> \"key\": null, monkey: 7";
-        assert_eq!(
-            redact(code, "AWSAccessKeyId=AKAKAKAK&Signature=abcdefghij"),
-            code.replace("null", REDACTED)
-        );
+        assert_eq!(redact(code, "AWSAccessKeyId=AKAKAKAK&Signature=abcdefghij"), code.replace("null", REDACTED));
     }
 
     #[test]
@@ -182,8 +177,7 @@ mod tests {
             prop_assert_eq!(redact(&words, KEY), words);
         }
     }
-    const QUERY: &str =
-        "AWSAccessKeyId=EXAMPLEKEY&Expires=1797790051&Signature=iWPed%2FcsouRAP%3D&versionId=v1";
+    const QUERY: &str = "AWSAccessKeyId=EXAMPLEKEY&Expires=1797790051&Signature=iWPed%2FcsouRAP%3D&versionId=v1";
 
     #[test]
     fn an_s3_error_shows_its_code_and_message_only() {

@@ -28,12 +28,7 @@ pub(crate) struct Location {
 impl Location {
     /// One request for `range`, judged. `known`: the object that the response must belong to. `idle`: how long
     /// one read may wait.
-    pub(crate) fn get(
-        &self,
-        range: Range,
-        known: &Object,
-        idle: Duration,
-    ) -> Result<(Worth, SnapshotResponse)> {
+    pub(crate) fn get(&self, range: Range, known: &Object, idle: Duration) -> Result<(Worth, SnapshotResponse)> {
         let mut headers = Vec::new();
         if let Some(value) = range.header() {
             headers.push(("range", value));
@@ -45,22 +40,17 @@ impl Location {
             status: response.status,
             content_range: fields.get("content-range"),
             content_length: fields.get("content-length").and_then(number),
-            object: Object::new(
-                fields.get("etag"),
-                fields.get("x-amz-version-id"),
-                fields.get("last-modified"),
-            ),
+            object: Object::new(fields.get("etag"), fields.get("x-amz-version-id"), fields.get("last-modified")),
         };
-        let other_version =
-            matches!((&self.version, &head.object.version_id), (Some(a), Some(b)) if **a != **b);
+        let other_version = matches!((&self.version, &head.object.version_id), (Some(a), Some(b)) if **a != **b);
         let kind = fields.get("content-type").unwrap_or_default().to_ascii_lowercase();
         let page = known.is_provable() && kind.trim_start().starts_with("text/html");
         let worth = match judge(range, known, head) {
             // What came before is not thrown away for a maintenance page or a portal's login.
             Worth::Whole(_) if page => Worth::Unusable("a web page came in the snapshot's place".into()),
-            Worth::Whole(_) | Worth::Part { .. } if other_version => Worth::Unusable(
-                "another version was sent than was requested; list the snapshots again".into(),
-            ),
+            Worth::Whole(_) | Worth::Part { .. } if other_version => {
+                Worth::Unusable("another version was sent than was requested; list the snapshots again".into())
+            }
             worth => worth,
         };
         Ok((worth, response))
@@ -84,8 +74,7 @@ impl Location {
         if first.starts_with(b"PK") {
             return self.error(format!("the archive is damaged: {why}; try again"), status);
         }
-        let problem =
-            if first.is_empty() { "the response body is empty" } else { "the response is not a zip archive" };
+        let problem = if first.is_empty() { "the response body is empty" } else { "the response is not a zip archive" };
         self.unexpected(status.unwrap_or(200), problem.into(), excerpt(first, self.url.query()))
     }
 

@@ -66,12 +66,7 @@ impl Snapshot {
         Ok(Self::new(SnapshotAgent::new(&Settings::default())?, url, key, None))
     }
 
-    pub(crate) fn new(
-        agent: SnapshotAgent,
-        url: SignedUrl,
-        key: SignedKey,
-        info: Option<SnapshotInfo>,
-    ) -> Self {
+    pub(crate) fn new(agent: SnapshotAgent, url: SignedUrl, key: SignedKey, info: Option<SnapshotInfo>) -> Self {
         let listed = info.as_ref().and_then(|info| info.version_id.as_deref());
         let file_name = name::file_name(url.path(), url.query(), listed).into();
         let version = name::link_version(url.query()).or_else(|| listed.map(str::to_owned));

@@ -70,16 +70,12 @@ pub(crate) fn signing_time(query: &str) -> Option<String> {
 /// A version as part of a name. Different versions give different results, also where upper and lower case
 /// are the same.
 fn safe_version(version: &str) -> String {
-    let plain =
-        version.len() <= 64 && version.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let plain = version.len() <= 64 && version.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if plain {
         return version.to_owned();
     }
-    let safe: String = version
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
-        .take(40)
-        .collect();
+    let safe: String =
+        version.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).take(40).collect();
     format!("{safe}-{:016x}", fnv1a(version.as_bytes()))
 }
 

@@ -27,13 +27,7 @@ const MAX_CONNECTIONS: usize = 32;
 impl<'a> DownloadOptions<'a> {
     /// Refuses to touch an existing file, one connection, five attempts, no check of the entries' CRCs.
     pub fn new() -> Self {
-        Self {
-            overwrite: Overwrite::Refuse,
-            callback: None,
-            verify: false,
-            connections: 1,
-            attempts: ATTEMPTS,
-        }
+        Self { overwrite: Overwrite::Refuse, callback: None, verify: false, connections: 1, attempts: ATTEMPTS }
     }
 
     /// What to do when the target exists; [`Overwrite::Refuse`] by default.
@@ -82,10 +76,7 @@ impl<'a> DownloadOptions<'a> {
 
     pub(crate) fn check(&self) -> Result<()> {
         if self.connections == 0 || self.connections > MAX_CONNECTIONS {
-            return Err(Error::invalid(
-                "the number of connections",
-                format!("must be 1 to {MAX_CONNECTIONS}"),
-            ));
+            return Err(Error::invalid("the number of connections", format!("must be 1 to {MAX_CONNECTIONS}")));
         }
         if self.attempts == 0 {
             return Err(Error::invalid("the number of attempts", "must be at least 1"));

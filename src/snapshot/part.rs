@@ -195,8 +195,7 @@ impl Part {
 
     /// Writes the next bytes of a piece, then notes them.
     pub(crate) fn write(&self, piece: usize, bytes: &[u8]) -> Result<()> {
-        let (Some(start), Some(done)) = (self.pieces.get(piece).map(|p| p.start), self.done.get(piece))
-        else {
+        let (Some(start), Some(done)) = (self.pieces.get(piece).map(|p| p.start), self.done.get(piece)) else {
             return Err(Error::io("writing", &self.path, io::ErrorKind::InvalidInput.into()));
         };
         let before = done.load(Ordering::Acquire);

@@ -144,18 +144,14 @@ pub(crate) fn judge(range: Range, known: &Object, head: Head<'_>) -> Worth {
         (_, 200) => judge_whole(range, known, head),
         (Range::Whole, 206) => Worth::Unusable("a part was sent although the whole was requested".into()),
         (_, 206) => judge_part(range, known, head),
-        (Range::Whole, 416 | 412) => {
-            Worth::Unusable("the request carried no condition that could fail".into())
-        }
+        (Range::Whole, 416 | 412) => Worth::Unusable("the request carried no condition that could fail".into()),
         (_, 412) => Worth::StartOver("the snapshot changed"),
         (_, 416) => Worth::StartOver("the snapshot became shorter"),
         (_, 500 | 502 | 503 | 504) => Worth::Busy,
-        (_, 401 | 403) => Worth::Unusable(
-            "the link has expired or was refused; list the snapshots again for a new one".into(),
-        ),
-        (_, 404 | 410) => {
-            Worth::Unusable("the snapshot is gone; list the snapshots to see which are there".into())
+        (_, 401 | 403) => {
+            Worth::Unusable("the link has expired or was refused; list the snapshots again for a new one".into())
         }
+        (_, 404 | 410) => Worth::Unusable("the snapshot is gone; list the snapshots to see which are there".into()),
         (_, 429) => Worth::Unusable("too many downloads; wait before the next one".into()),
         _ => Worth::Unusable("expected 200".into()),
     }

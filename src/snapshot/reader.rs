@@ -47,8 +47,7 @@ impl RemoteReader {
                 Ok(Some(count))
             }
             Step::End => {
-                check_end(&self.last, self.stream.at)
-                    .map_err(|why| self.stream.not_an_archive(&self.first, why))?;
+                check_end(&self.last, self.stream.at).map_err(|why| self.stream.not_an_archive(&self.first, why))?;
                 Ok(Some(0))
             }
             Step::StartOver if before > 0 => Err(self.stream.take_failure().unwrap_or_else(|| {

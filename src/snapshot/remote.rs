@@ -110,9 +110,7 @@ impl Remote {
     fn window_end(&self, offset: u64, wanted: u64) -> u64 {
         let windows = self.windows();
         let before = windows.iter().rev().find(|w| w.end() == offset).map(|w| w.bytes.len() as u64);
-        let length = before
-            .map_or(WINDOW.0, |length| (length * 2).clamp(WINDOW.0, WINDOW.1))
-            .max(wanted.min(WINDOW.1));
+        let length = before.map_or(WINDOW.0, |length| (length * 2).clamp(WINDOW.0, WINDOW.1)).max(wanted.min(WINDOW.1));
         offset.saturating_add(length).min(self.end.start)
     }
 }

@@ -50,9 +50,7 @@ impl<'a> Report<'a> {
     fn or_cancelled(&self, flow: ControlFlow<()>) -> Result<()> {
         match flow {
             ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => {
-                Err(Error::Cancelled { action: "downloading to", path: self.target.to_owned() })
-            }
+            ControlFlow::Break(()) => Err(Error::Cancelled { action: "downloading to", path: self.target.to_owned() }),
         }
     }
 }

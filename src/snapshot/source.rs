@@ -161,9 +161,7 @@ mod tests {
     fn a_cursor_seeks_like_a_file() {
         let mut cursor = Cursor::new(b"0123456789".to_vec());
         let mut two = [0; 2];
-        for (to, want) in
-            [(SeekFrom::Start(3), b"34"), (SeekFrom::Current(-1), b"45"), (SeekFrom::End(-2), b"89")]
-        {
+        for (to, want) in [(SeekFrom::Start(3), b"34"), (SeekFrom::Current(-1), b"45"), (SeekFrom::End(-2), b"89")] {
             cursor.seek(to).unwrap();
             cursor.read_exact(&mut two).unwrap();
             assert_eq!(&two, want);

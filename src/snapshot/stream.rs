@@ -203,9 +203,7 @@ impl Stream {
         match worth {
             Worth::Whole(object) => self.open_whole(response, object),
             // Nothing could show later that the rest belongs to it.
-            Worth::Part { start, end, object }
-                if !object.is_provable() && object.total != Some(end - start) =>
-            {
+            Worth::Part { start, end, object } if !object.is_provable() && object.total != Some(end - start) => {
                 self.start_over("the snapshot host does not say which version it sends")
             }
             Worth::Part { start, end, object } => {
@@ -268,8 +266,8 @@ impl Stream {
             return Err(self.slow());
         }
         // One wait for the first response is long enough, whatever it was spent on.
-        let late = matches!(error, Error::Timeout { .. })
-            || self.begun.elapsed() >= self.location.agent.limits().first_byte;
+        let late =
+            matches!(error, Error::Timeout { .. }) || self.begun.elapsed() >= self.location.agent.limits().first_byte;
         let pause = self.attempts.pause(&error, jitter()).filter(|_| self.accepted || !late);
         let Some(pause) = pause else {
             return Err(match self.failure.take() {

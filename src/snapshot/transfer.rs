@@ -208,10 +208,7 @@ impl<'a> Pieces<'a> {
             }
             let step = self.tick(&stream).and(step);
             // What came is kept, whatever ends the transfer.
-            if filled == buffer.len()
-                || self.is_stopped()
-                || !matches!(step, Ok(Step::Opened | Step::Bytes(_)))
-            {
+            if filled == buffer.len() || self.is_stopped() || !matches!(step, Ok(Step::Opened | Step::Bytes(_))) {
                 self.part.write(number, buffer.get(..filled).unwrap_or_default())?;
                 filled = 0;
                 self.sync_now_and_then(sync);

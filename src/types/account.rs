@@ -35,8 +35,7 @@ impl Account {
         let raw: Raw<'_> = serde_json::from_str(response)?;
         let (applications, mut skipped) =
             decode::items(&raw.applications.unwrap_or_default(), |item| serde_json::from_str(item));
-        let (databases, more) =
-            decode::items(&raw.databases.unwrap_or_default(), |item| serde_json::from_str(item));
+        let (databases, more) = decode::items(&raw.databases.unwrap_or_default(), |item| serde_json::from_str(item));
         skipped.extend(more);
         Ok(Self { user: raw.user, applications, databases, skipped })
     }
@@ -49,11 +48,7 @@ impl Account {
     /// How much of the quota is used at `now`, as a **lower bound** from listings: the service also counts snapshots that
     /// were replaced or deleted, which are no longer listed. Snapshots that the service created on its own schedule are
     /// left out, since it is not documented whether they count.
-    pub fn snapshots_used<'a>(
-        &self,
-        listed: impl IntoIterator<Item = &'a SnapshotInfo>,
-        now: OffsetDateTime,
-    ) -> u64 {
+    pub fn snapshots_used<'a>(&self, listed: impl IntoIterator<Item = &'a SnapshotInfo>, now: OffsetDateTime) -> u64 {
         let since = now.saturating_sub(QUOTA_WINDOW);
         listed.into_iter().filter(|info| info.created_at > since && !info.is_automatic()).map(|_| 1).sum()
     }

@@ -60,9 +60,7 @@ pub(super) mod when {
 
     pub(crate) use time::serde::rfc3339::option::serialize;
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<OffsetDateTime>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<OffsetDateTime>, D::Error> {
         let value = Value::deserialize(deserializer)?;
         let text = value.as_str().unwrap_or_default();
         let millis = || value.as_i64().or_else(|| text.trim().parse().ok());
@@ -91,10 +89,7 @@ impl fmt::Display for Skipped {
 }
 
 /// Decodes every item that can be decoded and says which could not.
-pub(super) fn items<T>(
-    list: &[&RawValue],
-    decode: impl Fn(&str) -> serde_json::Result<T>,
-) -> (Vec<T>, Vec<Skipped>) {
+pub(super) fn items<T>(list: &[&RawValue], decode: impl Fn(&str) -> serde_json::Result<T>) -> (Vec<T>, Vec<Skipped>) {
     let (mut good, mut skipped) = (Vec::with_capacity(list.len()), Vec::new());
     for (index, item) in list.iter().enumerate() {
         match decode(item.get()) {

@@ -11,7 +11,6 @@ pub use decode::Skipped;
 pub(crate) use decode::text;
 pub use resource::{AppInfo, DatabaseInfo, Language, UploadedApp};
 pub use runtime::{
-    Reading, Response, RestoreState, RestoreStatus, RunningStatus, RuntimeStatus, ServiceStatus, Statuses,
-    Traffic,
+    Reading, Response, RestoreState, RestoreStatus, RunningStatus, RuntimeStatus, ServiceStatus, Statuses, Traffic,
 };
 pub use snapshot::{Kind, Listing, Origin, SnapshotInfo};

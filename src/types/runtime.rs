@@ -246,8 +246,7 @@ mod tests {
         assert_eq!(failed.started_at.map(OffsetDateTime::unix_timestamp), Some(1_795_196_400));
         assert_eq!(read(&serde_json::to_string(&failed).unwrap()), failed);
         assert_eq!(read(r#"{"state":"error","code":7,"step":""}"#).code, None);
-        for bad in [r#"{"step":"unzip"}"#, r#"{"state":7}"#, r#"{"state":null}"#, r#"{"state":{"error":1}}"#]
-        {
+        for bad in [r#"{"step":"unzip"}"#, r#"{"state":7}"#, r#"{"state":null}"#, r#"{"state":{"error":1}}"#] {
             assert!(serde_json::from_str::<RestoreStatus>(bad).is_err(), "{bad}");
         }
         for word in ["none", "queued", "running", "success", "error", "paused"] {

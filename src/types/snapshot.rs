@@ -296,22 +296,15 @@ mod tests {
         assert!(saved.contains(r#""created_at":"2026-11-20T18:04:11.512Z""#), "{saved}");
         let back: SnapshotInfo = serde_json::from_str(&saved).unwrap();
         assert!(back.url().is_none() && back.key().is_empty());
-        assert_eq!(
-            (&back.id, back.created_at, &back.version_id),
-            (&info.id, info.created_at, &info.version_id)
-        );
+        assert_eq!((&back.id, back.created_at, &back.version_id), (&info.id, info.created_at, &info.version_id));
         assert_eq!(serde_json::to_string(&back).unwrap(), saved);
-        assert_eq!(
-            serde_json::from_value::<SnapshotInfo>(serde_json::to_value(&back).unwrap()).unwrap(),
-            back
-        );
+        assert_eq!(serde_json::from_value::<SnapshotInfo>(serde_json::to_value(&back).unwrap()).unwrap(), back);
         assert!(serde_json::from_str::<SnapshotInfo>(NEW).is_err(), "an item does not say its kind");
     }
 
     #[test]
     fn a_listing_is_newest_first_and_says_what_was_skipped() {
-        let item =
-            |day: u8| format!(r#"{{"name":"a","size":1,"modified":"2026-11-{day:02}T00:00:00Z","key":"k"}}"#);
+        let item = |day: u8| format!(r#"{{"name":"a","size":1,"modified":"2026-11-{day:02}T00:00:00Z","key":"k"}}"#);
         let items = [item(3), r#"{"name":"b","size":1}"#.into(), item(9), item(5)].join(",");
         let listing = Listing::decode(Kind::App, &format!("[{items}]")).unwrap();
         assert_eq!(listing.snapshots.iter().map(|i| i.created_at.day()).collect::<Vec<_>>(), [9, 5, 3]);

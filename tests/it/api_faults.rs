@@ -92,10 +92,7 @@ impl Stage {
         let directory = tempfile::tempdir().unwrap();
         let zip = directory.path().join("app.zip");
         let files = Files::from([
-            (
-                "squarecloud.app".into(),
-                FileNode::new("MAIN=index.js\nMEMORY=256\n", 0o100_644, 1_793_611_800),
-            ),
+            ("squarecloud.app".into(), FileNode::new("MAIN=index.js\nMEMORY=256\n", 0o100_644, 1_793_611_800)),
             ("index.js".into(), FileNode::new("console.log(1)\n", 0o100_644, 1_793_611_800)),
         ]);
         std::fs::write(&zip, to_zip(&files)).unwrap();
@@ -153,9 +150,7 @@ impl Stage {
         let fits = match (&result, want) {
             (Ok(()), Want::Fine) => true,
             (Err(e), Want::Http(status)) => e.status() == Some(status) && !e.is_timeout(),
-            (Err(e), Want::Code(status, code)) => {
-                e.status() == Some(status) && e.code().is_some_and(|c| c == code)
-            }
+            (Err(e), Want::Code(status, code)) => e.status() == Some(status) && e.code().is_some_and(|c| c == code),
             (Err(e), Want::Timeout(status)) => e.is_timeout() && e.status() == status,
             (Err(e), Want::Lost) => matches!(e, Error::Network { .. }) && e.status().is_none(),
             (Err(e), Want::Pending) => e.is_pending(),
@@ -196,11 +191,7 @@ fn table(op: Op) {
     let one_of_each = matches!(op, Op::AppList | Op::Create | Op::Upload);
     all.iter().filter(|case| one_of_each || !case.heavy).for_each(|case| stage.check(case, op));
     assert_eq!(stage.sandbox.take_leaks(), Vec::<String>::new());
-    assert!(
-        op.route() != Route::Unknown && stage.sandbox.remarks().is_empty(),
-        "{:?}",
-        stage.sandbox.remarks()
-    );
+    assert!(op.route() != Route::Unknown && stage.sandbox.remarks().is_empty(), "{:?}", stage.sandbox.remarks());
 }
 
 macro_rules! tables {

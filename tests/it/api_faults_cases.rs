@@ -95,10 +95,7 @@ fn any_word_is_a_service_status(op: Op) -> Want {
 }
 
 pub fn all(elsewhere: &str) -> Vec<Case> {
-    [statuses(elsewhere), bodies(), codes(), framing(), heads(), times(), ends()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [statuses(elsewhere), bodies(), codes(), framing(), heads(), times(), ends()].into_iter().flatten().collect()
 }
 
 /// A few of each kind, for TLS.
@@ -109,10 +106,9 @@ pub fn some(elsewhere: &str) -> Vec<Case> {
 }
 
 fn statuses(elsewhere: &str) -> Vec<Case> {
-    let mut all: Vec<Case> =
-        [201, 203, 204, 205, 206, 207, 226, 299, 300, 304, 400, 404, 418, 500, 503, 599, 600, 999]
-            .map(|s| case(format!("the right answer under {s}"), Fault::Status(s), Want::Http(s)))
-            .into();
+    let mut all: Vec<Case> = [201, 203, 204, 205, 206, 207, 226, 299, 300, 304, 400, 404, 418, 500, 503, 599, 600, 999]
+        .map(|s| case(format!("the right answer under {s}"), Fault::Status(s), Want::Http(s)))
+        .into();
     all.push(case("202", Fault::Status(202), Want::ByOp(work_is_pending)));
     for status in [301, 302, 303, 307, 308] {
         let to = |to: &str| Fault::Redirect(status, to.into());
@@ -166,9 +162,7 @@ fn bodies() -> Vec<Case> {
         case("text/plain", Fault::Header("Content-Type", "text/plain".into()), Want::Fine),
         case("no type", Fault::RemoveHeader("Content-Type"), Want::Fine),
     ];
-    for (name, value) in
-        [("null", Value::Null), ("a number", json!(7)), ("a string", json!("x")), ("{}", json!({}))]
-    {
+    for (name, value) in [("null", Value::Null), ("a number", json!(7)), ("a string", json!("x")), ("{}", json!({}))] {
         all.push(case(format!("a response that is {name}"), Fault::Response(value), data(Want::Http(200))));
     }
     for status in [200, 403, 404, 429, 500, 502, 503, 504, 520] {
@@ -184,9 +178,8 @@ fn codes() -> Vec<Case> {
     let code = |status, code: &'static str| {
         case(format!("{status} {code}"), Fault::Code(status, code, "why"), Want::Code(status, code))
     };
-    let busy = |code: &'static str| {
-        case(format!("503 {code}"), Fault::Code(503, code, "busy"), Want::Code(503, code)).gets(3)
-    };
+    let busy =
+        |code: &'static str| case(format!("503 {code}"), Fault::Code(503, code, "busy"), Want::Code(503, code)).gets(3);
     let retry = |value: &str| Fault::Header("Retry-After", value.into());
     let mut all: Vec<Case> = [
         (400, "INVALID_ID"),
@@ -300,9 +293,7 @@ fn times() -> Vec<Case> {
         late("a chunked trickle", Fault::Trickle(1, pause)).with(Fault::Chunked(1)),
         late("a trickle without length", Fault::Trickle(1, pause)).with(Fault::NoLength),
         late("an error that stalls", Fault::InBody(3, End::Stall)).with(Fault::Status(200)),
-        case("500 and a stall", Fault::html(500), Want::Timeout(Some(500)))
-            .quick()
-            .with(Fault::InBody(5, End::Stall)),
+        case("500 and a stall", Fault::html(500), Want::Timeout(Some(500))).quick().with(Fault::InBody(5, End::Stall)),
         case("a little late", Fault::Delay(Duration::from_millis(20)), Want::Fine),
         case("a little slow", Fault::Trickle(64, Duration::from_millis(1)), Want::Fine),
     ]

@@ -97,8 +97,7 @@ fn a_bare_100_and_both_framings_are_read_as_the_rfc_says() {
     early.extend(account(ACCOUNT.len()));
     let chunks = format!("{:x}\r\n{ACCOUNT}\r\n0\r\n\r\n", ACCOUNT.len());
     let both = answer("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", &chunks);
-    let trailers =
-        answer("Transfer-Encoding: chunked\r\n", &chunks.replace("0\r\n\r\n", "0\r\nX: y\r\n\r\n"));
+    let trailers = answer("Transfer-Encoding: chunked\r\n", &chunks.replace("0\r\n\r\n", "0\r\nX: y\r\n\r\n"));
     for bytes in [early, both, trailers] {
         let bare = Bare::new(bytes.clone(), false);
         let result = bare.builder().build().unwrap().account();
@@ -155,16 +154,8 @@ enum Spoil {
 fn spoil() -> impl Strategy<Value = Spoil> {
     let bytes = prop_oneof![
         proptest::collection::vec(any::<u8>(), 1..12),
-        prop::sample::select(vec![
-            "\r\n",
-            "\0",
-            ": ",
-            "HTTP/1.1 ",
-            "\r\n\r\n",
-            "chunked",
-            "Content-Length: 5\r\n"
-        ])
-        .prop_map(|text| text.as_bytes().to_vec()),
+        prop::sample::select(vec!["\r\n", "\0", ": ", "HTTP/1.1 ", "\r\n\r\n", "chunked", "Content-Length: 5\r\n"])
+            .prop_map(|text| text.as_bytes().to_vec()),
     ];
     prop_oneof![
         (any::<usize>(), any::<u8>()).prop_map(|(at, byte)| Spoil::Flip(at, byte)),
@@ -179,9 +170,7 @@ fn spoilt(mut bytes: Vec<u8>, how: &[Spoil]) -> Vec<u8> {
         let length = bytes.len().max(1);
         match spoil {
             Spoil::Flip(at, byte) => bytes.iter_mut().skip(at % length).take(1).for_each(|b| *b ^= byte),
-            Spoil::Cut(at, n) => {
-                drop(bytes.drain((at % length).min(bytes.len())..(at % length + n).min(bytes.len())))
-            }
+            Spoil::Cut(at, n) => drop(bytes.drain((at % length).min(bytes.len())..(at % length + n).min(bytes.len()))),
             Spoil::Insert(at, more) => {
                 let at = (at % length).min(bytes.len());
                 bytes.splice(at..at, more.iter().copied());

@@ -77,11 +77,8 @@ fn actions_work_and_their_refusals_keep_the_code() {
 fn listings_of_every_generation_decode_and_open() {
     for form in [ListingForm::New, ListingForm::Old, ListingForm::Seed] {
         for ids in [VersionIds::Uuid, VersionIds::Odd] {
-            let sandbox = Sandbox::builder()
-                .small()
-                .no_limits()
-                .rules(|r| (r.listing, r.version_ids) = (form, ids))
-                .start();
+            let sandbox =
+                Sandbox::builder().small().no_limits().rules(|r| (r.listing, r.version_ids) = (form, ids)).start();
             let app = sandbox.app_id().to_owned();
             let newest = sandbox.put_snapshot(NewSnapshot::of(&app));
             sandbox.put_snapshot(NewSnapshot { age: Duration::from_secs(86_400), ..NewSnapshot::of(&app) });
@@ -164,10 +161,8 @@ fn a_restore_brings_the_files_back_and_sends_the_name_verbatim() {
     assert_eq!(sandbox.files(app.id()).keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
     assert_eq!(app.restore_status().unwrap().state, RestoreState::Success);
 
-    let request =
-        sandbox.requests().into_iter().find(|r| r.method == "POST" && r.path.ends_with("/restore")).unwrap();
-    let body =
-        format!(r#"{{"snapshotId":"{}","versionId":"{}"}}"#, info.id, info.version_id.as_deref().unwrap());
+    let request = sandbox.requests().into_iter().find(|r| r.method == "POST" && r.path.ends_with("/restore")).unwrap();
+    let body = format!(r#"{{"snapshotId":"{}","versionId":"{}"}}"#, info.id, info.version_id.as_deref().unwrap());
     assert_eq!(String::from_utf8_lossy(&request.body), body);
 
     let error = app.restore(&{
@@ -183,15 +178,10 @@ fn the_restore_by_names_needs_no_listing() {
     let sandbox = Sandbox::builder().small().no_limits().start();
     let link = sandbox.put_snapshot(NewSnapshot::of(sandbox.database_id()));
     let client = client(&sandbox);
-    let response = client.restore_snapshot(
-        "database".parse().unwrap(),
-        sandbox.database_id(),
-        &link.name,
-        &link.version_id,
-    );
+    let response =
+        client.restore_snapshot("database".parse().unwrap(), sandbox.database_id(), &link.name, &link.version_id);
     assert_eq!(response.unwrap().status, "success");
-    let missing =
-        client.restore_snapshot(Kind::Database, sandbox.database_id(), &link.name, "no-such-version");
+    let missing = client.restore_snapshot(Kind::Database, sandbox.database_id(), &link.name, "no-such-version");
     assert!(missing.unwrap_err().is_not_found());
 }
 
@@ -225,9 +215,7 @@ fn bad_input_is_refused_before_anything_is_sent() {
     for url in ["http://127.0.0.1:1/v2", "http://localhost:1", "http://[::1]:1/v2/"] {
         assert!(Client::builder("key").base_url(url).build().is_ok(), "{url:?}");
     }
-    for link in
-        ["", "x", "http://example.com/a.zip?k", "https://h", "https://h/a.zip?a b", "file:///etc/passwd"]
-    {
+    for link in ["", "x", "http://example.com/a.zip?k", "https://h", "https://h/a.zip?a b", "file:///etc/passwd"] {
         assert!(client.open_url(link).is_err(), "{link:?}");
     }
     assert!(Client::builder("key").user_agent("a\nb").build().is_err());

@@ -57,11 +57,7 @@ fn echoes(secret: &str) -> Vec<Fault> {
             "application/json",
             json!({ "status": "success", "response": { "url": secret, "key": secret } }).to_string(),
         ),
-        answer(
-            200,
-            "application/json",
-            json!({ "status": "success", "response": [{ "name": secret }] }).to_string(),
-        ),
+        answer(200, "application/json", json!({ "status": "success", "response": [{ "name": secret }] }).to_string()),
         answer(
             200,
             "application/json",
@@ -71,33 +67,22 @@ fn echoes(secret: &str) -> Vec<Fault> {
         answer(
             200,
             "application/json",
-            json!({ "status": "success", "response": { "url": format!("gopher://h/?t={secret}") } })
-                .to_string(),
+            json!({ "status": "success", "response": { "url": format!("gopher://h/?t={secret}") } }).to_string(),
         ),
         Fault::Redirect(307, format!("http://127.0.0.1:9/{secret}?key={secret}")),
         Fault::LengthText(leak(secret.into())),
         Fault::Garbage(format!("HTTP/1.1 200 OK\r\n{secret}\r\n\r\n").into_bytes()),
         Fault::Garbage(format!("{secret}\r\n\r\n").into_bytes()),
         Fault::Garbage(format!("HTTP/1.1 {secret}\r\n\r\n").into_bytes()),
-        Fault::Garbage(
-            format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{secret}\r\n").into_bytes(),
-        ),
+        Fault::Garbage(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{secret}\r\n").into_bytes()),
     ];
-    for name in [
-        "Content-Encoding",
-        "Retry-After",
-        "Content-Type",
-        "Date",
-        "Location",
-        "Set-Cookie",
-        "WWW-Authenticate",
-    ] {
+    for name in
+        ["Content-Encoding", "Retry-After", "Content-Type", "Date", "Location", "Set-Cookie", "WWW-Authenticate"]
+    {
         all.push(Fault::Header(name, secret.into()));
     }
     let bearing = format!("{{\"status\":\"error\",\"message\":\"{secret}\"}}");
-    all.extend(
-        (30..bearing.len()).step_by(5).map(|at| answer(403, "application/json", bearing[..at].into())),
-    );
+    all.extend((30..bearing.len()).step_by(5).map(|at| answer(403, "application/json", bearing[..at].into())));
     all
 }
 
@@ -149,9 +134,7 @@ fn an_answer_that_was_nearly_good_puts_its_signature_into_no_error() {
     let signature = link.key.split('&').find_map(|pair| pair.strip_prefix("Signature=")).unwrap();
     for fault in faults {
         sandbox.fault(On::Api, fault.clone());
-        for error in
-            [client.snapshot(sandbox.app_id()).err(), client.all_app_snapshots(sandbox.app_id()).err()]
-        {
+        for error in [client.snapshot(sandbox.app_id()).err(), client.all_app_snapshots(sandbox.app_id()).err()] {
             let Some(error) = error else { continue };
             let text = whole(&error);
             assert!(!text.contains(signature) && !text.contains(opaque), "{fault:?}: {text}");
@@ -226,14 +209,10 @@ impl log::Log for Watch {
 #[test]
 fn a_debug_log_holds_neither_key_nor_signature() {
     static WATCH: OnceLock<Watch> = OnceLock::new();
-    let watch = WATCH.get_or_init(|| Watch {
-        secrets: Mutex::default(),
-        found: Mutex::default(),
-        lines: AtomicUsize::new(0),
-    });
+    let watch =
+        WATCH.get_or_init(|| Watch { secrets: Mutex::default(), found: Mutex::default(), lines: AtomicUsize::new(0) });
     for tls in [false, true] {
-        let sandbox =
-            Sandbox::builder().small().no_limits().rules(|r| r.restoration = Restoration::AfterPolls(1));
+        let sandbox = Sandbox::builder().small().no_limits().rules(|r| r.restoration = Restoration::AfterPolls(1));
         let sandbox = if tls { sandbox.tls().start() } else { sandbox.start() };
         let link = sandbox.put_snapshot(NewSnapshot::of(sandbox.app_id()));
         let signature = link.key.split('&').find_map(|pair| pair.strip_prefix("Signature=")).unwrap();
@@ -252,8 +231,7 @@ fn a_debug_log_holds_neither_key_nor_signature() {
         let directory = tempfile::tempdir().unwrap();
         snapshot.download(directory.path()).unwrap();
         snapshot.remote().unwrap();
-        for fault in [Fault::html(403), Fault::Redirect(302, String::new()), Fault::BeforeAnswer(End::Close)]
-        {
+        for fault in [Fault::html(403), Fault::Redirect(302, String::new()), Fault::BeforeAnswer(End::Close)] {
             sandbox.fault(On::Snapshots, fault);
             let error = snapshot.download(directory.path().join("again.zip")).unwrap_err();
             assert!(!whole(&error).contains(signature), "{error:?}");

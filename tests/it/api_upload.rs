@@ -98,8 +98,7 @@ fn what_cannot_be_sent_is_refused_before_anything_is() {
     #[cfg(feature = "zip")]
     {
         let other = here.join("other.zip");
-        let files =
-            Files::from([("in/squarecloud.app".into(), FileNode::new("x", 0o100_644, 1_793_611_800))]);
+        let files = Files::from([("in/squarecloud.app".into(), FileNode::new("x", 0o100_644, 1_793_611_800))]);
         std::fs::write(&other, to_zip(&files)).unwrap();
         let error = client.upload(&other).unwrap_err();
         assert!(error.to_string().contains("squarecloud.config"), "{error}");
@@ -117,8 +116,7 @@ fn exactly_100_mib_are_sent() {
     let (sandbox, directory) = (Sandbox::builder().small().no_limits().start(), tempfile::tempdir().unwrap());
     // The whole file is read before the service's refusal comes back.
     sandbox.fault(Route::Commit, Fault::Code(413, "FILE_TOO_LARGE", "Files have at most 100 MiB."));
-    let error =
-        client(&sandbox).app(sandbox.app_id()).commit(sparse(directory.path(), 100 * MIB)).unwrap_err();
+    let error = client(&sandbox).app(sandbox.app_id()).commit(sparse(directory.path(), 100 * MIB)).unwrap_err();
     assert_eq!((error.status(), error.code().unwrap().as_str()), (Some(413), "FILE_TOO_LARGE"));
     assert_eq!(only_request(&sandbox).header("Content-Length").map(str::len), Some(9));
 }
@@ -190,9 +188,8 @@ fn a_busy_service_gets_the_whole_body_again_and_nothing_else_is_repeated() {
     let mut requests = sandbox.requests();
     assert_eq!(requests.remove(0).path, "/v2/users/me");
     assert_eq!(requests.len(), 3);
-    let parts = requests
-        .iter()
-        .map(|r| parse_multipart(r.header("Content-Type").unwrap(), &r.body).unwrap().data.to_vec());
+    let parts =
+        requests.iter().map(|r| parse_multipart(r.header("Content-Type").unwrap(), &r.body).unwrap().data.to_vec());
     assert!(parts.into_iter().all(|part| part == std::fs::read(&zip).unwrap()));
     let mut attempts = attempts.into_inner().unwrap();
     attempts.dedup();
@@ -203,10 +200,7 @@ fn a_busy_service_gets_the_whole_body_again_and_nothing_else_is_repeated() {
         sandbox.clear_requests();
         let fault = sandbox.fault(Route::Upload, Fault::BeforeAnswer(end)).once();
         let error = client.upload(&zip).unwrap_err();
-        assert!(
-            matches!(error, Error::Network { .. }) && error.to_string().contains("look before"),
-            "{error}"
-        );
+        assert!(matches!(error, Error::Network { .. }) && error.to_string().contains("look before"), "{error}");
         assert_eq!((sandbox.requests().len(), fault.hits()), (1, 1));
     }
 }
@@ -220,8 +214,7 @@ fn a_service_that_stops_reading_ends_the_call() {
         sandbox.fault(Route::Commit, Fault::InRequest(1 << 20, end)).once();
         let started = std::time::Instant::now();
         let error = client.app(sandbox.app_id()).commit(&big).unwrap_err();
-        let expected =
-            if end == End::Stall { error.is_timeout() } else { matches!(error, Error::Network { .. }) };
+        let expected = if end == End::Stall { error.is_timeout() } else { matches!(error, Error::Network { .. }) };
         assert!(expected, "{end:?}: {error:?}");
         assert_eq!(whole(&error).contains("probably refused"), end != End::Stall, "{end:?}: {error:?}");
         assert!(started.elapsed() < Duration::from_secs(4), "{end:?}: {:?}", started.elapsed());

@@ -10,11 +10,9 @@ use crate::support::{Slept, builder};
 #[test]
 fn a_creation_the_service_is_still_at_is_waited_for_and_never_repeated() {
     let slept = Slept::default();
-    let sandbox =
-        Sandbox::builder().small().no_limits().rules(|r| r.creation = Creation::AfterPolls(3)).start();
+    let sandbox = Sandbox::builder().small().no_limits().rules(|r| r.creation = Creation::AfterPolls(3)).start();
     let client = builder(&sandbox).sleep(slept.sleeper()).build().unwrap();
-    let old = sandbox
-        .put_snapshot(NewSnapshot { age: Duration::from_secs(400), ..NewSnapshot::of(sandbox.app_id()) });
+    let old = sandbox.put_snapshot(NewSnapshot { age: Duration::from_secs(400), ..NewSnapshot::of(sandbox.app_id()) });
 
     let snapshot = client.snapshot(sandbox.app_id()).unwrap();
     assert!(!snapshot.key().expose().contains(&old.version_id));
@@ -65,16 +63,14 @@ fn the_wait_ends_as_pending() {
 
 #[test]
 fn a_passing_fault_of_the_listing_does_not_end_the_wait() {
-    let sandbox =
-        Sandbox::builder().small().no_limits().rules(|r| r.creation = Creation::AfterPolls(1)).start();
+    let sandbox = Sandbox::builder().small().no_limits().rules(|r| r.creation = Creation::AfterPolls(1)).start();
     sandbox.fault(Route::List(sandbox::Kind::App), Fault::html(502)).times(2);
     sandbox.fault(Route::List(sandbox::Kind::App), Fault::rate_limited()).times(1).after(2);
     let client = builder(&sandbox).sleep(Slept::default().sleeper()).build().unwrap();
     client.snapshot(sandbox.app_id()).unwrap();
     assert_eq!(sandbox.count(Route::Create(sandbox::Kind::App)), 1);
 
-    let sandbox =
-        Sandbox::builder().small().no_limits().rules(|r| r.creation = Creation::AfterPolls(1)).start();
+    let sandbox = Sandbox::builder().small().no_limits().rules(|r| r.creation = Creation::AfterPolls(1)).start();
     sandbox.fault(Route::List(sandbox::Kind::App), Fault::Code(403, "MISSING_SCOPE", "no"));
     let client = builder(&sandbox).sleep(Slept::default().sleeper()).build().unwrap();
     assert!(client.snapshot(sandbox.app_id()).unwrap_err().is_unauthorized());
@@ -91,8 +87,7 @@ fn a_failed_creation_is_no_missing_app() {
 #[test]
 fn a_restore_that_goes_on_is_an_error_until_it_was_followed_to_its_end() {
     let slept = Slept::default();
-    let sandbox =
-        Sandbox::builder().small().no_limits().rules(|r| r.restoration = Restoration::AfterPolls(3)).start();
+    let sandbox = Sandbox::builder().small().no_limits().rules(|r| r.restoration = Restoration::AfterPolls(3)).start();
     let client = builder(&sandbox).sleep(slept.sleeper()).build().unwrap();
     let app = client.app(sandbox.app_id());
     app.snapshot().unwrap();

@@ -57,10 +57,7 @@ fn archives_know_no_network_and_the_network_knows_no_archives() {
     let transfer = |name: &str, _: &str| bytes.iter().any(|file| name == format!("snapshot/{file}.rs"));
     for (name, code) in sources().iter().filter(|(name, code)| transfer(name, code)) {
         for word in ["crate::client", "archive::", "zip::"] {
-            assert!(
-                !code.replace(checks, "").contains(word),
-                "bytes know no zip: src/{name} mentions `{word}`"
-            );
+            assert!(!code.replace(checks, "").contains(word), "bytes know no zip: src/{name} mentions `{word}`");
         }
     }
 }
@@ -75,16 +72,8 @@ fn pure_files_do_no_io() {
 
 #[test]
 fn the_library_neither_prints_nor_exits_nor_panics_on_purpose() {
-    let macros = [
-        "println!(",
-        "print!(",
-        "eprintln!(",
-        "dbg!(",
-        "todo!(",
-        "unimplemented!(",
-        "panic!(",
-        "process::exit",
-    ];
+    let macros =
+        ["println!(", "print!(", "eprintln!(", "dbg!(", "todo!(", "unimplemented!(", "panic!(", "process::exit"];
     never("a library is quiet", |_, _| true, &macros);
     never("input never panics", |_, _| true, &[".unwrap()", ".expect(", "unreachable!("]);
 }

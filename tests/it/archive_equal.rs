@@ -29,13 +29,9 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn made() -> impl Strategy<Value = BTreeMap<String, Made>> {
-    let one = (
-        content(),
-        any::<bool>(),
-        any::<bool>(),
-        prop_oneof![Just(0o644), Just(0o755), Just(0o600), Just(0o444)],
-    )
-        .prop_map(|(content, stored, large, mode)| Made { content, stored, large, mode });
+    let one =
+        (content(), any::<bool>(), any::<bool>(), prop_oneof![Just(0o644), Just(0o755), Just(0o600), Just(0o444)])
+            .prop_map(|(content, stored, large, mode)| Made { content, stored, large, mode });
     // Letters for directories and digits for files: no file is another's parent.
     proptest::collection::btree_map("([a-cé]{1,3}/){0,4}[0-9 ]{1,6}", one, 0..40)
 }
@@ -48,9 +44,7 @@ fn written(files: &BTreeMap<String, Made>, streamed: bool) -> Vec<u8> {
                 .compression_method(method)
                 .large_file(made.large)
                 .unix_permissions(made.mode)
-                .last_modified_time(
-                    DateTime::from_date_and_time(2020, 1 + (i % 12) as u8, 5, 6, 7, 8).unwrap(),
-                );
+                .last_modified_time(DateTime::from_date_and_time(2020, 1 + (i % 12) as u8, 5, 6, 7, 8).unwrap());
             if let Some((dir, _)) = name.rsplit_once('/')
                 && i % 3 == 0
             {

@@ -7,9 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use squarecloud_blocking::{
-    Archive, EntryKind, Error, ExtractOptions, Limits, Links, Overwrite, Refusal, Source,
-};
+use squarecloud_blocking::{Archive, EntryKind, Error, ExtractOptions, Limits, Links, Overwrite, Refusal, Source};
 
 use crate::raw_zip::*;
 
@@ -43,18 +41,12 @@ fn filters_prefixes_and_stripping_choose_what_is_extracted() {
     let o = ExtractOptions::new;
     assert_eq!(extracted(o().filter(|e| e.name().ends_with(".json"))), ["app/src/a.json", "top.json"]);
     assert_eq!(extracted(o().prefix("app/src")), ["app/src/a.json", "app/src/b.txt"]);
-    assert_eq!(
-        extracted(o().prefix("app/src/").prefix("top.json")),
-        ["app/src/a.json", "app/src/b.txt", "top.json"]
-    );
+    assert_eq!(extracted(o().prefix("app/src/").prefix("top.json")), ["app/src/a.json", "app/src/b.txt", "top.json"]);
     assert_eq!(extracted(o().prefix("app/s")), [""; 0]);
     assert_eq!(extracted(o().strip(1)), ["current", "main.js", "src/a.json", "src/b.txt"]);
     assert_eq!(extracted(o().strip(2)), ["a.json", "b.txt"]);
     assert_eq!(extracted(o().strip(9)), [""; 0]);
-    assert_eq!(
-        extracted(o().links(Links::Skip).prefix("app").strip(1)),
-        ["main.js", "src/a.json", "src/b.txt"]
-    );
+    assert_eq!(extracted(o().links(Links::Skip).prefix("app").strip(1)), ["main.js", "src/a.json", "src/b.txt"]);
 }
 
 #[test]
@@ -87,8 +79,7 @@ fn limits_refuse_before_anything_is_written() {
         (limits().path_length(13), Refusal::TooMany),
     ] {
         let out = tempfile::tempdir().unwrap();
-        let error =
-            sample().extract_with(out.path().join("t"), &ExtractOptions::new().limits(limits)).unwrap_err();
+        let error = sample().extract_with(out.path().join("t"), &ExtractOptions::new().limits(limits)).unwrap_err();
         assert_eq!(error.refusal(), Some(refusal), "{error}");
         assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
     }
@@ -99,8 +90,7 @@ fn directories_that_no_entry_lists_count_as_entries() {
     let deep = |i| file(format!("{i}/a/b/c/d/e"), b"");
     let archive = Archive::new(zip((0..20).map(deep).collect()).bytes()).unwrap();
     let options = |most| ExtractOptions::new().limits(Limits::new().entries(most));
-    let refused: Vec<_> =
-        archive.plan(&options(119)).unwrap().refused().iter().map(|bad| bad.refusal).collect();
+    let refused: Vec<_> = archive.plan(&options(119)).unwrap().refused().iter().map(|bad| bad.refusal).collect();
     assert_eq!(refused, [Refusal::TooMany]);
     assert!(archive.plan(&options(120)).unwrap().is_ok());
 }
@@ -133,9 +123,8 @@ fn a_path_too_long_for_the_system_is_refused_like_one_too_long_for_the_limit() {
         let before = tree(out.path());
         let archive = Archive::new(zip(vec![file("ok", b"1"), entry]).bytes()).unwrap();
         let limits = Limits::new().path_length(10_000);
-        let error = archive
-            .extract_with(out.path(), &ExtractOptions::new().overwrite(policy).limits(limits))
-            .unwrap_err();
+        let error =
+            archive.extract_with(out.path(), &ExtractOptions::new().overwrite(policy).limits(limits)).unwrap_err();
         assert_eq!(error.refusal(), Some(Refusal::TooMany), "{error}");
         assert!(error.to_string().contains("ppp"), "{error}");
         assert_eq!(tree(out.path()), before);
@@ -207,8 +196,7 @@ fn the_plan_says_what_would_be_done_and_all_that_is_refused() {
         plan.paths().collect::<Vec<_>>(),
         ["app", "app/src", "app/main.js", "app/src/a.json", "app/src/b.txt", "top.json", "app/current"]
     );
-    let bad =
-        Archive::new(zip(vec![file("../x", b""), file("ok", b""), link("l\u{1b}", "/etc")]).bytes()).unwrap();
+    let bad = Archive::new(zip(vec![file("../x", b""), file("ok", b""), link("l\u{1b}", "/etc")]).bytes()).unwrap();
     let plan = bad.plan(&ExtractOptions::new()).unwrap();
     let refused: Vec<_> = plan.refused().iter().map(|bad| (bad.name.as_deref(), bad.refusal)).collect();
     assert_eq!(refused, [(Some("../x"), Refusal::ClimbsOut), (Some("l\\u{1b}"), Refusal::Link)]);
@@ -243,9 +231,7 @@ fn targets_that_exist_are_left_alone_unless_empty() {
 #[test]
 fn parents_made_for_a_refused_archive_are_gone_again() {
     let out = tempfile::tempdir().unwrap();
-    let bad =
-        Archive::new(zip(vec![file("a", b"1"), deflated("b", b"22").with(|e| e.crc = Some(1))]).bytes())
-            .unwrap();
+    let bad = Archive::new(zip(vec![file("a", b"1"), deflated("b", b"22").with(|e| e.crc = Some(1))]).bytes()).unwrap();
     assert!(bad.extract(out.path().join("not/there/t")).is_err());
     assert_eq!(tree(out.path()), Tree::new());
 }
@@ -327,11 +313,8 @@ fn a_merge_that_meets_damage_changes_nothing() {
     let out = tempfile::tempdir().unwrap();
     fs::write(out.path().join("a"), "mine").unwrap();
     let before = tree(out.path());
-    let bad =
-        Archive::new(zip(vec![file("a", b"1"), deflated("b", b"22").with(|e| e.crc = Some(1))]).bytes())
-            .unwrap();
-    let error =
-        bad.extract_with(out.path(), &ExtractOptions::new().overwrite(Overwrite::Replace)).unwrap_err();
+    let bad = Archive::new(zip(vec![file("a", b"1"), deflated("b", b"22").with(|e| e.crc = Some(1))]).bytes()).unwrap();
+    let error = bad.extract_with(out.path(), &ExtractOptions::new().overwrite(Overwrite::Replace)).unwrap_err();
     assert_eq!(error.refusal(), Some(Refusal::Corrupt));
     assert_eq!(tree(out.path()), before);
 }
@@ -378,13 +361,8 @@ fn modes_and_times_are_kept_or_not_as_asked() {
     for path in ["t/ro", "t/d", "t/d/run.sh"] {
         assert_eq!(fs::metadata(out.path().join(path)).unwrap().modified().unwrap(), at, "{path}");
     }
-    archive
-        .extract_with(out.path().join("u"), &ExtractOptions::new().keep_modes(false).keep_times(false))
-        .unwrap();
-    assert_eq!(
-        (mode("u/d") & 0o700, mode("u/d/run.sh") & 0o7700, mode("u/ro") & 0o700),
-        (0o700, 0o600, 0o600)
-    );
+    archive.extract_with(out.path().join("u"), &ExtractOptions::new().keep_modes(false).keep_times(false)).unwrap();
+    assert_eq!((mode("u/d") & 0o700, mode("u/d/run.sh") & 0o7700, mode("u/ro") & 0o700), (0o700, 0o600, 0o600));
     assert!(fs::metadata(out.path().join("u/ro")).unwrap().modified().unwrap() > at);
     fs::set_permissions(out.path().join("t/d"), fs::Permissions::from_mode(0o700)).unwrap();
 }
@@ -417,8 +395,7 @@ fn an_archive_can_be_looked_into() {
 
 #[test]
 fn a_stream_of_a_damaged_entry_ends_with_an_error() {
-    let bad =
-        Archive::new(zip(vec![deflated("x", &[b'x'; 600_000]).with(|e| e.crc = Some(1))]).bytes()).unwrap();
+    let bad = Archive::new(zip(vec![deflated("x", &[b'x'; 600_000]).with(|e| e.crc = Some(1))]).bytes()).unwrap();
     let mut content = Vec::new();
     let error = bad.reader("x").unwrap().read_to_end(&mut content).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
@@ -430,13 +407,11 @@ fn a_stream_of_a_damaged_entry_ends_with_an_error() {
 #[test]
 fn what_changed_between_two_archives_is_told_from_their_directories() {
     let old = Archive::new(
-        zip(vec![file("same", b"1"), file("gone", b"22"), file("content", b"333"), file("size", b"4")])
-            .bytes(),
+        zip(vec![file("same", b"1"), file("gone", b"22"), file("content", b"333"), file("size", b"4")]).bytes(),
     )
     .unwrap();
     let new = Archive::new(
-        zip(vec![deflated("same", b"1"), file("content", b"xyz"), file("size", b"44"), file("new", b"5")])
-            .bytes(),
+        zip(vec![deflated("same", b"1"), file("content", b"xyz"), file("size", b"44"), file("new", b"5")]).bytes(),
     )
     .unwrap();
     let diff = old.diff(&new);
@@ -445,10 +420,7 @@ fn what_changed_between_two_archives_is_told_from_their_directories() {
     };
     assert_eq!(show(&diff.added), [("new".into(), None, Some(1))]);
     assert_eq!(show(&diff.removed), [("gone".into(), Some(2), None)]);
-    assert_eq!(
-        show(&diff.changed),
-        [("content".into(), Some(3), Some(3)), ("size".into(), Some(1), Some(2))]
-    );
+    assert_eq!(show(&diff.changed), [("content".into(), Some(3), Some(3)), ("size".into(), Some(1), Some(2))]);
     assert!(old.diff(&old).is_empty());
 }
 

@@ -353,16 +353,13 @@ fn run<S: Source>(case: &Case, source: S) -> Result<(), String> {
         fs::write(around.path().join(canary), "alive").unwrap();
     }
     let before = tree(around.path());
-    let result =
-        Archive::new(source).and_then(|archive| archive.extract(around.path().join("parent/target")));
+    let result = Archive::new(source).and_then(|archive| archive.extract(around.path().join("parent/target")));
     let after = tree(around.path());
     let (mut outside, mut inside) = (Tree::new(), Tree::new());
     for (path, content) in after {
         match path.strip_prefix("parent/target").map(|rest| rest.trim_start_matches('/')) {
             // Contents are stated as text, so they are compared as text.
-            Some(inner) => {
-                inside.insert(inner.to_owned(), String::from_utf8_lossy(&content).into_owned().into_bytes())
-            }
+            Some(inner) => inside.insert(inner.to_owned(), String::from_utf8_lossy(&content).into_owned().into_bytes()),
             None => outside.insert(path, content),
         };
     }

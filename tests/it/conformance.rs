@@ -125,8 +125,7 @@ fn ask_the_same(client: &Client, app: &str, database: &str, names: [&str; 4], zi
 fn write_app(path: &Path) {
     use std::io::Write;
     let mut zip = zip::ZipWriter::new(std::fs::File::create(path).unwrap());
-    for (name, text) in [("squarecloud.app", "MAIN=index.js\nMEMORY=256\n"), ("index.js", "console.log(1)\n")]
-    {
+    for (name, text) in [("squarecloud.app", "MAIN=index.js\nMEMORY=256\n"), ("index.js", "console.log(1)\n")] {
         zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
         zip.write_all(text.as_bytes()).unwrap();
     }

@@ -101,8 +101,7 @@ fn a_cut_in_every_answer_is_mended_as_long_as_there_is_progress() {
 fn without_progress_it_ends() {
     for cut in [0, 1] {
         let object = archive(20_000, 3);
-        let (result, _, asked) =
-            run(move |asked| Reply { cut: Some(cut), ..Reply::right(&object, ONE, asked) });
+        let (result, _, asked) = run(move |asked| Reply { cut: Some(cut), ..Reply::right(&object, ONE, asked) });
         let error = result.unwrap_err();
         assert!(matches!(error, Error::Network { .. }) && error.is_retryable(), "{error:?}");
         assert_eq!(asked.len(), 5);
@@ -170,9 +169,7 @@ fn an_object_that_keeps_changing_ends_in_an_error() {
 #[test]
 fn a_wrong_content_range_is_never_used() {
     let object = archive(5000, 3);
-    for wrong in
-        ["", "bytes 2499-5128/{n}", "bytes 2501-{l}/{n}", "bytes 2500-{l}/*", "bytes 2500-{l}/99999", "junk"]
-    {
+    for wrong in ["", "bytes 2499-5128/{n}", "bytes 2501-{l}/{n}", "bytes 2500-{l}/*", "bytes 2500-{l}/99999", "junk"] {
         let body = object.clone();
         let (result, _, _) = run(move |asked| {
             let mut reply = Reply::right(&body, ONE, asked);
@@ -249,10 +246,7 @@ fn a_page_in_the_place_of_the_rest_does_not_cost_what_came_before() {
             }),
         );
         let error = result.unwrap_err();
-        assert!(
-            matches!(&error, Error::UnexpectedResponse { excerpt, .. } if excerpt.contains("log in")),
-            "{error:?}"
-        );
+        assert!(matches!(&error, Error::UnexpectedResponse { excerpt, .. } if excerpt.contains("log in")), "{error:?}");
         assert_eq!(names(dir.path()), [".app.v1.zip.part", ".app.v1.zip.part.meta"]);
     }
 }
@@ -297,13 +291,7 @@ fn statuses_that_are_no_success_are_errors_and_leave_nothing() {
         (Reply { status: 304, length: Some(None), ..Reply::default() }, 1),
         (Reply::plain(400, "bad"), 1),
         (Reply::plain(401, "who"), 1),
-        (
-            Reply::plain(
-                403,
-                "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>",
-            ),
-            1,
-        ),
+        (Reply::plain(403, "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"), 1),
         (Reply::plain(404, "<Error><Code>NoSuchKey</Code></Error>"), 1),
         (Reply::plain(416, ""), 1),
         (Reply::plain(429, ""), 1),
@@ -317,9 +305,7 @@ fn statuses_that_are_no_success_are_errors_and_leave_nothing() {
         let (result, dir, asked) = run(move |_| reply.clone());
         let error = result.unwrap_err();
         assert_eq!(error.status(), Some(status), "{error:?}");
-        assert!(
-            matches!(&error, Error::UnexpectedResponse { method: "GET", path, .. } if path.ends_with("/app.zip"))
-        );
+        assert!(matches!(&error, Error::UnexpectedResponse { method: "GET", path, .. } if path.ends_with("/app.zip")));
         assert_eq!(asked.len(), requests, "HTTP {status}");
         assert!(names(dir.path()).is_empty(), "HTTP {status}: {:?}", names(dir.path()));
         assert_eq!(error.is_not_found(), status == 404);
@@ -352,8 +338,7 @@ fn a_length_that_lies_makes_no_file() {
     let object = archive(5000, 3);
     for length in [object.len() - 1, object.len() - 100, object.len() + 1, object.len() + 100_000] {
         let body = object.clone();
-        let (result, ..) =
-            run(move |asked| Reply { length: Some(Some(length)), ..Reply::right(&body, None, asked) });
+        let (result, ..) = run(move |asked| Reply { length: Some(Some(length)), ..Reply::right(&body, None, asked) });
         assert!(result.is_err(), "announced {length} of {}", object.len());
     }
 }
@@ -363,8 +348,7 @@ fn without_a_length_the_archive_itself_shows_that_it_is_whole() {
     let object = archive(5000, 3);
     for (cut, whole) in [(None, true), (Some(4000), false), (Some(object.len() - 1), false)] {
         let body = object.clone();
-        let (result, ..) =
-            run(move |asked| Reply { length: Some(None), cut, ..Reply::right(&body, None, asked) });
+        let (result, ..) = run(move |asked| Reply { length: Some(None), cut, ..Reply::right(&body, None, asked) });
         assert_eq!(result.is_ok(), whole, "cut at {cut:?}");
     }
 }
@@ -463,14 +447,12 @@ fn a_damaged_archive_is_found_by_verify() {
     for (verify, passes) in [(false, true), (true, false)] {
         let body = damaged.clone();
         let options = DownloadOptions::new().verify(verify);
-        let (result, ..) =
-            run_with(move |asked| Reply::right(&body, ONE, asked), Duration::from_secs(20), options);
+        let (result, ..) = run_with(move |asked| Reply::right(&body, ONE, asked), Duration::from_secs(20), options);
         assert_eq!(result.is_ok(), passes);
     }
     let options = DownloadOptions::new().verify(true);
     let body = object.clone();
-    let (result, ..) =
-        run_with(move |asked| Reply::right(&body, ONE, asked), Duration::from_secs(20), options);
+    let (result, ..) = run_with(move |asked| Reply::right(&body, ONE, asked), Duration::from_secs(20), options);
     assert_eq!(result.unwrap(), object);
 }
 

@@ -142,9 +142,7 @@ fn a_part_file_is_continued_only_when_its_record_says_so() {
     type Spoil = fn(&Path);
     let spoils: [(&str, Spoil); 7] = [
         ("record missing", |dir| fs::remove_file(dir.join(META)).unwrap()),
-        ("record cut", |dir| {
-            fs::OpenOptions::new().write(true).open(dir.join(META)).unwrap().set_len(30).unwrap()
-        }),
+        ("record cut", |dir| fs::OpenOptions::new().write(true).open(dir.join(META)).unwrap().set_len(30).unwrap()),
         ("record of zeros", |dir| fs::write(dir.join(META), vec![0; 300]).unwrap()),
         ("part missing", |dir| fs::remove_file(dir.join(PART)).unwrap()),
         ("part shorter", |dir| {

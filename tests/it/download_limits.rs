@@ -297,10 +297,7 @@ fn too_many_open_files_cost_no_part_file() {
         begin(&snapshot, &path);
         assert_eq!(names(dir.path()), [PART, META]);
         let said = child(&format!("ulimit -n {files}; exec \"$0\" \"$@\""), &origin.url(), &path, 1);
-        assert!(
-            path.exists() || dir.path().join(PART).exists(),
-            "{files} files: the part file is gone: {said}"
-        );
+        assert!(path.exists() || dir.path().join(PART).exists(), "{files} files: the part file is gone: {said}");
     }
 }
 

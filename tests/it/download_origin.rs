@@ -206,9 +206,7 @@ fn serve(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, decide: &Decide, bytewi
             line.clear();
             match text.split_once(": ") {
                 _ if text.is_empty() => break,
-                Some((name, value)) if !asked.line.is_empty() => {
-                    asked.headers.push((name.into(), value.into()))
-                }
+                Some((name, value)) if !asked.line.is_empty() => asked.headers.push((name.into(), value.into())),
                 _ => asked.line = text,
             }
         }

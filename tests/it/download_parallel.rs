@@ -41,8 +41,7 @@ fn four_connections_give_the_same_file() {
 fn without_ranges_the_first_answer_is_used() {
     let object = archive(3_000_000, 7);
     let body = object.clone();
-    let origin =
-        Origin::start(move |asked| Reply::right(&body, ONE, &Asked { headers: Vec::new(), ..asked.clone() }));
+    let origin = Origin::start(move |asked| Reply::right(&body, ONE, &Asked { headers: Vec::new(), ..asked.clone() }));
     let dir = tempdir().unwrap();
     let done = Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path(), &four()).unwrap();
     assert!(fs::read(done.path).unwrap() == object);
@@ -99,9 +98,9 @@ fn a_cancelled_one_goes_on_with_any_number_of_connections() {
         });
         let dir = tempdir().unwrap();
         let snapshot = Snapshot::from_url(&origin.url()).unwrap();
-        let options = DownloadOptions::new().connections(before).progress(|p| {
-            if p.bytes > 4_000_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
+        let options = DownloadOptions::new()
+            .connections(before)
+            .progress(|p| if p.bytes > 4_000_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
         assert!(snapshot.download_with(dir.path(), &options).unwrap_err().is_cancelled());
         let options = DownloadOptions::new().connections(after);
         let done = snapshot.download_with(dir.path(), &options).unwrap();

@@ -52,8 +52,7 @@ fn a_full_directory_in_the_part_file_s_place_is_named_and_left_alone() {
     for place in [PART, META] {
         let dir = tempdir().unwrap();
         fs::create_dir_all(dir.path().join(place).join("in")).unwrap();
-        let error =
-            Snapshot::from_url(&origin.url()).unwrap().download(dir.path().join("x.zip")).unwrap_err();
+        let error = Snapshot::from_url(&origin.url()).unwrap().download(dir.path().join("x.zip")).unwrap_err();
         assert!(error.to_string().contains(place), "{error}");
         assert_eq!(names(dir.path()), [place]);
     }
@@ -77,10 +76,8 @@ fn a_pipe_in_the_target_s_place_is_not_waited_for() {
     let origin = Origin::good(archive(2000, 9));
     let dir = tempdir().unwrap();
     pipe(&dir.path().join("x.zip"));
-    let error = Snapshot::from_url(&origin.url())
-        .unwrap()
-        .download_with(dir.path().join("x.zip"), &keep())
-        .unwrap_err();
+    let error =
+        Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path().join("x.zip"), &keep()).unwrap_err();
     assert!(matches!(error, Error::Exists { .. }), "{error:?}");
 }
 
@@ -109,8 +106,7 @@ fn only_our_own_part_file_is_ever_published_or_removed() {
                 ControlFlow::Continue(())
             });
             let path = dir.path().join("x.zip");
-            let error =
-                Snapshot::from_url(&origin.url()).unwrap().download_with(&path, &options).unwrap_err();
+            let error = Snapshot::from_url(&origin.url()).unwrap().download_with(&path, &options).unwrap_err();
             assert!(!whole || matches!(error, Error::Io { .. }), "{error:?}");
             assert!(!path.exists(), "{overwrite:?}: another's half file was published");
             assert_eq!(fs::read(dir.path().join(PART)).unwrap(), b"half");
@@ -167,8 +163,7 @@ fn comparing_with_a_host_that_drips_ends_in_time() {
     let limit = Duration::from_millis(400);
     let object = archive(200_000, 9);
     let body = object.clone();
-    let origin =
-        Origin::start(move |asked| Reply { pace: Some((1, limit / 20)), ..Reply::right(&body, ONE, asked) });
+    let origin = Origin::start(move |asked| Reply { pace: Some((1, limit / 20)), ..Reply::right(&body, ONE, asked) });
     let dir = tempdir().unwrap();
     let path = dir.path().join("x.zip");
     fs::write(&path, &object).unwrap();

@@ -111,9 +111,8 @@ fn without_ranges_a_small_snapshot_is_read_whole_and_a_large_one_refused() {
     for (size, works) in [(100_000, true), (9 << 20, false)] {
         let object = archive(size, 5);
         let body = object.clone();
-        let origin = Origin::start(move |asked| {
-            Reply::right(&body, ONE, &Asked { headers: Vec::new(), ..asked.clone() })
-        });
+        let origin =
+            Origin::start(move |asked| Reply::right(&body, ONE, &Asked { headers: Vec::new(), ..asked.clone() }));
         let remote = snapshot(&origin).remote();
         assert_eq!(remote.is_ok(), works);
         if let Ok(remote) = remote {
@@ -133,8 +132,7 @@ fn what_is_no_archive_is_no_snapshot() {
             for ranges in [true, false] {
                 let body = object.clone();
                 let origin = Origin::start(move |asked| {
-                    let asked =
-                        if ranges { asked.clone() } else { Asked { headers: Vec::new(), ..asked.clone() } };
+                    let asked = if ranges { asked.clone() } else { Asked { headers: Vec::new(), ..asked.clone() } };
                     let mut reply = Reply::right(&body, ONE, &asked);
                     if !length && reply.status == 200 {
                         reply.length = Some(None);
@@ -215,8 +213,7 @@ fn what_ends_a_read_from_an_archive_is_still_the_error_it_was() {
     assert_eq!((error.status(), error.is_retryable()), (Some(403), false), "{error:?}");
     assert_no_secret(&chain(&error));
 
-    let (archive, _origin) =
-        opened(|_, right| Reply { silent: Some((10, Duration::from_millis(800))), ..right });
+    let (archive, _origin) = opened(|_, right| Reply { silent: Some((10, Duration::from_millis(800))), ..right });
     let error = archive.read("file-3").unwrap_err();
     assert!(error.is_timeout() && error.is_retryable(), "{error:?}");
 }

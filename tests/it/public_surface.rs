@@ -54,8 +54,7 @@ fn client() -> Result<()> {
     let _: Result<RestoreStatus> = database.restore_status();
     let _: Result<RestoreStatus> = database.wait_for_restore(Duration::ZERO);
     let _: [Result<Response>; 2] = [database.start(), database.stop()];
-    let _: Result<(Listing, Listing, Listing)> =
-        Ok((app.listing()?, database.listing()?, client.listing(Kind::App)?));
+    let _: Result<(Listing, Listing, Listing)> = Ok((app.listing()?, database.listing()?, client.listing(Kind::App)?));
     Ok(())
 }
 

@@ -125,10 +125,7 @@ impl E {
 
     fn central(&self, offset: u32) -> Vec<u8> {
         let mut b = b"PK\x01\x02".to_vec();
-        u16s(
-            &mut b,
-            &[u16::from(self.host) << 8 | 30, 20, self.flags, self.method, self.stamp.1, self.stamp.0],
-        );
+        u16s(&mut b, &[u16::from(self.host) << 8 | 30, 20, self.flags, self.method, self.stamp.1, self.stamp.0]);
         u32s(
             &mut b,
             &[
@@ -137,10 +134,7 @@ impl E {
                 self.size.unwrap_or(self.content.len() as u32),
             ],
         );
-        u16s(
-            &mut b,
-            &[self.name.len() as u16, self.extra.len() as u16, self.comment.len() as u16, self.disk, 0],
-        );
+        u16s(&mut b, &[self.name.len() as u16, self.extra.len() as u16, self.comment.len() as u16, self.disk, 0]);
         u32s(&mut b, &[self.mode << 16 | self.attributes, self.offset.unwrap_or(offset)]);
         b.extend(&self.name);
         b.extend(&self.extra);
@@ -272,15 +266,13 @@ pub fn unicode_path(raw: &[u8], path: &[u8]) -> Vec<u8> {
 }
 
 pub fn crc32(bytes: &[u8]) -> u32 {
-    let table: Vec<u32> = (0..256u32)
-        .map(|n| (0..8).fold(n, |c, _| if c & 1 == 1 { 0xEDB8_8320 ^ (c >> 1) } else { c >> 1 }))
-        .collect();
+    let table: Vec<u32> =
+        (0..256u32).map(|n| (0..8).fold(n, |c, _| if c & 1 == 1 { 0xEDB8_8320 ^ (c >> 1) } else { c >> 1 })).collect();
     !bytes.iter().fold(!0, |c, b| table[((c ^ u32::from(*b)) & 255) as usize] ^ (c >> 8))
 }
 
 pub fn deflate(content: &[u8]) -> Vec<u8> {
-    let options =
-        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
     let mut writer = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
     writer.start_file("x", options).unwrap();
     writer.write_all(content).unwrap();

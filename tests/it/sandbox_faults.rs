@@ -80,10 +80,7 @@ fn an_endless_body_does_not_end() {
 #[test]
 fn encodings() {
     let zipped = me(Fault::Gzip);
-    assert_eq!(
-        (zipped.header("Content-Encoding"), &zipped.body[..2]),
-        (Some("gzip"), b"\x1f\x8b".as_slice())
-    );
+    assert_eq!((zipped.header("Content-Encoding"), &zipped.body[..2]), (Some("gzip"), b"\x1f\x8b".as_slice()));
     let bomb = me(Fault::GzipBomb(20)).body;
     assert!(bomb.len() < 200 << 10, "{} bytes", bomb.len());
     assert_eq!(bomb[bomb.len() - 4..], (20u32 << 20).to_le_bytes());
@@ -153,8 +150,7 @@ fn connections_ended_early() {
     assert!(bytes.is_empty());
     assert_eq!(end.expect_err("a reset is no end of file").kind(), ErrorKind::ConnectionReset);
 
-    for stall in [Fault::BeforeAnswer(End::Stall), Fault::InHead(9, End::Stall), Fault::InBody(9, End::Stall)]
-    {
+    for stall in [Fault::BeforeAnswer(End::Stall), Fault::InHead(9, End::Stall), Fault::InBody(9, End::Stall)] {
         s.clear_faults();
         s.fault(Route::Me, stall.clone());
         let mut raw = Raw::open(&s, Port::Api);
@@ -247,10 +243,7 @@ fn wrong_ranges() {
     assert_eq!(range(WrongRange::UnknownTotal).as_deref(), Some("bytes 100-199/*"));
     assert_eq!(range(WrongRange::Text("x".into())).as_deref(), Some("x"));
     let short = under(Fault::ShortRange(30));
-    assert_eq!(
-        (&short.body[..], short.header("Content-Range")),
-        (&bytes[100..130], Some("bytes 100-129/4000"))
-    );
+    assert_eq!((&short.body[..], short.header("Content-Range")), (&bytes[100..130], Some("bytes 100-129/4000")));
     let wrong = under(Fault::WrongBytes);
     assert!(wrong.status == 206 && wrong.body.len() == 100 && wrong.body != bytes[100..200]);
     assert_eq!(under(Fault::Unsatisfiable).header("Content-Range"), Some("bytes */4000"));

@@ -173,9 +173,7 @@ pub fn request(key: &str, method: &str, path: &str, json: &str) -> Vec<u8> {
 /// The text of a GET of a signed URL.
 pub fn get(url: &str, lines: &str) -> String {
     let target = url.splitn(4, '/').nth(3).unwrap_or_default();
-    format!(
-        "GET /{target} HTTP/1.1\r\nHost: snapshots\r\nUser-Agent: raw\r\nAccept-Encoding: identity\r\n{lines}\r\n"
-    )
+    format!("GET /{target} HTTP/1.1\r\nHost: snapshots\r\nUser-Agent: raw\r\nAccept-Encoding: identity\r\n{lines}\r\n")
 }
 
 /// One API request on a connection of its own.

@@ -9,14 +9,13 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::sandbox::{
-    End, Fault, FileNode, Files, MODE_FILE, Port, Route, Sandbox, fits, from_zip, gzip, parse_multipart,
-    signature, to_zip,
+    End, Fault, FileNode, Files, MODE_FILE, Port, Route, Sandbox, fits, from_zip, gzip, parse_multipart, signature,
+    to_zip,
 };
 use crate::sandbox_raw::{Raw, Reply, get};
 
 fn zip(files: &[(&str, &str)]) -> Vec<u8> {
-    let nodes =
-        files.iter().map(|(path, text)| (path.to_string(), FileNode::new(*text, MODE_FILE, 1_793_611_800)));
+    let nodes = files.iter().map(|(path, text)| (path.to_string(), FileNode::new(*text, MODE_FILE, 1_793_611_800)));
     to_zip(&nodes.collect::<Files>())
 }
 
@@ -50,13 +49,9 @@ fn small() -> Sandbox {
 #[test]
 fn an_upload_makes_an_app() {
     let s = small();
-    let bytes =
-        zip(&[("squarecloud.app", "MAIN=main.py\nMEMORY=512\nDISPLAY_NAME=new\n"), ("main.py", "pass\n")]);
+    let bytes = zip(&[("squarecloud.app", "MAIN=main.py\nMEMORY=512\nDISPLAY_NAME=new\n"), ("main.py", "pass\n")]);
     let made = upload(&s, "/apps", &form("file", "a.zip", "application/zip", &bytes)).json();
-    assert_eq!(
-        (&made["response"]["ram"], &made["response"]["language"]["name"]),
-        (&512.into(), &"python".into())
-    );
+    assert_eq!((&made["response"]["ram"], &made["response"]["language"]["name"]), (&512.into(), &"python".into()));
     let id = made["response"]["id"].as_str().unwrap();
     assert_eq!(s.files(id), from_zip(&bytes).unwrap());
     let bare = zip(&[("dir/squarecloud.app", "MEMORY=256\n")]);
@@ -89,14 +84,10 @@ fn an_upload_makes_an_app() {
 fn a_commit_adds_and_overwrites() {
     let s = small();
     let path = format!("/apps/{}/commit", s.app_id());
-    let body =
-        form("file", "c.zip", "application/octet-stream", &zip(&[("index.js", "new"), ("a/b.js", "b")]));
+    let body = form("file", "c.zip", "application/octet-stream", &zip(&[("index.js", "new"), ("a/b.js", "b")]));
     assert_eq!(upload(&s, &path, &body).json(), serde_json::json!({"status": "success"}));
     let files = s.files(s.app_id());
-    assert_eq!(
-        (files["index.js"].data.as_slice(), files["a/b.js"].data.as_slice()),
-        (&b"new"[..], &b"b"[..])
-    );
+    assert_eq!((files["index.js"].data.as_slice(), files["a/b.js"].data.as_slice()), (&b"new"[..], &b"b"[..]));
     assert!(files.contains_key("squarecloud.app"), "what the zip does not hold stays");
     let one = form("file", "note.txt", "application/octet-stream", b"hello");
     assert_eq!(upload(&s, &format!("{path}?path=%2Fdocs%2F"), &one).status, 200);
@@ -156,10 +147,7 @@ fn gzip_is_gzip() {
         (0..8).fold(crc ^ u32::from(b'a'), |c, _| if c & 1 == 1 { (c >> 1) ^ 0xedb8_8320 } else { c >> 1 })
     });
     let tail = packed.len() - 8;
-    assert_eq!(
-        (&packed[tail..tail + 4], &packed[tail + 4..]),
-        (&crc.to_le_bytes()[..], &100_000u32.to_le_bytes()[..])
-    );
+    assert_eq!((&packed[tail..tail + 4], &packed[tail + 4..]), (&crc.to_le_bytes()[..], &100_000u32.to_le_bytes()[..]));
 }
 
 #[test]

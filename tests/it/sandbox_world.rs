@@ -6,8 +6,7 @@ use proptest::prelude::{prop_assert_eq, proptest};
 use serde_json::json;
 
 use crate::sandbox::{
-    Asked, Creation, Kind, ListingForm, NewSnapshot, Port, Restoration, Sandbox, VersionIds, from_zip, range,
-    rfc3339,
+    Asked, Creation, Kind, ListingForm, NewSnapshot, Port, Restoration, Sandbox, VersionIds, from_zip, range, rfc3339,
 };
 use crate::sandbox_raw::{Raw, call, fetch};
 
@@ -273,10 +272,7 @@ fn restores_are_followed_refused_and_fail() {
     s.rules(|r| r.restoration = Restoration::FailsLater(1, "RESTORE_INTERRUPTED"));
     assert_eq!(restore(&s, &link.name, &link.version_id).status, 202);
     assert_eq!(state()["state"], "queued");
-    assert_eq!(
-        (state()["state"].as_str(), state()["code"].as_str()),
-        (Some("error"), Some("RESTORE_INTERRUPTED"))
-    );
+    assert_eq!((state()["state"].as_str(), state()["code"].as_str()), (Some("error"), Some("RESTORE_INTERRUPTED")));
 
     s.rules(|r| r.restoration = Restoration::Done);
     let corrupt = NewSnapshot { bytes: Some(b"no zip".to_vec()), ..NewSnapshot::of(s.app_id()) };
@@ -308,8 +304,7 @@ fn a_world_of_several_apps() {
         (0..3).map(|i| s.add_resource(Kind::App, &format!("app-{i}"), s.files(s.app_id()))).collect();
     added.iter().for_each(|id| drop(s.put_snapshot(NewSnapshot::of(id))));
     let list = call(&s, "GET", "/users/snapshots", "").json();
-    let names: Vec<&str> =
-        list["response"].as_array().unwrap().iter().map(|i| i["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = list["response"].as_array().unwrap().iter().map(|i| i["name"].as_str().unwrap()).collect();
     assert!(names.len() == 3 && added.iter().all(|id| names.iter().any(|n| n.starts_with(id.as_str()))));
 }
 

@@ -11,9 +11,8 @@ use crate::sandbox::Sandbox;
 
 /// A builder for the sandbox, trusting it when it speaks TLS.
 pub fn builder(sandbox: &Sandbox) -> ClientBuilder {
-    let builder = Client::builder(sandbox.api_key())
-        .base_url(sandbox.base_url())
-        .snapshot_host(sandbox.snapshot_host());
+    let builder =
+        Client::builder(sandbox.api_key()).base_url(sandbox.base_url()).snapshot_host(sandbox.snapshot_host());
     match sandbox.ca_pem() {
         Some(pem) => builder.root_certificates(pem),
         None => builder,

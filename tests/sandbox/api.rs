@@ -23,13 +23,7 @@ pub fn answer(world: &Mutex<World>, request: &Request, route: Route, id: &str, n
     decide(world, request, route, id, now).unwrap_or_else(|refusal| refusal)
 }
 
-fn decide(
-    world: &Mutex<World>,
-    request: &Request,
-    route: Route,
-    id: &str,
-    now: i64,
-) -> Result<Answer, Answer> {
+fn decide(world: &Mutex<World>, request: &Request, route: Route, id: &str, now: i64) -> Result<Answer, Answer> {
     // Elsewhere no length is no body, and a remark: curl's `-X POST` is to work.
     let needs_length = matches!(route, Route::Upload | Route::Commit | Route::Restore(_));
     if needs_length && !request.chunked && request.header("Content-Length").is_none() {
@@ -85,9 +79,7 @@ fn decide(
         Route::RestoreStatus(_) => Ok(guard.restore_status(&id, now)),
         Route::Upload => upload::upload(&mut guard, request, account, now),
         Route::Commit => upload::commit(&mut guard, request, &id, account, now),
-        Route::ServiceStatus | Route::Object | Route::Unknown => {
-            Err(Answer::error(404, "ROUTE_NOT_FOUND", ""))
-        }
+        Route::ServiceStatus | Route::Object | Route::Unknown => Err(Answer::error(404, "ROUTE_NOT_FOUND", "")),
     }
 }
 
@@ -214,8 +206,7 @@ fn statuses(world: &mut World, request: &Request, key: &Key, kind: Kind, now: i6
         limited(world, &name, limits::STATUSES, now)?;
     }
     let workspace = form_field(&request.query, "workspaceId");
-    let shown =
-        |r: &Resource| workspace.is_none() || r.workspace.as_ref().map(|(id, _)| id) == workspace.as_ref();
+    let shown = |r: &Resource| workspace.is_none() || r.workspace.as_ref().map(|(id, _)| id) == workspace.as_ref();
     let items = visible(world, key, kind).filter(|(_, r)| shown(r)).map(|(id, r)| match r.started_ms {
         Some(_) => json!({"id": id, "running": true, "cpu": "0.42%", "ram": "118.6MB"}),
         None => json!({"id": id, "running": false}),

@@ -91,8 +91,7 @@ impl Builder {
         guard(&shared.world).snapshot_host.clone_from(&host);
         let base_url = format!("{scheme}://{api}/v2");
         let listeners = vec![(api, first), (snapshots, second)];
-        let sandbox =
-            Sandbox { shared, listeners, base_url, host, api_key, app, database, lenient: self.lenient };
+        let sandbox = Sandbox { shared, listeners, base_url, host, api_key, app, database, lenient: self.lenient };
         for day in 1..=self.history {
             let age = Duration::from_secs(u64::from(day) * 86_400);
             for id in [&sandbox.app, &sandbox.database] {
@@ -122,8 +121,7 @@ fn populate(world: &mut World, builder: &Builder) -> (String, String, String) {
     };
     let owner = account.id.clone();
     let key = world.add_account(account);
-    let (app, database) =
-        if builder.small { (small_files(), small_files()) } else { (demo::bot(), demo::database()) };
+    let (app, database) = if builder.small { (small_files(), small_files()) } else { (demo::bot(), demo::database()) };
     let ids = ("c0ffee00d15e4a5eb10c5ca1ab1e0001", "facade5eed0b4dab9abedbeefcafe003");
     for (id, kind, name, runtime, ram_mb, files) in [
         (ids.0, Kind::App, "demo-bot", "javascript", 512, app),

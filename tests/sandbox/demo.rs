@@ -78,8 +78,7 @@ fn make_bot() -> Files {
     };
     put(
         "squarecloud.app".into(),
-        b"MAIN=src/index.js\nMEMORY=512\nVERSION=recommended\nDISPLAY_NAME=demo-bot\nAUTORESTART=true\n"
-            .into(),
+        b"MAIN=src/index.js\nMEMORY=512\nVERSION=recommended\nDISPLAY_NAME=demo-bot\nAUTORESTART=true\n".into(),
         MODE_FILE,
     );
     let dependencies = PACKAGES.map(|p| format!("    \"{p}\": \"^1.0.0\"")).join(",\n");
@@ -98,9 +97,8 @@ fn make_bot() -> Files {
         put(format!("src/locales/{locale}.json"), text.into(), MODE_FILE);
     }
     for package in PACKAGES {
-        let manifest = format!(
-            "{{\n  \"name\": \"{package}\",\n  \"version\": \"1.4.2\",\n  \"main\": \"dist/index.js\"\n}}\n"
-        );
+        let manifest =
+            format!("{{\n  \"name\": \"{package}\",\n  \"version\": \"1.4.2\",\n  \"main\": \"dist/index.js\"\n}}\n");
         put(format!("node_modules/{package}/package.json"), manifest.into(), MODE_FILE);
         put(format!("node_modules/{package}/LICENSE"), prose(&mut noise, 1100), MODE_FILE);
         put(format!("node_modules/{package}/README.md"), prose(&mut noise, 2600), MODE_FILE);
@@ -111,9 +109,7 @@ fn make_bot() -> Files {
     }
     put("node_modules/bot-kit/bin/cli.js".into(), code(&mut noise, "cli", 900), MODE_EXECUTABLE);
     put("node_modules/.bin/bot-kit".into(), b"../bot-kit/bin/cli.js".into(), MODE_LINK);
-    for (name, kilobytes) in
-        [("banner.png", 240), ("avatar.png", 48), ("font.woff2", 88), ("jingle.ogg", 310)]
-    {
+    for (name, kilobytes) in [("banner.png", 240), ("avatar.png", 48), ("font.woff2", 88), ("jingle.ogg", 310)] {
         put(format!("assets/{name}"), noise.bytes(kilobytes << 10), MODE_FILE);
     }
     put(

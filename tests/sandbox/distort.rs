@@ -168,9 +168,7 @@ fn object(entry: &Entry, out: &mut Output) {
                 WrongRange::Total(by) => {
                     out.answer.set("Content-Range", &format!("bytes {first}-{last}/{}", total + by));
                 }
-                WrongRange::UnknownTotal => {
-                    out.answer.set("Content-Range", &format!("bytes {first}-{last}/*"))
-                }
+                WrongRange::UnknownTotal => out.answer.set("Content-Range", &format!("bytes {first}-{last}/*")),
                 WrongRange::Text(text) => out.answer.set("Content-Range", text),
             }
         }

@@ -172,8 +172,7 @@ impl Fault {
     }
     /// An edge's HTML page.
     pub fn html(status: u16) -> Self {
-        let text =
-            format!("<html><head><title>{status}</title></head><body><h1>{status}</h1>edge</body></html>");
+        let text = format!("<html><head><title>{status}</title></head><body><h1>{status}</h1>edge</body></html>");
         Self::Answer(status, "text/html; charset=UTF-8", text.into_bytes())
     }
     /// S3's XML.

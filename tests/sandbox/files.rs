@@ -68,8 +68,7 @@ pub fn to_zip(files: &Files) -> Vec<u8> {
 
 fn packs(data: &[u8]) -> bool {
     let sample = &data[..data.len().min(4096)];
-    sample.len() > 64
-        && sample.iter().filter(|b| b.is_ascii_graphic() || **b == b' ').count() * 10 > sample.len() * 8
+    sample.len() > 64 && sample.iter().filter(|b| b.is_ascii_graphic() || **b == b' ').count() * 10 > sample.len() * 8
 }
 
 /// The files of a zip; `None` when it is no sound zip.

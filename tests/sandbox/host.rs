@@ -88,9 +88,7 @@ fn send(version: &Version, request: &Request, view: View) -> Result<Answer, Answ
     }
     let total = version.data.len();
     let same = request.header("If-Range").is_none_or(|wanted| match &etag {
-        Some(etag) if wanted.starts_with(['"', 'W']) && !wanted.ends_with("GMT") => {
-            strong_match(wanted, etag)
-        }
+        Some(etag) if wanted.starts_with(['"', 'W']) && !wanted.ends_with("GMT") => strong_match(wanted, etag),
         _ => wanted == modified,
     });
     let asked = request.header("Range").filter(|_| same && !view.ignore_range).map(|r| range(r, total));
@@ -149,13 +147,11 @@ pub fn range(header: &str, total: usize) -> Asked {
             Some(n) if n == 0 || total == 0 => Asked::Beyond,
             Some(n) => Asked::Part(total - n.min(total)..total),
         },
-        (first, last) => {
-            match (number(first), if last.is_empty() { Some(usize::MAX - 1) } else { number(last) }) {
-                (Some(first), Some(last)) if first > last => Asked::Nonsense,
-                (Some(first), Some(_)) if first >= total => Asked::Beyond,
-                (Some(first), Some(last)) => Asked::Part(first..(last + 1).min(total)),
-                _ => Asked::Nonsense,
-            }
-        }
+        (first, last) => match (number(first), if last.is_empty() { Some(usize::MAX - 1) } else { number(last) }) {
+            (Some(first), Some(last)) if first > last => Asked::Nonsense,
+            (Some(first), Some(_)) if first >= total => Asked::Beyond,
+            (Some(first), Some(last)) => Asked::Part(first..(last + 1).min(total)),
+            _ => Asked::Nonsense,
+        },
     }
 }

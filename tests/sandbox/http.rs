@@ -136,8 +136,7 @@ impl Reader {
             stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
             stream.flush()?;
         }
-        let body =
-            if request.chunked { self.chunks(stream)? } else { self.exactly(stream, length as usize)? };
+        let body = if request.chunked { self.chunks(stream)? } else { self.exactly(stream, length as usize)? };
         request.body = Arc::new(body);
         Ok(())
     }

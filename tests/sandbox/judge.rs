@@ -24,9 +24,9 @@ impl Judged {
             }
             let texts = request.headers.iter().map(|(_, v)| v).chain([&request.path, &request.query]);
             let texts: Vec<&str> = texts.map(String::as_str).collect();
-            let leaked = keys.iter().any(|k| {
-                texts.iter().any(|t| t.contains(k.as_str())) || find(&request.body, k.as_bytes()).is_some()
-            });
+            let leaked = keys
+                .iter()
+                .any(|k| texts.iter().any(|t| t.contains(k.as_str())) || find(&request.body, k.as_bytes()).is_some());
             if leaked {
                 leaks.push(format!("{what}: the API key was sent to the snapshot host"));
             }
@@ -50,16 +50,10 @@ impl Judged {
         match request.method.as_str() {
             "POST" if request.chunked => remarks.push(format!("{what}: chunked body")),
             "POST" if length.is_none() => remarks.push(format!("{what}: POST without Content-Length")),
-            "POST"
-                if request.body.is_empty()
-                    && request.header("Content-Type").is_some()
-                    && !request.too_large =>
-            {
+            "POST" if request.body.is_empty() && request.header("Content-Type").is_some() && !request.too_large => {
                 remarks.push(format!("{what}: Content-Type without a body"));
             }
-            "GET" | "HEAD" if !request.body.is_empty() => {
-                remarks.push(format!("{what}: body with {}", request.method))
-            }
+            "GET" | "HEAD" if !request.body.is_empty() => remarks.push(format!("{what}: body with {}", request.method)),
             _ => {}
         }
     }

@@ -41,9 +41,7 @@ pub use builder::Builder;
 pub use clock::{http_date, rfc3339};
 pub use fault::{BadChunk, End, Fault, WrongRange};
 pub use faults::{FaultHandle, On};
-pub use files::{
-    FileNode, Files, MODE_DIRECTORY, MODE_EXECUTABLE, MODE_FILE, MODE_LINK, from_zip, gzip, to_zip,
-};
+pub use files::{FileNode, Files, MODE_DIRECTORY, MODE_EXECUTABLE, MODE_FILE, MODE_LINK, from_zip, gzip, to_zip};
 pub use handle::{Link, NewSnapshot, Sandbox};
 pub use host::{Asked, Etag, range};
 pub use limits::{Ledger, Limit, daily_quota};

@@ -27,12 +27,8 @@ impl World {
         let Some(resource) = self.resources.get(id) else {
             return Answer::error(404, "APP_NOT_FOUND", "");
         };
-        let named: Vec<&Version> = self
-            .objects
-            .values()
-            .flatten()
-            .filter(|v| v.listed.as_ref().is_some_and(|l| l.name == name))
-            .collect();
+        let named: Vec<&Version> =
+            self.objects.values().flatten().filter(|v| v.listed.as_ref().is_some_and(|l| l.name == name)).collect();
         if resource.kind == Kind::Database && named.iter().any(|v| of(v) != Some(id)) {
             return Answer::error(400, "SNAPSHOT_DATABASE_MISMATCH", "The snapshot is of another database.");
         }
@@ -42,8 +38,7 @@ impl World {
         };
         let (by_user, by_resource) = (format!("restore user {account}"), format!("restore of {id}"));
         if self.rules.cooldowns {
-            for (name, limit) in [(&by_user, limits::RESTORE_USER), (&by_resource, limits::RESTORE_RESOURCE)]
-            {
+            for (name, limit) in [(&by_user, limits::RESTORE_USER), (&by_resource, limits::RESTORE_RESOURCE)] {
                 if !self.ledger.allows(name, limit, now) {
                     let text = format!("You restored a snapshot recently. Keep calm! {}", limit.rate());
                     return Answer::error(429, "KEEP_CALM", &text);
@@ -68,21 +63,14 @@ impl World {
         }
         let failed = outcome.is_err() && status == 200 && polls_left == 0;
         if let Some(resource) = self.resources.get_mut(id) {
-            resource.restore = Restore {
-                started_ms: Some(now),
-                polls_left,
-                ready_ms,
-                outcome: Some(outcome),
-                ..Restore::default()
-            };
+            resource.restore =
+                Restore { started_ms: Some(now), polls_left, ready_ms, outcome: Some(outcome), ..Restore::default() };
         }
         if polls_left == 0 {
             self.settle_restore(id, now);
         }
         match status {
-            _ if failed => {
-                Answer::error(404, "SNAPSHOT_RESTORE_FAILED", "The snapshot could not be restored.")
-            }
+            _ if failed => Answer::error(404, "SNAPSHOT_RESTORE_FAILED", "The snapshot could not be restored."),
             200 => self.done(),
             _ => Answer::error(202, "SNAPSHOT_RESTORE_PROCESSING", "The restore goes on in the background."),
         }

@@ -85,9 +85,7 @@ impl Route {
             Self::Create(_) | Self::Restore(_) => Some("snapshots:write"),
             Self::Info(Kind::App) | Self::Status(Kind::App) | Self::Statuses(Kind::App) => Some("apps:read"),
             Self::Info(_) | Self::Status(_) | Self::Statuses(_) => Some("databases:read"),
-            Self::Start(Kind::App) | Self::Stop(Kind::App) | Self::Restart | Self::Upload => {
-                Some("apps:write")
-            }
+            Self::Start(Kind::App) | Self::Stop(Kind::App) | Self::Restart | Self::Upload => Some("apps:write"),
             Self::Start(_) | Self::Stop(_) => Some("databases:write"),
             Self::Commit => Some("apps:deploy"),
             Self::ServiceStatus | Self::Object | Self::Unknown => None,

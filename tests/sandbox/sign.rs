@@ -45,9 +45,7 @@ pub fn verify(secret: &str, path: &str, query: &str, now_ms: i64) -> Result<Opti
         let pair = query.split('&').filter_map(|p| p.split_once('=')).find(|(n, _)| *n == name)?;
         Some(decode(pair.1))
     };
-    let (Some(id), Some(expires), Some(given)) =
-        (field("AWSAccessKeyId"), field("Expires"), field("Signature"))
-    else {
+    let (Some(id), Some(expires), Some(given)) = (field("AWSAccessKeyId"), field("Expires"), field("Signature")) else {
         return Err(Denied::Unsigned);
     };
     let version = field("versionId");
@@ -62,8 +60,7 @@ pub fn verify(secret: &str, path: &str, query: &str, now_ms: i64) -> Result<Opti
 pub fn encode(text: &str, keep: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
-        let plain =
-            byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || keep.as_bytes().contains(&byte);
+        let plain = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || keep.as_bytes().contains(&byte);
         if plain { out.push(char::from(byte)) } else { out.push_str(&format!("%{byte:02X}")) }
     }
     out

@@ -33,9 +33,7 @@ impl World {
             Answer::error(429, "KEEP_CALM", &text)
         };
         if self.rules.cooldowns {
-            for (name, limit) in
-                [(&by_user, limits::SNAPSHOT_USER), (&by_resource, limits::SNAPSHOT_RESOURCE)]
-            {
+            for (name, limit) in [(&by_user, limits::SNAPSHOT_USER), (&by_resource, limits::SNAPSHOT_RESOURCE)] {
                 if !self.ledger.allows(name, limit, now) {
                     return Err(busy(limit));
                 }
@@ -96,10 +94,8 @@ impl World {
 
     /// `/applications/<owner>/<name>.zip`
     pub fn object_path(&self, listed: &Listed) -> String {
-        let (kind, owner) = self
-            .resources
-            .get(&listed.resource)
-            .map_or((Kind::App, String::new()), |r| (r.kind, r.owner.clone()));
+        let (kind, owner) =
+            self.resources.get(&listed.resource).map_or((Kind::App, String::new()), |r| (r.kind, r.owner.clone()));
         format!("/{}/{}/{}.zip", kind.folder(), owner, sign::encode(&listed.name, ""))
     }
 
@@ -204,27 +200,13 @@ impl World {
     }
 
     /// The listing of an account's apps or databases, as far as `visible` says the key sees them.
-    pub fn list_account(
-        &mut self,
-        account: &str,
-        kind: Kind,
-        visible: impl Fn(&str) -> bool,
-        now: i64,
-    ) -> Answer {
+    pub fn list_account(&mut self, account: &str, kind: Kind, visible: impl Fn(&str) -> bool, now: i64) -> Answer {
         self.expire_objects(now);
         if self.accounts.get(account).is_none_or(|a| a.plan == "free") {
-            return Answer::error(
-                402,
-                "UPGRADE_REQUIRED",
-                "Listing an account's snapshots needs a paid plan.",
-            );
+            return Answer::error(402, "UPGRADE_REQUIRED", "Listing an account's snapshots needs a paid plan.");
         }
-        let ids: Vec<String> = self
-            .resources
-            .values()
-            .filter(|r| r.owner == account && r.kind == kind)
-            .map(|r| r.id.clone())
-            .collect();
+        let ids: Vec<String> =
+            self.resources.values().filter(|r| r.owner == account && r.kind == kind).map(|r| r.id.clone()).collect();
         ids.iter().for_each(|id| self.poll(id, now));
         let (name, counted) = (format!("{account} {}", kind.folder()), format!("account listing {account}"));
         let items = match self.cached(&name, now) {

@@ -40,8 +40,7 @@ pub fn upload(world: &mut World, request: &Request, account: &str, now: i64) -> 
     if world.rules.cooldowns {
         limited(world, &format!("upload by {account}"), limits::UPLOAD_USER, now)?;
     }
-    let files =
-        files::from_zip(part.data).ok_or_else(|| Answer::error(400, "INVALID_FILE", "This is no zip."))?;
+    let files = files::from_zip(part.data).ok_or_else(|| Answer::error(400, "INVALID_FILE", "This is no zip."))?;
     let config = files.get("squarecloud.app").or_else(|| files.get("squarecloud.config"));
     let config = config.ok_or_else(|| {
         Answer::error(400, "INVALID_FILE", "The zip's root has no squarecloud.app or squarecloud.config.")
@@ -93,13 +92,7 @@ fn runtime(files: &Files, main: &str) -> &'static str {
 }
 
 /// `POST /apps/{id}/commit[?path=/dir]`: files into an existing app; those it has besides stay.
-pub fn commit(
-    world: &mut World,
-    request: &Request,
-    id: &str,
-    account: &str,
-    now: i64,
-) -> Result<Answer, Answer> {
+pub fn commit(world: &mut World, request: &Request, id: &str, account: &str, now: i64) -> Result<Answer, Answer> {
     let part = part(request)?;
     let path = form_field(&request.query, "path").unwrap_or_default();
     if path.split('/').any(|p| p == "..") || path.chars().any(char::is_control) {
@@ -109,8 +102,7 @@ pub fn commit(
         limited(world, &format!("commit by {account}"), limits::COMMIT_USER, now)?;
         limited(world, &format!("commit to {id}"), limits::COMMIT_RESOURCE, now)?;
     }
-    let prefix: String =
-        path.split('/').filter(|p| !p.is_empty() && *p != ".").map(|p| format!("{p}/")).collect();
+    let prefix: String = path.split('/').filter(|p| !p.is_empty() && *p != ".").map(|p| format!("{p}/")).collect();
     let new = if part.filename.to_ascii_lowercase().ends_with(".zip") {
         files::from_zip(part.data).ok_or_else(|| Answer::error(400, "COMMIT_FAILED", "This is no zip."))?
     } else {

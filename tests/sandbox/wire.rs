@@ -141,8 +141,7 @@ impl Output {
         };
         out.extend_from_slice(framing.as_bytes());
         out.extend_from_slice(&self.lines);
-        let connection: &[u8] =
-            if self.after == After::Close { b"Connection: close\r\n\r\n" } else { b"\r\n" };
+        let connection: &[u8] = if self.after == After::Close { b"Connection: close\r\n\r\n" } else { b"\r\n" };
         out.extend_from_slice(connection);
         out
     }

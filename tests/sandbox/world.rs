@@ -192,13 +192,7 @@ impl World {
         resources: Option<BTreeSet<String>>,
     ) -> String {
         let text = format!("{account}-{}", self.noise.text(64, "0123456789abcdef"));
-        self.keys.push(Key {
-            text: text.clone(),
-            account: account.into(),
-            scopes,
-            resources,
-            expired: false,
-        });
+        self.keys.push(Key { text: text.clone(), account: account.into(), scopes, resources, expired: false });
         text
     }
 

@@ -151,8 +151,7 @@ fn unsent(error: ureq::Error) -> ureq::Error {
     use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
     match error {
         ureq::Error::Io(e) if matches!(e.kind(), BrokenPipe | ConnectionAborted | ConnectionReset) => {
-            let problem =
-                "the service closed the connection before the file was sent; it probably refused it";
+            let problem = "the service closed the connection before the file was sent; it probably refused it";
             ureq::Error::Io(std::io::Error::new(e.kind(), problem))
         }
         error => error,

@@ -115,13 +115,9 @@ impl About {
         let limits = &self.limits;
         match error {
             E::Timeout(T::Resolve | T::Connect) => self.timeout("connecting", limits.connect),
-            E::Timeout(T::PerWrite | T::SendRequest | T::SendBody) => {
-                self.timeout("sending the request", limits.stall)
-            }
+            E::Timeout(T::PerWrite | T::SendRequest | T::SendBody) => self.timeout("sending the request", limits.stall),
             E::Timeout(T::RecvResponse) => self.timeout("waiting for the response", limits.first_byte),
-            E::Timeout(T::PerRead | T::RecvBody) => {
-                self.timeout("waiting for more of the response", limits.stall)
-            }
+            E::Timeout(T::PerRead | T::RecvBody) => self.timeout("waiting for more of the response", limits.stall),
             E::Timeout(_) => self.timeout("the call", limits.total),
             E::Io(e) => self.network(e),
             E::Protocol(e) => self.protocol(format!("the response is not valid HTTP: {e}")),

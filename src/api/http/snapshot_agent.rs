@@ -75,8 +75,7 @@ impl SnapshotAgent {
                 response.headers.refuse_coding(&about)?;
                 return Ok(SnapshotResponse { queries, ..response });
             }
-            url = redirect(&url, response.headers.get("location"))
-                .map_err(|problem| about.protocol(problem))?;
+            url = redirect(&url, response.headers.get("location")).map_err(|problem| about.protocol(problem))?;
             queries = format!("{queries}&{}", url.query());
         }
         Err(about.protocol(format!("the snapshot host redirected more than {MAX_REDIRECTS} times")))
@@ -109,9 +108,7 @@ impl SnapshotAgent {
         }
         let response = self.agent.run(config.build()).map_err(|e| match e {
             // ureq applies the limit of one read to the wait for the header section, too.
-            ureq::Error::Timeout(ureq::Timeout::PerRead) => {
-                about.timeout("waiting for the response", first_byte)
-            }
+            ureq::Error::Timeout(ureq::Timeout::PerRead) => about.timeout("waiting for the response", first_byte),
             e => about.error(e),
         })?;
         let (parts, body) = response.into_parts();
@@ -132,8 +129,8 @@ fn redirect(from: &SignedUrl, location: Option<&str>) -> std::result::Result<Sig
         Some(l) => l.to_owned(),
     };
     let target = target.split('#').next().unwrap_or_default();
-    let to = SignedUrl::parse(target)
-        .map_err(|_| "the snapshot host redirected to an address that may not be followed")?;
+    let to =
+        SignedUrl::parse(target).map_err(|_| "the snapshot host redirected to an address that may not be followed")?;
     let scheme = |url: &SignedUrl| url.expose().split(':').next().map(str::to_ascii_lowercase);
     if scheme(&to) != scheme(from) {
         return Err("the snapshot host redirected to another scheme");

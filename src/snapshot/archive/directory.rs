@@ -149,10 +149,8 @@ impl CentralDirectory {
             order.sort_by(|a, b| self.name(*a).cmp(self.name(*b)));
             order
         });
-        let mut same = order
-            .get(order.partition_point(|i| self.name(*i) < name)..)?
-            .iter()
-            .take_while(|i| self.name(**i) == name);
+        let mut same =
+            order.get(order.partition_point(|i| self.name(*i) < name)..)?.iter().take_while(|i| self.name(**i) == name);
         Some((*same.next()?, same.next().is_some()))
     }
 

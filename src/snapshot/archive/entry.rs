@@ -7,8 +7,8 @@ use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
 use super::directory::{CentralDirectory, Record};
 use super::fault::{Fault, Judged, shown};
 use super::format::{
-    AES, CentralHeader, DEFLATE, ENCRYPTED, MASKED, NTFS, PATCH, STORED, STRONG, TIMESTAMP, fields_of,
-    u16_at, u32_at, u64_at,
+    AES, CentralHeader, DEFLATE, ENCRYPTED, MASKED, NTFS, PATCH, STORED, STRONG, TIMESTAMP, fields_of, u16_at, u32_at,
+    u64_at,
 };
 use super::name;
 use crate::error::Refusal;
@@ -117,9 +117,7 @@ impl<'a> Entry<'a> {
             return Err(Fault::new(Refusal::Unsupported, "it is a patch and not a file"));
         }
         match method {
-            STORED if size != compressed => {
-                Err(Fault::corrupt("it is stored as it is and has two different sizes"))
-            }
+            STORED if size != compressed => Err(Fault::corrupt("it is stored as it is and has two different sizes")),
             DEFLATE if compressed == 0 && size != 0 => Err(Fault::corrupt("it has a size and no data")),
             STORED | DEFLATE => Ok(()),
             other => Err(Fault::new(
@@ -198,18 +196,10 @@ mod tests {
     #[test]
     fn dos_times_that_do_not_exist_are_absent() {
         let good = (40 << 9) | (2 << 5) | 29; // 2020-02-29
-        assert_eq!(
-            show(&header(good, (23 << 11) | (59 << 5) | 29, b"")).as_deref(),
-            Some("2020-02-29 23:59:58.0")
-        );
-        for (date, time) in [
-            (0, 0),
-            (good, 31 << 11),
-            (good, 60 << 5),
-            (good, 30),
-            ((41 << 9) | (2 << 5) | 29, 0),
-            (13 << 5 | 1, 0),
-        ] {
+        assert_eq!(show(&header(good, (23 << 11) | (59 << 5) | 29, b"")).as_deref(), Some("2020-02-29 23:59:58.0"));
+        for (date, time) in
+            [(0, 0), (good, 31 << 11), (good, 60 << 5), (good, 30), ((41 << 9) | (2 << 5) | 29, 0), (13 << 5 | 1, 0)]
+        {
             assert_eq!(show(&header(date, time, b"")), None, "{date} {time}");
         }
     }
@@ -227,10 +217,7 @@ mod tests {
         ] {
             assert_eq!(show(&header(good, 0, extra)).as_deref(), Some("2020-02-29 0:00:00.0"), "{extra:?}");
         }
-        assert_eq!(
-            show(&header(good, 0, b"UT\x05\0\x01\xff\xff\xff\xff")).as_deref(),
-            Some("1969-12-31 23:59:59.0")
-        );
+        assert_eq!(show(&header(good, 0, b"UT\x05\0\x01\xff\xff\xff\xff")).as_deref(), Some("1969-12-31 23:59:59.0"));
     }
 
     #[test]

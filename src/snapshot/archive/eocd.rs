@@ -112,9 +112,9 @@ fn record(tail: &[u8], from: u64) -> Judged<(usize, Numbers)> {
         None if cut => Err(Fault::corrupt(
             "its end of central directory record does not end with the file: it is cut off or something was appended",
         )),
-        None => Err(Fault::corrupt(
-            "it has no end of central directory record: it is not a ZIP archive or it is cut off",
-        )),
+        None => {
+            Err(Fault::corrupt("it has no end of central directory record: it is not a ZIP archive or it is cut off"))
+        }
     }
 }
 
@@ -152,18 +152,14 @@ fn place(numbers: Numbers, before: u64, zip64_said: Option<u64>) -> Judged<Place
         return Err(spans());
     }
     if entries_here != entries {
-        return Err(Fault::corrupt(
-            "its end of central directory record gives two different numbers of entries",
-        ));
+        return Err(Fault::corrupt("its end of central directory record gives two different numbers of entries"));
     }
     let start = before.checked_sub(len);
     let prefix = start.and_then(|start| start.checked_sub(offset));
     // The ZIP64 record follows the central directory, so the same prefix must be added to its offset.
     let zip64_fits = |prefix| zip64_said.is_none_or(|said| said.checked_add(prefix) == Some(before));
     let (Some(start), Some(prefix)) = (start, prefix.filter(|prefix| zip64_fits(*prefix))) else {
-        return Err(Fault::corrupt(
-            "its central directory is not where the end of central directory record says",
-        ));
+        return Err(Fault::corrupt("its central directory is not where the end of central directory record says"));
     };
     if entries.checked_mul(CENTRAL_LEN as u64).is_none_or(|least| least > len) {
         return Err(Fault::corrupt("it counts more entries than its central directory can hold"));
@@ -192,8 +188,7 @@ mod tests {
 
     #[test]
     fn whole_archives_pass() {
-        for (files, comment) in [(0, ""), (1, ""), (3, "a comment"), (2000, ""), (70_000, "zip64 by number")]
-        {
+        for (files, comment) in [(0, ""), (1, ""), (3, "a comment"), (2000, ""), (70_000, "zip64 by number")] {
             assert_eq!(check(&archive(files, comment, false)).unwrap(), Ok(()), "{files} files");
         }
         assert_eq!(check(&archive(5, "", true)).unwrap(), Ok(()));
@@ -254,9 +249,7 @@ mod tests {
 
     #[test]
     fn other_documents_are_refused() {
-        for text in
-            ["", "<html>please log in to go on, dear visitor</html>", "{\"status\":\"error\",\"code\":\"X\"}"]
-        {
+        for text in ["", "<html>please log in to go on, dear visitor</html>", "{\"status\":\"error\",\"code\":\"X\"}"] {
             assert!(check(&text.as_bytes().to_vec()).unwrap().is_err());
         }
     }

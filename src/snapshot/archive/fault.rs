@@ -36,9 +36,7 @@ impl Fault {
         }
         let advice = match self.refusal {
             Refusal::Link => "leave links out with `Links::Skip`, or do not trust this archive",
-            Refusal::TooLarge | Refusal::TooMany | Refusal::Ratio | Refusal::Overlap => {
-                "do not trust this archive"
-            }
+            Refusal::TooLarge | Refusal::TooMany | Refusal::Ratio | Refusal::Overlap => "do not trust this archive",
             Refusal::Corrupt => "get the file again, and if it is the same do not trust it",
             Refusal::Encrypted | Refusal::Unsupported => "extract it with another tool",
             _ => "do not trust this archive, or leave the entry out with `ExtractOptions::filter`",

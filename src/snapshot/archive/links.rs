@@ -242,9 +242,8 @@ mod tests {
     fn each_link_is_followed_once() {
         // Chains of long targets: followed anew from every link, this takes minutes.
         let (deep, back) = ("x/".repeat(800), "../".repeat(800));
-        let all: Vec<(String, String)> = (0..2010)
-            .map(|i| (format!("l{i}"), format!("{deep}{back}l{}", i + usize::from(i % 30 < 29))))
-            .collect();
+        let all: Vec<(String, String)> =
+            (0..2010).map(|i| (format!("l{i}"), format!("{deep}{back}l{}", i + usize::from(i % 30 < 29)))).collect();
         assert_eq!(leads(&all).iter().filter(|ok| **ok).count(), 0);
     }
 

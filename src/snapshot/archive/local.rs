@@ -8,8 +8,8 @@ use super::directory::{CentralDirectory, Record};
 use super::entry::Entry;
 use super::fault::{BadEntry, Failure, Fault, Judged};
 use super::format::{
-    CENTRAL, CentralHeader, DESCRIBED, DESCRIPTOR, ENCRYPTED, EOCD, EOCD_LEN, LOCAL, LOCAL_LEN, LocalHeader,
-    MASKED, PATCH, STORED, STRONG, UTF8, ZIP64, fields_of, u16_at, u32_at, u64_at,
+    CENTRAL, CentralHeader, DESCRIBED, DESCRIPTOR, ENCRYPTED, EOCD, EOCD_LEN, LOCAL, LOCAL_LEN, LocalHeader, MASKED,
+    PATCH, STORED, STRONG, UTF8, ZIP64, fields_of, u16_at, u32_at, u64_at,
 };
 use super::handle::Archive;
 use super::name;
@@ -238,19 +238,13 @@ fn descriptor(b: &[u8], record: &Record, gap: u64) -> Option<usize> {
     };
     let signed = b.starts_with(&DESCRIPTOR);
     let forms = [(4, false), (4, true), (0, false), (0, true)];
-    let fitting =
-        || forms.iter().filter(|(at, _)| signed || *at == 0).filter_map(|(at, wide)| fits(*at, *wide));
+    let fitting = || forms.iter().filter(|(at, _)| signed || *at == 0).filter_map(|(at, wide)| fits(*at, *wide));
     fitting().find(|len| *len as u64 == gap).or_else(|| fitting().next())
 }
 
 /// Looks for entries and central directories in bytes that belong to no entry. Before the first entry there may be a
 /// program whose code has a signature in it, so there it must make sense as a record, too.
-fn unlisted<S: Source + ?Sized>(
-    window: &mut Window<'_, S>,
-    from: u64,
-    to: u64,
-    prefix: bool,
-) -> Result<(), Failure> {
+fn unlisted<S: Source + ?Sized>(window: &mut Window<'_, S>, from: u64, to: u64, prefix: bool) -> Result<(), Failure> {
     const STEP: u64 = 64 << 10;
     let mut at = from;
     while at < to {
@@ -260,10 +254,9 @@ fn unlisted<S: Source + ?Sized>(
         let unlisted = |(i, _)| bytes.get(i..).is_some_and(|b| is_unlisted(b, at + i as u64, to, prefix));
         let signatures = bytes.windows(4).enumerate().take(STEP as usize);
         if signatures.filter(|(_, w)| w.starts_with(b"PK")).any(unlisted) {
-            return Err(Fault::corrupt(
-                "between its entries are others that its central directory does not list",
-            )
-            .into());
+            return Err(
+                Fault::corrupt("between its entries are others that its central directory does not list").into()
+            );
         }
         at += STEP;
     }

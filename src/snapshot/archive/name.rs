@@ -164,10 +164,8 @@ fn windows(part: &str) -> Judged<()> {
     }
     let stem = part.split('.').next().unwrap_or(part).trim_end().to_ascii_uppercase();
     let number = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
-    let numbered = matches!(
-        number.map(|n| n.chars().collect::<Vec<_>>()).as_deref(),
-        Some(['0'..='9' | '¹' | '²' | '³'])
-    );
+    let numbered =
+        matches!(number.map(|n| n.chars().collect::<Vec<_>>()).as_deref(), Some(['0'..='9' | '¹' | '²' | '³']));
     if numbered || matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$") {
         return bad("a component is the name of a device on this system");
     }
@@ -257,20 +255,9 @@ mod tests {
 
     #[test]
     fn windows_minds_more() {
-        for name in [
-            "CON",
-            "a/nul.txt",
-            "com1",
-            "LPT9.x",
-            "ab:c",
-            "a:b:c",
-            "a.",
-            "b /c",
-            "a?b",
-            "a\\b",
-            "AUX .txt",
-            "com¹",
-        ] {
+        for name in
+            ["CON", "a/nul.txt", "com1", "LPT9.x", "ab:c", "a:b:c", "a.", "b /c", "a?b", "a\\b", "AUX .txt", "com¹"]
+        {
             assert_eq!(path(name, 3, WINDOWS), Err(Refusal::Name), "{name:?}");
         }
         for name in ["CONSOLE", "COM", "COM10", "a/b.c", "./a/"] {

@@ -118,10 +118,7 @@ impl ExtractOptions {
 
     /// Reports how far the extraction is, and cancels it on [`ControlFlow::Break`]. Called from the working
     /// threads, never twice at once.
-    pub fn progress(
-        mut self,
-        callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn progress(mut self, callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static) -> Self {
         self.callback = Some(Arc::new(callback));
         self
     }
@@ -264,8 +261,7 @@ fn at_most(most: u64, found: u64, what: &str, limit: &str, refusal: Refusal) -> 
     if found <= most {
         return Ok(());
     }
-    let detail =
-        format!("it has {found} {what} and {most} are allowed; raise `Limits::{limit}` if that is right");
+    let detail = format!("it has {found} {what} and {most} are allowed; raise `Limits::{limit}` if that is right");
     Err(Fault::new(refusal, detail))
 }
 

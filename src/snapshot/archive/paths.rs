@@ -28,11 +28,7 @@ pub(super) struct Folder {
 }
 
 /// The path an entry would get: an empty one if it is the target itself, none if it is not to be extracted.
-pub(super) fn wanted(
-    entry: &Entry<'_>,
-    options: &ExtractOptions,
-    platform: Platform,
-) -> Judged<Option<String>> {
+pub(super) fn wanted(entry: &Entry<'_>, options: &ExtractOptions, platform: Platform) -> Judged<Option<String>> {
     let header = entry.header();
     if let Some(problem) = entry.directory.name_problem(entry.index) {
         return Err(Fault::new(Refusal::Name, problem));

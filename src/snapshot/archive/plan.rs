@@ -174,8 +174,7 @@ impl<S: Source> Draft<'_, S> {
         let count = limits.count(self.sums.entries.max(paths));
         let whole = limits.whole(self.plan.bytes, self.sums.compressed);
         let long = self.options.links != Links::Skip && self.sums.targets > links::LONGEST_TOGETHER;
-        let long =
-            long.then(|| Fault::new(Refusal::TooLarge, "the targets of its links have more than 64 MiB"));
+        let long = long.then(|| Fault::new(Refusal::TooLarge, "the targets of its links have more than 64 MiB"));
         let modest = count.is_ok() && long.is_none();
         for fault in [count.err(), whole.err(), long].into_iter().flatten() {
             self.refuse(None, fault);

@@ -28,10 +28,7 @@ impl Target {
     /// Looks at the target. A symbolic link given as target counts as what it leads to.
     pub(super) fn look(dir: &Path, overwrite: Overwrite) -> Result<Self> {
         if dir.as_os_str().is_empty() {
-            return Err(Error::invalid(
-                "the target directory",
-                "is an empty path; give `.` for the current directory",
-            ));
+            return Err(Error::invalid("the target directory", "is an empty path; give `.` for the current directory"));
         }
         let looking = |e| Error::io("looking at", dir, e);
         let exists = || Error::Exists { path: dir.to_owned() };
@@ -144,9 +141,8 @@ impl Staging {
         let mut undo = Undo(Vec::new());
         let mut made: Vec<Folder> = Vec::new();
         let mut moved: HashSet<&str> = HashSet::new();
-        let with_parent = |moved: &HashSet<&str>, path: &str| {
-            path.rsplit_once('/').is_some_and(|(parent, _)| moved.contains(parent))
-        };
+        let with_parent =
+            |moved: &HashSet<&str>, path: &str| path.rsplit_once('/').is_some_and(|(parent, _)| moved.contains(parent));
         // Parents come before children: a child of a moved folder went with it.
         for folder in &plan.folders {
             let moves_along = with_parent(&moved, &folder.path);
@@ -236,7 +232,8 @@ pub(super) fn check_existing(plan: &ExtractPlan, real: &Path, overwrite: Overwri
     for Folder { path, .. } in &plan.folders {
         match kind(real, path)? {
             Some(kind) if kind.is_symlink() => {
-                let detail = "the target directory has a symbolic link where the archive has a directory; remove it first";
+                let detail =
+                    "the target directory has a symbolic link where the archive has a directory; remove it first";
                 return Err(Fault::new(Refusal::Link, detail).error(Some(path)));
             }
             Some(kind) if !kind.is_dir() => return Err(Error::Exists { path: real.join(path) }),
