@@ -74,34 +74,14 @@ pub(crate) fn download(wanted: &Wanted<'_>, path: &Path, options: &DownloadOptio
     let link = (location.url.path(), link_version(location.url.query()));
     let mut part = Part::open(&target.dir, &target.name, link, || report.tick(&AtomicU64::new(0), None, 1))?;
     // Another download that held the part file may have finished.
-    match existing(wanted, &target, options) {
-        Ok(None) => {}
-        Ok(Some(bytes)) => {
-            part.discard();
-            report.resumed(bytes);
-            return done(bytes);
-        }
-        Err(error) => {
-            part.leave();
-            return Err(error);
-        }
-    }
-    let transfer = Transfer { location, options, report: &report };
-    let status = match transfer.run(&mut part) {
-        Ok(status) => status,
-        Err(error) => {
-            part.leave();
-            return Err(error);
-        }
-    };
-    let bytes = part.done();
-    let checked = check(location, &part, status);
-    #[cfg(feature = "zip")]
-    let checked = checked.and_then(|()| if options.verify { verify(part.file()) } else { Ok(()) });
-    if let Err(error) = checked {
+    if let Some(bytes) = existing(wanted, &target, options)? {
         part.discard();
-        return Err(error);
+        report.resumed(bytes);
+        return done(bytes);
     }
+    let status = Transfer { location, options, report: &report }.run(&mut part)?;
+    check(location, &part, status, options.verify).inspect_err(|_| part.discard())?;
+    let bytes = part.done();
     finish(wanted, part, &target, options)?;
     done(bytes)
 }
@@ -149,41 +129,42 @@ fn is_same(wanted: &Wanted<'_>, target: &Target) -> Result<bool> {
     keep::is_same(wanted.location, &target.path, named, wanted.size)
 }
 
-/// Whether the part file is a whole archive.
-fn check(location: &Location, part: &Part, status: Option<u16>) -> Result<()> {
+/// Whether the part file is a whole archive, and with `verify` every entry's CRC right.
+fn check(location: &Location, part: &Part, status: Option<u16>, verify: bool) -> Result<()> {
     let file = part.file();
-    let Err(why) = archive::check(file).map_err(|e| Error::io("reading", part.path(), e))? else {
-        return Ok(());
-    };
-    let mut first = vec![0; EXCERPT];
-    let count = file.read_at(0, &mut first).unwrap_or(0);
-    first.truncate(count);
-    Err(location.not_an_archive(&first, why, status))
+    if let Err(why) = archive::check(file).map_err(|e| Error::io("reading", part.path(), e))? {
+        let mut first = vec![0; EXCERPT];
+        let count = file.read_at(0, &mut first).unwrap_or(0);
+        first.truncate(count);
+        return Err(location.not_an_archive(&first, why, status));
+    }
+    if verify { verify_entries(file) } else { Ok(()) }
 }
 
-/// Whether every entry's CRC is right.
 #[cfg(feature = "zip")]
-fn verify(file: &fs::File) -> Result<()> {
+fn verify_entries(file: &fs::File) -> Result<()> {
     let bad = archive::Archive::new(file)?.verify()?.bad.into_iter().next();
     bad.map_or(Ok(()), |bad| Err(bad.into()))
 }
 
+#[cfg(not(feature = "zip"))]
+fn verify_entries(_: &fs::File) -> Result<()> {
+    Err(Error::invalid("verify(true)", "needs the crate's feature `zip`; switch it on"))
+}
+
 /// Data to the disk, then the name, then the directory.
 fn finish(wanted: &Wanted<'_>, part: Part, target: &Target, options: &DownloadOptions<'_>) -> Result<()> {
-    if let Err(e) = part.file().sync_all() {
-        let error = Error::io("syncing", part.path(), e);
+    part.file().sync_all().map_err(|e| {
         // What the disk did not take may be gone from memory, too.
         part.discard();
-        return Err(error);
-    }
+        Error::io("syncing", part.path(), e)
+    })?;
     if !part.is_in_place() {
         // Removed, or in another process's hands: what the path leads to now is not what was checked.
-        part.discard();
         return Err(Error::io("creating", &target.path, io::ErrorKind::NotFound.into()));
     }
-    let replace = options.overwrite == Overwrite::Replace;
-    match publish(part.path(), &target.path, replace) {
-        Ok(()) => part.forget(),
+    match publish(part.path(), &target.path, options.overwrite == Overwrite::Replace) {
+        Ok(()) => drop(part),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
             part.discard();
             if options.overwrite == Overwrite::Keep && is_same(wanted, target)? {
@@ -191,10 +172,7 @@ fn finish(wanted: &Wanted<'_>, part: Part, target: &Target, options: &DownloadOp
             }
             return Err(Error::Exists { path: target.path.clone() });
         }
-        Err(e) => {
-            part.leave();
-            return Err(Error::io("creating", &target.path, e));
-        }
+        Err(e) => return Err(Error::io("creating", &target.path, e)),
     }
     sync_dir(&target.dir).map_err(|e| Error::io("syncing the directory", &target.dir, e))
 }

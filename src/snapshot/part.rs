@@ -41,8 +41,8 @@ pub(crate) struct Part {
     done: Vec<AtomicU64>,
     /// Where the lines begin in the record.
     lines: u64,
-    /// A sync failed: what is written may be gone.
-    untrusted: AtomicBool,
+    /// What was written is of no use to a later download.
+    useless: AtomicBool,
 }
 
 impl Part {
@@ -67,22 +67,24 @@ impl Part {
             }
             std::thread::sleep(LOOK_AGAIN);
         };
+        let meta_path = with_suffix(&path, ".meta");
+        let found = read_record(&meta_path).inspect_err(|_| release(&file))?;
+        let length = file.metadata().map_err(|e| Error::io("reading", &path, e))?.len();
+        let found = Record::parse(&found, link.0, link.1.as_deref(), boot_id().as_deref(), length);
         let mut part = Self {
             file,
-            meta: None,
-            meta_path: with_suffix(&path, ".meta"),
             path,
+            meta: None,
+            meta_path,
             record: Record { path: link.0.to_owned(), version: link.1, ..Record::default() },
             pieces: Vec::new(),
             done: Vec::new(),
             lines: 0,
-            untrusted: AtomicBool::new(false),
+            useless: AtomicBool::new(false),
         };
-        if !part.load()?
-            && let Err(error) = part.clear()
-        {
-            part.leave();
-            return Err(error);
+        match found {
+            Some((record, pieces)) => part.resume(record, pieces)?,
+            None => part.clear()?,
         }
         Ok(part)
     }
@@ -119,22 +121,7 @@ impl Part {
         self.record.piece > 0
     }
 
-    /// Reads the record. `false`: there is nothing to continue.
-    fn load(&mut self) -> Result<bool> {
-        let failed = |e| Error::io("reading", &self.meta_path, e);
-        match fs::symlink_metadata(&self.meta_path) {
-            Ok(found) if found.is_file() => {}
-            Ok(_) => return Ok(false),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(e) => return Err(failed(e)),
-        }
-        let mut text = Vec::new();
-        let meta = File::open(&self.meta_path).map_err(failed)?;
-        meta.take(MAX_RECORD).read_to_end(&mut text).map_err(failed)?;
-        let length = self.file.metadata().map_err(|e| Error::io("reading", &self.path, e))?.len();
-        let (path, version) = (&self.record.path, self.record.version.as_deref());
-        let found = Record::parse(&text, path, version, boot_id().as_deref(), length);
-        let Some((record, mut pieces)) = found else { return Ok(false) };
+    fn resume(&mut self, record: Record, mut pieces: Vec<Piece>) -> Result<()> {
         if pieces.iter().all(|piece| piece.len == Some(piece.done))
             && let Some(last) = pieces.last_mut()
         {
@@ -142,8 +129,7 @@ impl Part {
             last.done = last.done.saturating_sub(1);
             last.durable = last.durable.min(last.done);
         }
-        self.write_record(record, pieces)?;
-        Ok(true)
+        self.set(record, pieces)
     }
 
     /// Forgets everything: the record first, so that a crash in between leaves nothing to trust.
@@ -168,28 +154,27 @@ impl Part {
         let Some(pieces) = record::cut(piece, object.total, self.done(), durable) else {
             return Err(Error::invalid("the snapshot's length", "does not fit the pieces"));
         };
-        let record = Record { object: object.clone(), piece, ..self.record.clone() };
-        self.write_record(record, pieces)
+        self.set(Record { object: object.clone(), piece, ..self.record.clone() }, pieces)
     }
 
     /// Puts a new record in the place of the old one: a kill leaves one of them whole.
-    fn write_record(&mut self, record: Record, pieces: Vec<Piece>) -> Result<()> {
-        let record = Record { format: record::FORMAT, boot: boot_id(), ..record };
+    fn set(&mut self, record: Record, pieces: Vec<Piece>) -> Result<()> {
+        self.record = Record { format: record::FORMAT, boot: boot_id(), ..record };
+        self.done = pieces.iter().map(|piece| piece.done.into()).collect();
+        self.pieces = pieces;
         let new = with_suffix(&self.meta_path, ".new");
         let write = || {
-            let (text, lines) = record.text(&pieces)?;
+            let (text, lines) = self.record.text(&self.pieces)?;
             let _ = fs::remove_file(&new);
             let meta = File::create_new(&new)?;
             write_all_at(&meta, &text, 0)?;
             fs::rename(&new, &self.meta_path)?;
-            Ok((meta, lines))
+            Ok((Some(meta), lines))
         };
-        let (meta, lines) = write().map_err(|e: io::Error| {
+        (self.meta, self.lines) = write().map_err(|e: io::Error| {
             let _ = fs::remove_file(&new);
             Error::io("writing", &self.meta_path, e)
         })?;
-        self.done = pieces.iter().map(|piece| piece.done.into()).collect();
-        (self.meta, self.lines, self.record, self.pieces) = (Some(meta), lines, record, pieces);
         Ok(())
     }
 
@@ -211,7 +196,7 @@ impl Part {
         let done: Vec<u64> = (0..self.done.len()).map(|piece| self.done_of(piece)).collect();
         self.file.sync_data().map_err(|e| {
             // What the disk did not take may be gone from memory, too.
-            self.untrusted.store(true, Ordering::Relaxed);
+            self.discard();
             Error::io("syncing", &self.path, e)
         })?;
         let noted = || {
@@ -234,32 +219,23 @@ impl Part {
         names(&self.file, &self.path).is_some()
     }
 
-    /// Removes the part file and its record.
-    pub(crate) fn discard(self) {
-        if self.is_in_place() {
-            let _ = fs::remove_file(&self.path);
-        }
-        self.forget();
-    }
-
-    /// Removes the record: the part file itself is gone. A new one belongs to another process, its record too.
-    pub(crate) fn forget(self) {
-        if fs::symlink_metadata(&self.path).is_err() {
-            let _ = fs::remove_file(&self.meta_path);
-        }
-    }
-
-    /// Ends the call without a result: a part that can be continued stays, any other goes.
-    pub(crate) fn leave(self) {
-        let untrusted = self.untrusted.load(Ordering::Relaxed);
-        if untrusted || !self.record.object.is_provable() || self.done() == 0 {
-            self.discard();
-        }
+    /// Lets the part file go when it is dropped, whatever it holds.
+    pub(crate) fn discard(&self) {
+        self.useless.store(true, Ordering::Relaxed);
     }
 }
 
+/// A part that can be continued stays, any other goes.
 impl Drop for Part {
     fn drop(&mut self) {
+        let useless = self.useless.load(Ordering::Relaxed);
+        if (useless || !self.record.object.is_provable() || self.done() == 0) && self.is_in_place() {
+            let _ = fs::remove_file(&self.path);
+        }
+        // Where there is a part file, the record may be that of another process.
+        if fs::symlink_metadata(&self.path).is_err() {
+            let _ = fs::remove_file(&self.meta_path);
+        }
         release(&self.file);
     }
 }
@@ -287,6 +263,19 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(suffix);
     path.into()
+}
+
+/// The text of a record; empty when there is none.
+fn read_record(path: &Path) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let read = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() => {
+            File::open(path).and_then(|meta| meta.take(MAX_RECORD).read_to_end(&mut text)).map(drop)
+        }
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    };
+    read.map_err(|e| Error::io("reading", path, e)).map(|()| text)
 }
 
 /// Which run of the machine this is. `None` where the system does not say.
