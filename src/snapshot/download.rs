@@ -48,18 +48,8 @@ struct Target {
     path: PathBuf,
 }
 
-/// What a download needs to know about a snapshot beside its location.
-pub(crate) struct Wanted<'a> {
-    pub(crate) location: &'a Location,
-    /// The snapshot's length, when a listing gave it.
-    pub(crate) size: Option<u64>,
-    /// Whether the location's file name tells two versions apart.
-    pub(crate) named: bool,
-}
-
-pub(crate) fn download(wanted: &Wanted<'_>, path: &Path, options: &DownloadOptions<'_>) -> Result<Download> {
+pub(crate) fn download(location: &Location, path: &Path, options: &DownloadOptions<'_>) -> Result<Download> {
     options.check()?;
-    let location = wanted.location;
     let target = target(location, path)?;
     let report = Report::new(options.callback.clone(), &target.path);
     let done = |bytes| {
@@ -67,14 +57,14 @@ pub(crate) fn download(wanted: &Wanted<'_>, path: &Path, options: &DownloadOptio
         let _ = report.finish(bytes);
         Ok(Download { path: target.path.clone(), bytes, resumed_from: report.resumed_from() })
     };
-    if let Some(bytes) = existing(wanted, &target, options)? {
+    if let Some(bytes) = existing(location, &target, options)? {
         report.resumed(bytes);
         return done(bytes);
     }
     let link = (location.url.path(), link_version(location.url.query()));
     let mut part = Part::open(&target.dir, &target.name, link, || report.tick(&AtomicU64::new(0), None, 1))?;
     // Another download that held the part file may have finished.
-    if let Some(bytes) = existing(wanted, &target, options)? {
+    if let Some(bytes) = existing(location, &target, options)? {
         part.discard();
         report.resumed(bytes);
         return done(bytes);
@@ -82,7 +72,7 @@ pub(crate) fn download(wanted: &Wanted<'_>, path: &Path, options: &DownloadOptio
     let status = Transfer { location, options, report: &report }.run(&mut part)?;
     check(location, &part, status, options.verify).inspect_err(|_| part.discard())?;
     let bytes = part.done();
-    finish(wanted, part, &target, options)?;
+    finish(location, part, &target, options)?;
     done(bytes)
 }
 
@@ -107,7 +97,7 @@ fn target(location: &Location, path: &Path) -> Result<Target> {
 }
 
 /// Looks at what is in the target's place. `Some(length)`: it is kept and there is nothing left to do.
-fn existing(wanted: &Wanted<'_>, target: &Target, options: &DownloadOptions<'_>) -> Result<Option<u64>> {
+fn existing(location: &Location, target: &Target, options: &DownloadOptions<'_>) -> Result<Option<u64>> {
     let found = match fs::symlink_metadata(&target.path) {
         Ok(found) => found,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -119,14 +109,9 @@ fn existing(wanted: &Wanted<'_>, target: &Target, options: &DownloadOptions<'_>)
     if options.overwrite == Overwrite::Replace {
         return Ok(None);
     }
-    let kept = options.overwrite == Overwrite::Keep && is_same(wanted, target)?;
+    let kept = options.overwrite == Overwrite::Keep && keep::is_same(location, &target.path)?;
     tidy(&target.dir, &target.name, kept);
     if kept { Ok(Some(found.len())) } else { Err(Error::Exists { path: target.path.clone() }) }
-}
-
-fn is_same(wanted: &Wanted<'_>, target: &Target) -> Result<bool> {
-    let named = wanted.named && target.name == *wanted.location.file_name;
-    keep::is_same(wanted.location, &target.path, named, wanted.size)
 }
 
 /// Whether the part file is a whole archive, and with `verify` every entry's CRC right.
@@ -153,7 +138,7 @@ fn verify_entries(_: &fs::File) -> Result<()> {
 }
 
 /// Data to the disk, then the name, then the directory.
-fn finish(wanted: &Wanted<'_>, part: Part, target: &Target, options: &DownloadOptions<'_>) -> Result<()> {
+fn finish(location: &Location, part: Part, target: &Target, options: &DownloadOptions<'_>) -> Result<()> {
     part.file().sync_all().map_err(|e| {
         // What the disk did not take may be gone from memory, too.
         part.discard();
@@ -167,7 +152,7 @@ fn finish(wanted: &Wanted<'_>, part: Part, target: &Target, options: &DownloadOp
         Ok(()) => drop(part),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
             part.discard();
-            if options.overwrite == Overwrite::Keep && is_same(wanted, target)? {
+            if options.overwrite == Overwrite::Keep && keep::is_same(location, &target.path)? {
                 return Ok(());
             }
             return Err(Error::Exists { path: target.path.clone() });

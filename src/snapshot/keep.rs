@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::archive;
 use super::location::Location;
+use super::name::signing_time;
 use super::range::{Object, Range};
 use super::source::{Source, read_exact_at};
 use super::stream::{ATTEMPTS, Step, Stream};
@@ -14,9 +15,9 @@ use crate::error::{Error, Result};
 /// the last entries of the central directory, names and CRCs.
 const END: u64 = 64 * 1024;
 
-/// Whether the file at `path` is the snapshot: the same length, and `named` after its version or with the same
-/// bytes at the end. `size` is the snapshot's, when a listing gave it; no request then if it is named.
-pub(crate) fn is_same(location: &Location, path: &Path, named: bool, size: Option<u64>) -> Result<bool> {
+/// Whether the file at `path` is the snapshot: the same length, and a name that carries its version or the same
+/// bytes at the end. No request when a listing gave the length and the name carries the version.
+pub(crate) fn is_same(location: &Location, path: &Path) -> Result<bool> {
     let failed = |e| Error::io("reading", path, e);
     // Before it is opened: a pipe would be waited for.
     if !path.is_file() {
@@ -31,7 +32,9 @@ pub(crate) fn is_same(location: &Location, path: &Path, named: bool, size: Optio
     if archive::check(&file).map_err(failed)?.is_err() {
         return Ok(false);
     }
-    if let Some(size) = size.filter(|_| named) {
+    let unique = location.version.is_some() || signing_time(location.url.query()).is_some();
+    let named = unique && path.file_name().is_some_and(|name| *name == *location.file_name);
+    if let Some(size) = location.size.filter(|_| named) {
         return Ok(size == length);
     }
     let mut stream = Stream::new(location.clone(), Object::default(), Range::Last(END), ATTEMPTS);

@@ -23,6 +23,8 @@ pub(crate) struct Location {
     pub(crate) file_name: Arc<str>,
     /// The version that the link or the listing names.
     pub(crate) version: Option<Arc<str>>,
+    /// The length that a listing gave.
+    pub(crate) size: Option<u64>,
 }
 
 impl Location {

@@ -30,7 +30,7 @@ mod speed;
 mod stream;
 mod transfer;
 
-use download::{Download, Wanted};
+use download::Download;
 use location::Location;
 use options::DownloadOptions;
 use reader::RemoteReader;
@@ -71,7 +71,8 @@ impl Snapshot {
         let file_name = name::file_name(url.path(), url.query(), listed).into();
         let version = name::link_version(url.query()).or_else(|| listed.map(str::to_owned));
         let version = version.filter(|version| !version.is_empty()).map(Arc::from);
-        let location = Location { agent, url: url.into(), file_name, version };
+        let size = info.as_ref().map(|info| info.size);
+        let location = Location { agent, url: url.into(), file_name, version, size };
         Self { location, key, info: info.map(Arc::new) }
     }
 
@@ -116,9 +117,7 @@ impl Snapshot {
     /// archive is damaged or keeps changing, [`Error::Cancelled`](crate::Error::Cancelled) when the callback
     /// cancelled, and [`Error::Invalid`](crate::Error::Invalid) for options that cannot be met.
     pub fn download_with(&self, path: impl AsRef<Path>, options: &DownloadOptions<'_>) -> Result<Download> {
-        let (location, size) = (&self.location, self.info().map(|info| info.size));
-        let named = location.version.is_some() || name::signing_time(location.url.query()).is_some();
-        download::download(&Wanted { location, size, named }, path.as_ref(), options)
+        download::download(&self.location, path.as_ref(), options)
     }
 
     /// Returns a reader of the bytes in order, without a file: one request, continued by itself when the connection
