@@ -86,3 +86,65 @@ fn no_file_outgrows_its_name() {
         assert!(lines <= 350, "src/{name} has {lines} lines: its pure half has grown");
     }
 }
+
+/// A function ends where a line closes what its first line's indentation opened.
+#[test]
+fn no_function_is_longer_than_a_screen() {
+    for (name, code) in sources() {
+        let lines: Vec<&str> = code.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let indent = line.len() - line.trim_start().len();
+            let words =
+                line.trim_start().trim_start_matches("pub").trim_start_matches("(crate)").trim_start_matches("(super)");
+            if !words.trim_start().starts_with("fn ") || line.trim_end().ends_with('}') {
+                continue;
+            }
+            let close = format!("{}}}", " ".repeat(indent));
+            let length = lines[at..].iter().position(|l| *l == close).unwrap_or(0);
+            assert!(length <= 50, "src/{name}: {} lines in {line}", length + 1);
+        }
+    }
+}
+
+/// Who imports whom inside `src/snapshot`: never in a circle.
+#[test]
+fn no_two_files_of_a_snapshot_import_each_other() {
+    let files: Vec<(String, String)> =
+        sources().into_iter().filter(|(name, _)| name.starts_with("snapshot/")).collect();
+    let imports = |(name, code): &(String, String)| -> Vec<usize> {
+        let folder = name.rsplit_once('/').unwrap().0;
+        let uses = |stem: &str, from: &str| {
+            let paths = [format!("{from}::{stem}::"), format!("{from}::{stem};"), format!("{from}::{stem}(")];
+            let listed = |line: &str| {
+                line.trim_start().strip_prefix(&format!("use {from}::{{")).is_some_and(|names| {
+                    names.split(['{', '}', ',', ' ', ';']).any(|word| word.split("::").next() == Some(stem))
+                })
+            };
+            paths.iter().any(|path| code.contains(path)) || code.lines().any(listed)
+        };
+        let target = |(other, _): &(String, String)| {
+            let (other_folder, file) = other.rsplit_once('/').unwrap();
+            let stem = if file == "mod.rs" {
+                return other_folder
+                    .rsplit_once('/')
+                    .is_some_and(|(parent, stem)| parent == folder && uses(stem, "super"));
+            } else {
+                file.strip_suffix(".rs").unwrap()
+            };
+            other_folder == folder && uses(stem, "super")
+        };
+        (0..files.len()).filter(|&n| files[n].0 != *name && target(&files[n])).collect()
+    };
+    let graph: Vec<Vec<usize>> = files.iter().map(imports).collect();
+    assert!(graph.iter().map(Vec::len).sum::<usize>() > 60, "the imports are read");
+    // What can be reached from a file must not reach back.
+    for start in 0..files.len() {
+        let (mut seen, mut next) = (vec![false; files.len()], graph[start].clone());
+        while let Some(n) = next.pop() {
+            assert!(n != start, "src/{} is in a circle", files[start].0);
+            if !std::mem::replace(&mut seen[n], true) {
+                next.extend(&graph[n]);
+            }
+        }
+    }
+}
