@@ -27,11 +27,6 @@ pub(crate) fn percent_decode(text: &str) -> Option<String> {
     String::from_utf8(decode(text)).ok()
 }
 
-/// The same with U+FFFD in place of what is not valid UTF-8: for file names, which must not fail.
-pub(crate) fn percent_decode_lossy(text: &str) -> String {
-    String::from_utf8_lossy(&decode(text)).into_owned()
-}
-
 fn decode(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

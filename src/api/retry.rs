@@ -11,7 +11,7 @@ use crate::error::Error;
 const LONGEST: Duration = Duration::from_secs(8);
 /// The first pause of an API call.
 const API: Duration = Duration::from_millis(500);
-/// The first pause of a transfer, whose connections break off for no reason of the host's.
+/// The first pause of a transfer, whose connections often break off through no fault of the host.
 const TRANSFER: Duration = Duration::from_millis(50);
 /// How many attempts in a row a transfer gets while the host stays silent, and while it says that it is busy.
 const SILENT: u32 = 2;

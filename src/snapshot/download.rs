@@ -5,16 +5,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 
+use super::archive;
 use super::location::{EXCERPT, Location};
-use super::name::link_version;
 use super::options::DownloadOptions;
 use super::overwrite::Overwrite;
 use super::part::{Part, tidy};
 use super::publish::{create_dir, publish, sync_dir};
 use super::report::Report;
+use super::same::is_same;
 use super::source::Source;
 use super::transfer::Transfer;
-use super::{archive, keep};
 use crate::error::{Error, Result};
 
 /// A downloaded snapshot.
@@ -52,28 +52,27 @@ pub(crate) fn download(location: &Location, path: &Path, options: &DownloadOptio
     options.check()?;
     let target = target(location, path)?;
     let report = Report::new(options.callback.clone(), &target.path);
-    let done = |bytes| {
+    let finished = |bytes| {
         // The file is there: it is too late to cancel.
         let _ = report.finish(bytes);
         Ok(Download { path: target.path.clone(), bytes, resumed_from: report.resumed_from() })
     };
     if let Some(bytes) = existing(location, &target, options)? {
         report.resumed(bytes);
-        return done(bytes);
+        return finished(bytes);
     }
-    let link = (location.url.path(), link_version(location.url.query()));
-    let mut part = Part::open(&target.dir, &target.name, link, || report.tick(&AtomicU64::new(0), None, 1))?;
+    let mut part = Part::open(&target.dir, &target.name, location, || report.tick(&AtomicU64::new(0), None, 1))?;
     // Another download that held the part file may have finished.
     if let Some(bytes) = existing(location, &target, options)? {
         part.discard();
         report.resumed(bytes);
-        return done(bytes);
+        return finished(bytes);
     }
     let status = Transfer { location, options, report: &report }.run(&mut part)?;
     check(location, &part, status, options.verify).inspect_err(|_| part.discard())?;
     let bytes = part.done();
     finish(location, part, &target, options)?;
-    done(bytes)
+    finished(bytes)
 }
 
 fn target(location: &Location, path: &Path) -> Result<Target> {
@@ -109,12 +108,12 @@ fn existing(location: &Location, target: &Target, options: &DownloadOptions<'_>)
     if options.overwrite == Overwrite::Replace {
         return Ok(None);
     }
-    let kept = options.overwrite == Overwrite::Keep && keep::is_same(location, &target.path)?;
+    let kept = options.overwrite == Overwrite::Keep && is_same(location, &target.path)?;
     tidy(&target.dir, &target.name, kept);
     if kept { Ok(Some(found.len())) } else { Err(Error::Exists { path: target.path.clone() }) }
 }
 
-/// Whether the part file is a whole archive, and with `verify` every entry's CRC right.
+/// Checks that the part file is a whole archive, and with `verify` that every CRC matches.
 fn check(location: &Location, part: &Part, status: Option<u16>, verify: bool) -> Result<()> {
     let file = part.file();
     if let Err(why) = archive::check(file).map_err(|e| Error::io("reading", part.path(), e))? {
@@ -152,7 +151,7 @@ fn finish(location: &Location, part: Part, target: &Target, options: &DownloadOp
         Ok(()) => drop(part),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
             part.discard();
-            if options.overwrite == Overwrite::Keep && keep::is_same(location, &target.path)? {
+            if options.overwrite == Overwrite::Keep && is_same(location, &target.path)? {
                 return Ok(());
             }
             return Err(Error::Exists { path: target.path.clone() });

@@ -12,7 +12,7 @@ use crate::secret::{SignedUrl, excerpt};
 
 /// How many of the first bytes are kept for an error.
 pub(crate) const EXCERPT: usize = 4096;
-/// How long the first bytes of an unusable response are collected at most, the last read left out.
+/// No read of an unusable response's first bytes begins later than this.
 const EXCERPT_WAIT: Duration = Duration::from_millis(250);
 
 /// A snapshot's signed link, and the agent that fetches it.

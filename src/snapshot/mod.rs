@@ -7,12 +7,12 @@ use std::sync::Arc;
 use crate::api::http::SnapshotAgent;
 use crate::api::settings::Settings;
 use crate::error::Result;
+use crate::percent::query_value;
 use crate::secret::{SignedKey, SignedUrl};
 use crate::types::SnapshotInfo;
 
 pub(crate) mod archive;
 pub(crate) mod download;
-mod keep;
 mod location;
 mod lock;
 mod name;
@@ -25,6 +25,7 @@ pub(crate) mod reader;
 mod record;
 pub(crate) mod remote;
 mod report;
+mod same;
 pub(crate) mod source;
 mod speed;
 mod stream;
@@ -67,10 +68,9 @@ impl Snapshot {
     }
 
     pub(crate) fn new(agent: SnapshotAgent, url: SignedUrl, key: SignedKey, info: Option<SnapshotInfo>) -> Self {
-        let listed = info.as_ref().and_then(|info| info.version_id.as_deref());
-        let file_name = name::file_name(url.path(), url.query(), listed).into();
-        let version = name::link_version(url.query()).or_else(|| listed.map(str::to_owned));
-        let version = version.filter(|version| !version.is_empty()).map(Arc::from);
+        let listed = || info.as_ref()?.version_id.clone().filter(|version| !version.is_empty());
+        let version = query_value(url.query(), "versionId").or_else(listed).map(Arc::from);
+        let file_name = name::file_name(url.path(), url.query(), version.as_deref()).into();
         let size = info.as_ref().map(|info| info.size);
         let location = Location { agent, url: url.into(), file_name, version, size };
         Self { location, key, info: info.map(Arc::new) }

@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::percent::percent_decode_lossy;
+use crate::percent::{percent_decode, query_value};
 
 /// The longest name made here, in bytes: file systems take 255, and the part file's name is longer.
 const MAX_NAME: usize = 200;
@@ -12,28 +12,20 @@ const LINK_LIFE: i64 = 30 * 24 * 60 * 60;
 
 /// The file name of the snapshot behind a link: `<stem>.<version>.zip`.
 ///
-/// `path` and `query` are the link's, `version` is what a listing said. Without any version the time of
-/// signing stands in, so that two creations of one app do not collide. Never holds a part of the signature.
+/// `path` and `query` are the link's. Without a version the time of signing stands in, so that two creations of one app
+/// do not collide. Never holds a part of the signature.
 pub(crate) fn file_name(path: &str, query: &str, version: Option<&str>) -> String {
     let last = path.rsplit('/').next().unwrap_or_default();
-    let stem = percent_decode_lossy(last);
+    let stem = percent_decode(last).unwrap_or_else(|| last.to_owned());
     let stem = match stem.len().checked_sub(4).and_then(|at| stem.split_at_checked(at)) {
         Some((stem, zip)) if zip.eq_ignore_ascii_case(".zip") => stem.to_owned(),
         _ => stem,
     };
-    let mark = match link_version(query).or_else(|| version.map(str::to_owned)) {
-        Some(version) if !version.is_empty() => Some(safe_version(&version)),
-        _ => signing_time(query),
-    };
+    let mark = version.map(safe_version).or_else(|| signing_time(query));
     let tail = mark.map_or_else(|| ".zip".to_owned(), |mark| format!(".{mark}.zip"));
     let mut name = safe_stem(&stem, MAX_NAME - tail.len());
     name.push_str(&tail);
     name
-}
-
-/// The `versionId` of a link's query, percent-decoded once; `+` stays `+`.
-pub(crate) fn link_version(query: &str) -> Option<String> {
-    parameter(query, "versionId").map(percent_decode_lossy).filter(|v| !v.is_empty())
 }
 
 /// The name of the file that collects the bytes of `name`.
@@ -53,16 +45,9 @@ fn shorten(name: &str, max: usize) -> String {
     format!("{}-{:016x}", name.get(..at).unwrap_or_default(), fnv1a(name.as_bytes()))
 }
 
-fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query.split('&').find_map(|pair| {
-        let (key, value) = pair.split_once('=')?;
-        (key == name).then_some(value)
-    })
-}
-
 /// When the link was signed, from its `Expires`, as `20261120T180411Z`.
 pub(crate) fn signing_time(query: &str) -> Option<String> {
-    let expires: i64 = parameter(query, "Expires")?.parse().ok()?;
+    let expires: i64 = query_value(query, "Expires")?.parse().ok()?;
     let at = OffsetDateTime::from_unix_timestamp(expires.checked_sub(LINK_LIFE)?).ok()?;
     Some(at.format(&Rfc3339).ok()?.replace(['-', ':'], ""))
 }
@@ -128,9 +113,6 @@ mod tests {
     #[test]
     fn names_carry_the_version_or_the_time_of_signing() {
         let path = "/applications/1/app_javascript_manual.zip";
-        let versioned = format!("{QUERY}&versionId=k3Zp0VQm");
-        assert_eq!(file_name(path, &versioned, None), "app_javascript_manual.k3Zp0VQm.zip");
-        assert_eq!(file_name(path, &versioned, Some("other")), "app_javascript_manual.k3Zp0VQm.zip");
         assert_eq!(file_name(path, QUERY, Some("v-1")), "app_javascript_manual.v-1.zip");
         assert_eq!(file_name(path, QUERY, None), "app_javascript_manual.20261120T180731Z.zip");
         assert_eq!(file_name(path, "", None), "app_javascript_manual.zip");
@@ -148,7 +130,6 @@ mod tests {
             assert!(!name.contains('/') && name.ends_with(".zip") && name.len() <= MAX_NAME, "{name}");
             assert!(names.iter().skip(i + 1).all(|other| !other.eq_ignore_ascii_case(name)), "{name}");
         }
-        assert_eq!(link_version("versionId=a%2Bb+c").as_deref(), Some("a+b+c"));
     }
 
     #[test]

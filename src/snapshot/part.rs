@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::location::Location;
 use super::lock::{Locked, lock, names, release};
 use super::name::part_name;
 use super::range::Object;
@@ -46,12 +47,12 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// Opens the part file of `name` in `dir`, with what an earlier run left in it for the link's `path` and
-    /// `version`. While another download writes to it, calls `waiting` and tries again.
+    /// Opens the part file of `name` in `dir`, with what an earlier run left in it of the snapshot at `location`. While
+    /// another download writes to it, calls `waiting` and tries again.
     pub(crate) fn open(
         dir: &Path,
         name: &str,
-        link: (&str, Option<String>),
+        location: &Location,
         mut waiting: impl FnMut() -> Result<()>,
     ) -> Result<Self> {
         let path = dir.join(part_name(name));
@@ -70,13 +71,14 @@ impl Part {
         let meta_path = with_suffix(&path, ".meta");
         let found = read_record(&meta_path).inspect_err(|_| release(&file))?;
         let length = file.metadata().map_err(|e| Error::io("reading", &path, e))?.len();
-        let found = Record::parse(&found, link.0, link.1.as_deref(), boot_id().as_deref(), length);
+        let (link, version) = (location.url.path(), location.version.as_deref());
+        let found = Record::parse(&found, link, version, boot_id().as_deref(), length);
         let mut part = Self {
             file,
             path,
             meta: None,
             meta_path,
-            record: Record { path: link.0.to_owned(), version: link.1, ..Record::default() },
+            record: Record { path: link.to_owned(), version: version.map(str::to_owned), ..Record::default() },
             pieces: Vec::new(),
             done: Vec::new(),
             lines: 0,
@@ -219,7 +221,7 @@ impl Part {
         names(&self.file, &self.path).is_some()
     }
 
-    /// Lets the part file go when it is dropped, whatever it holds.
+    /// Marks the part file for removal when it is dropped.
     pub(crate) fn discard(&self) {
         self.useless.store(true, Ordering::Relaxed);
     }
@@ -241,14 +243,14 @@ impl Drop for Part {
 }
 
 /// Removes what a killed download left beside a finished file: a part file that is the finished file under its
-/// second name, a record without its part file. `any`: any part file nobody writes.
-pub(crate) fn tidy(dir: &Path, name: &str, any: bool) {
+/// second name, a record without its part file. `kept`: any part file nobody writes, since none is needed.
+pub(crate) fn tidy(dir: &Path, name: &str, kept: bool) {
     let path = dir.join(part_name(name));
     let gone = match fs::symlink_metadata(&path) {
         Err(e) => e.kind() == io::ErrorKind::NotFound,
         Ok(found) if !found.is_file() => false,
         Ok(_) => File::open(&path).is_ok_and(|file| {
-            let free = file.try_lock().is_ok() && names(&file, &path).is_some_and(|count| any || count > 1);
+            let free = file.try_lock().is_ok() && names(&file, &path).is_some_and(|count| kept || count > 1);
             let gone = free && fs::remove_file(&path).is_ok();
             release(&file);
             gone
@@ -278,7 +280,7 @@ fn read_record(path: &Path) -> Result<Vec<u8>> {
     read.map_err(|e| Error::io("reading", path, e)).map(|()| text)
 }
 
-/// Which run of the machine this is. `None` where the system does not say.
+/// The boot id of the machine. `None` where the system does not tell.
 fn boot_id() -> Option<String> {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(text.trim().to_owned()).filter(|t| !t.is_empty() && t.len() < 100)

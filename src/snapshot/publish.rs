@@ -6,8 +6,8 @@ use std::path::Path;
 
 /// Gives the file at `part` the name `target`. `replace`: also when there is a file already.
 ///
-/// Without `replace` an existing file makes it fail with `AlreadyExists`, also when it appears in this very
-/// moment: the name is made as a second name of the part file, which the system refuses for a name that is
+/// Without `replace` an existing file makes it fail with `AlreadyExists`, even if it appears at this moment: the name is
+/// made as a second name of the part file, which the system refuses for a name that is
 /// taken. On file systems without hard links (exFAT) only a look beforehand and the part file's lock protect it.
 pub(crate) fn publish(part: &Path, target: &Path, replace: bool) -> io::Result<()> {
     if replace {
@@ -41,11 +41,10 @@ pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
     }
+    let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
     fs::create_dir_all(dir)?;
-    // From the new directory upwards, as far as it may have been made by us.
-    for parent in dir.ancestors().skip(1).take(8) {
-        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        sync_dir(parent)?;
+    for parent in missing.into_iter().filter_map(Path::parent) {
+        sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
     }
     Ok(())
 }

@@ -164,7 +164,7 @@ fn judge_whole(range: Range, known: &Object, head: Head<'_>) -> Worth {
     if said.is_some_and(|(start, end, total)| (start, end) != (0, total)) {
         return match range {
             Range::Whole => Worth::Unusable("a part was sent although the whole was requested".into()),
-            _ => Worth::StartOver("the response is a part under the status of the whole"),
+            _ => Worth::StartOver("a part was sent with the status of the whole"),
         };
     }
     let other_length = matches!((known.total, object.total), (Some(a), Some(b)) if a != b);

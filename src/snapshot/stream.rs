@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// How many attempts in a row may bring nothing new, unless the caller says otherwise.
 pub(crate) const ATTEMPTS: u32 = 5;
 /// How often a transfer may start from its first byte again.
-const MAX_STARTS: u32 = 3;
+const MAX_START_OVERS: u32 = 3;
 
 /// What one step of a [`Stream`] came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub(crate) struct Stream {
     accepted: bool,
     too_slow: bool,
     attempts: Attempts,
-    starts: u32,
+    start_overs: u32,
     speed: Speed,
     begun: Instant,
     /// Why the last attempt failed, when nothing has come since.
@@ -64,6 +64,7 @@ struct Open {
     body: Body,
     /// What is still to come, when known.
     left: Option<u64>,
+    /// There is no `Content-Length`.
     chunked: bool,
 }
 
@@ -92,7 +93,7 @@ impl Stream {
             accepted,
             too_slow: false,
             attempts: Attempts::new(attempts),
-            starts: 0,
+            start_overs: 0,
             speed,
             begun: Instant::now(),
             failure: None,
@@ -249,8 +250,8 @@ impl Stream {
     }
 
     fn start_over(&mut self, why: &str) -> Result<Step> {
-        self.starts += 1;
-        if self.starts > MAX_STARTS {
+        self.start_overs += 1;
+        if self.start_overs > MAX_START_OVERS {
             return Err(self.error(format!("{why}, again and again; try again later")));
         }
         self.open = None;
@@ -271,7 +272,7 @@ impl Stream {
         let pause = self.attempts.pause(&error, jitter()).filter(|_| self.accepted || !late);
         let Some(pause) = pause else {
             return Err(match self.failure.take() {
-                // That time ran out says less than what the attempt before came to.
+                // A timeout says less than the error before it.
                 Some(before) if matches!(error, Error::Timeout { status: None, .. }) => before,
                 _ => error,
             });

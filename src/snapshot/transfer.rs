@@ -18,8 +18,9 @@ use crate::error::{Error, Result};
 const MIB: u64 = 1024 * 1024;
 /// What the first of several connections requests: enough to be of use, little enough to lose nothing by waiting.
 const PROBE: u64 = MIB;
-/// The shortest and longest piece, in bytes; of a very large snapshot they are longer.
-const PIECES: (u64, u64) = (MIB, 8 * MIB);
+/// The shortest and longest piece, in bytes; those of a very large snapshot are longer.
+const SHORTEST: u64 = MIB;
+const LONGEST: u64 = 8 * MIB;
 /// How much is written at once, in bytes. TLS gives at most 16 KiB a read.
 const BUFFER: usize = 512 * 1024;
 /// After how many bytes the disk is told to start writing, so that the last sync is a short one.
@@ -85,7 +86,7 @@ impl Transfer<'_> {
 }
 
 fn piece_len(total: u64, connections: usize) -> u64 {
-    (total / (4 * connections as u64).max(1)).clamp(PIECES.0, PIECES.1).max(total.div_ceil(MAX_PIECES))
+    (total / (4 * connections as u64).max(1)).clamp(SHORTEST, LONGEST).max(total.div_ceil(MAX_PIECES))
 }
 
 /// Sleeps for `pause`, as long as `go_on` says so.
@@ -97,12 +98,22 @@ fn wait(pause: Duration, go_on: impl Fn() -> Result<bool>) -> Result<()> {
     Ok(())
 }
 
+/// The missing rest of a piece.
+struct Job {
+    piece: usize,
+    at: u64,
+    /// `None` for a part file in one piece: to the end, wherever that is.
+    end: Option<u64>,
+    /// What has begun it already.
+    stream: Option<Stream>,
+}
+
 /// The pieces of a part file, shared by the connections that fetch them.
 struct Pieces<'a> {
     transfer: &'a Transfer<'a>,
     part: &'a Part,
-    /// Pieces nobody has begun, the last one first, with the stream of one that has been begun.
-    waiting: Mutex<Vec<(usize, Option<Stream>)>>,
+    /// What no connection has taken yet, the last one first.
+    waiting: Mutex<Vec<Job>>,
     /// Bytes that came, and bytes that the disk was told to write.
     bytes: AtomicU64,
     synced: AtomicU64,
@@ -117,11 +128,13 @@ impl<'a> Pieces<'a> {
     /// `first` has begun the first piece.
     fn new(transfer: &'a Transfer<'a>, part: &'a Part, mut first: Option<Stream>) -> Self {
         let status = first.as_ref().and_then(|first| first.status);
-        let is_open = |number: &usize| {
-            part.pieces().get(*number).is_some_and(|p| p.len.is_none_or(|len| part.done_of(*number) < len))
-        };
-        let open = (0..part.pieces().len()).filter(is_open);
-        let mut waiting: Vec<_> = open.map(|number| (number, first.take())).collect();
+        let jobs = part.pieces().iter().enumerate().filter_map(|(number, piece)| {
+            let done = part.done_of(number);
+            let is_open = piece.len.is_none_or(|len| done < len);
+            let end = piece.len.filter(|_| part.is_cut()).map(|len| piece.start + len);
+            is_open.then(|| Job { piece: number, at: piece.start + done, end, stream: first.take() })
+        });
+        let mut waiting: Vec<Job> = jobs.collect();
         waiting.reverse();
         Self {
             transfer,
@@ -142,7 +155,7 @@ impl<'a> Pieces<'a> {
         thread::scope(|scope| {
             // Where the system has no more threads, there are fewer connections and one sync at the end.
             let _ = thread::Builder::new().spawn_scoped(scope, move || self.sync(due));
-            let pieces = lock(&self.waiting).len();
+            let pieces = guard(&self.waiting).len();
             for _ in 1..connections.min(pieces) {
                 let sync = sync.clone();
                 if thread::Builder::new().spawn_scoped(scope, move || self.work(&sync)).is_err() {
@@ -152,7 +165,7 @@ impl<'a> Pieces<'a> {
             self.work(&sync);
             drop(sync);
         });
-        lock(&self.ended).take().transpose()
+        guard(&self.ended).take().transpose()
     }
 
     /// Syncs whenever it is due.
@@ -166,8 +179,8 @@ impl<'a> Pieces<'a> {
     fn work(&self, sync: &SyncSender<()>) {
         let mut buffer = vec![0; BUFFER];
         while !self.is_stopped() {
-            let Some((number, stream)) = lock(&self.waiting).pop() else { break };
-            match self.fetch(number, stream, &mut buffer, sync) {
+            let Some(job) = guard(&self.waiting).pop() else { break };
+            match self.fetch(job, &mut buffer, sync) {
                 Ok(None) => {}
                 Ok(Some(stream)) => self.end(Ok(stream)),
                 Err(error) => self.end(Err(error)),
@@ -176,7 +189,7 @@ impl<'a> Pieces<'a> {
     }
 
     fn end(&self, why: Result<Stream>) {
-        lock(&self.ended).get_or_insert(why);
+        guard(&self.ended).get_or_insert(why);
         self.stop.store(true, Ordering::Relaxed);
     }
 
@@ -184,21 +197,13 @@ impl<'a> Pieces<'a> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Fetches what is missing of a piece.
-    fn fetch(
-        &self,
-        number: usize,
-        stream: Option<Stream>,
-        buffer: &mut [u8],
-        sync: &SyncSender<()>,
-    ) -> Result<Option<Stream>> {
-        let Some(piece) = self.part.pieces().get(number).copied() else { return Ok(None) };
-        let end = piece.len.filter(|_| self.part.is_cut()).map(|len| piece.start + len);
+    fn fetch(&self, job: Job, buffer: &mut [u8], sync: &SyncSender<()>) -> Result<Option<Stream>> {
+        let Job { piece, at, end, stream } = job;
         let continued = |at| {
             let range = end.map_or(Range::From(at), |end| Range::Span(at, end));
             self.transfer.stream(self.part.object().clone(), range)
         };
-        let mut stream = stream.unwrap_or_else(|| continued(piece.start + self.part.done_of(number)));
+        let mut stream = stream.unwrap_or_else(|| continued(at));
         let mut filled = 0;
         while !self.is_stopped() {
             let step = stream.step(buffer.get_mut(filled..).unwrap_or_default());
@@ -209,7 +214,7 @@ impl<'a> Pieces<'a> {
             let step = self.tick(&stream).and(step);
             // What came is kept, whatever ends the transfer.
             if filled == buffer.len() || self.is_stopped() || !matches!(step, Ok(Step::Opened | Step::Bytes(_))) {
-                self.part.write(number, buffer.get(..filled).unwrap_or_default())?;
+                self.part.write(piece, buffer.get(..filled).unwrap_or_default())?;
                 filled = 0;
                 self.sync_now_and_then(sync);
             }
@@ -240,6 +245,6 @@ impl<'a> Pieces<'a> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

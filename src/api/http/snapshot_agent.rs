@@ -51,7 +51,7 @@ impl SnapshotAgent {
     /// `GET url` with `headers`; follows at most [`MAX_REDIRECTS`] redirects, each to the scheme it came
     /// from. Any status is a response; a body in a content coding that was not asked for is an error.
     ///
-    /// `idle`: how long one read may wait, and all redirects together. `length`: that of the body, when it is known.
+    /// `idle`: how long one read may wait, and all redirects together. `length`: the most the body can have, when known.
     pub(crate) fn get(
         &self,
         url: &SignedUrl,

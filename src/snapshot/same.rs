@@ -19,7 +19,7 @@ const END: u64 = 64 * 1024;
 /// bytes at the end. No request when a listing gave the length and the name carries the version.
 pub(crate) fn is_same(location: &Location, path: &Path) -> Result<bool> {
     let failed = |e| Error::io("reading", path, e);
-    // Before it is opened: a pipe would be waited for.
+    // Before it is opened: opening a pipe would block.
     if !path.is_file() {
         return Ok(false);
     }
