@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::de::IntoDeserializer;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -12,8 +12,8 @@ use super::decode::{self, Skipped, id, lenient, text, when};
 use crate::error::ErrorCode;
 
 /// A measurement: formatted text (`118.6MB`), or a plain number when raw data was requested.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, try_from = "Value")]
 #[non_exhaustive]
 pub enum Reading {
     /// As the service formatted it.
@@ -22,14 +22,13 @@ pub enum Reading {
     Number(f64),
 }
 
-impl<'de> Deserialize<'de> for Reading {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
+impl TryFrom<Value> for Reading {
+    type Error = &'static str;
+
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        match value {
             Value::String(text) => Ok(Self::Text(text)),
-            other => {
-                let error = || serde::de::Error::custom("a reading that is neither text nor a number");
-                other.as_f64().map(Self::Number).ok_or_else(error)
-            }
+            other => other.as_f64().map(Self::Number).ok_or("a reading that is neither text nor a number"),
         }
     }
 }
