@@ -104,8 +104,8 @@ impl SignedUrl {
 
 impl fmt::Display for SignedUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.url[..self.query])?;
-        f.write_str(if self.query < self.url.len() { "?.." } else { "" })
+        let (shown, query) = self.url.split_at(self.query);
+        write!(f, "{shown}{}", if query.is_empty() { "" } else { "?.." })
     }
 }
 

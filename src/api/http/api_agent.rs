@@ -61,7 +61,6 @@ impl ApiAgent {
         let config = common(settings, is_local(&base_url))?
             .accept("application/json")
             .input_buffer_size(MAX_HEADER_BYTES)
-            .output_buffer_size(16 * 1024)
             .build();
         let (limits, pooled) = (settings.limits.clone(), AtomicBool::new(false));
         Ok(Self { agent: config.into(), key, base_url, limits, pooled })

@@ -142,19 +142,19 @@ fn common(settings: &Settings, direct: bool) -> Result<ConfigBuilder<AgentScope>
         .accept_encoding("identity")
         .timeout_connect(Some(settings.limits.connect))
         .timeout_resolve(Some(settings.limits.connect))
+        .output_buffer_size(16 * 1024)
         .max_response_header_size(MAX_HEADER_BYTES)
         .tls_config(tls(settings)?);
     Ok(match &settings.proxy {
-        _ if direct => config.proxy(None),
-        Some(ProxyChoice::Direct) => config.proxy(None),
-        Some(ProxyChoice::Url(url)) => {
+        None if !direct => config,
+        Some(ProxyChoice::Url(url)) if !direct => {
             let proxy = Proxy::new(url).ok();
             // ureq panics on a SOCKS proxy without its feature.
             let proxy = proxy.filter(|p| matches!(p.protocol(), ProxyProtocol::Http | ProxyProtocol::Https));
             let reason = "is not an address like http://host:port; SOCKS proxies are not supported";
             config.proxy(Some(proxy.ok_or_else(|| Error::invalid("the proxy", reason))?))
         }
-        None => config,
+        _ => config.proxy(None),
     })
 }
 

@@ -37,7 +37,6 @@ impl SnapshotAgent {
             .accept("*/*")
             .timeout_per_write(Some(settings.limits.stall))
             .input_buffer_size(INPUT_BUFFER)
-            .output_buffer_size(16 * 1024)
             .max_idle_connections_per_host(16)
             .max_idle_connections(32)
             .max_response_header_size(INPUT_BUFFER)
