@@ -96,8 +96,7 @@ impl Core {
             Some(url) => url.clone(),
             None => self.build_url(info)?,
         };
-        let key = if info.key().is_empty() { url.key() } else { info.key().clone() };
-        Ok(Snapshot::new(self.files.clone(), url, key, Some(info.clone())))
+        Ok(Snapshot::new(self.files.clone(), url, info.key().clone(), Some(info.clone())))
     }
 
     /// The link of an item in the older form, which has only the signed query.

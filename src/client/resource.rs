@@ -10,7 +10,6 @@ use serde_json::json;
 
 use super::awaited::Awaited;
 use super::core::Core;
-
 use crate::api::envelope::RawResponse;
 use crate::api::http::Payload;
 use crate::api::route;

@@ -1,14 +1,12 @@
 //! PURE. What an action returns, and the state of an app, a database, a restore and the service itself.
 
 use std::fmt;
-use std::str::FromStr;
 
-use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::decode::{self, Skipped, id, lenient, text, when};
+use super::decode::{self, Skipped, id, lenient, text, when, word};
 use crate::error::ErrorCode;
 
 /// A measurement: formatted text (`118.6MB`), or a plain number when raw data was requested.
@@ -168,19 +166,7 @@ pub enum RestoreState {
     Other(String),
 }
 
-impl fmt::Display for RestoreState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.serialize(f)
-    }
-}
-
-impl FromStr for RestoreState {
-    type Err = serde::de::value::Error;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Self::deserialize(word.into_deserializer())
-    }
-}
+word!(RestoreState);
 
 /// The state of the last restore of an app or a database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
