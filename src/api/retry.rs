@@ -29,8 +29,8 @@ fn backoff(first: Duration, failed: u32, jitter: f64) -> Duration {
 /// The pause before a call of the API is sent again, or `None` when it may not be: never after a timeout, since the
 /// caller has waited long enough.
 ///
-/// `attempt` counts from 0, `left` is what remains of the call's total, `jitter` lies in 0..=1. A pause asked for by the
-/// service that does not fit is not cut short: the call ends instead.
+/// `attempt` counts from 0, `left` is what remains of the call's total, `jitter` lies in 0..=1. A pause asked for by
+/// the service that does not fit is not cut short: the call ends instead.
 pub(crate) fn pause(error: &Error, attempt: u32, left: Duration, jitter: f64) -> Option<Duration> {
     let pause = match error {
         _ if !error.is_retryable() => return None,

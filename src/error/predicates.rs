@@ -44,7 +44,8 @@ impl Error {
                     || *code == ErrorCode::ANALYTICS_BUSY
                     || (*method == "GET" && *code == ErrorCode::DATABASE_UNAVAILABLE)
             }
-            // A refusal stays one even if the rest of its response was lost: another attempt would be useless or harmful.
+            // A refusal stays one even if the rest of its response was lost: another attempt would be useless or
+            // harmful.
             Self::Network { method, status, .. } | Self::Timeout { method, status, .. } => {
                 *method == "GET" && !status.is_some_and(|status| (400..500).contains(&status))
             }
