@@ -65,7 +65,7 @@ impl SignedUrl {
     /// [`Error::Invalid`] says what is wrong, without repeating the link.
     pub fn parse(url: &str) -> Result<Self> {
         let bad = |reason: &'static str| Error::invalid("the signed link", reason);
-        let path = split_url(url).map_err(bad)?.path;
+        let path = path_of(url).map_err(bad)?;
         if url.contains('#') {
             return Err(bad("contains a fragment ('#'), which signed links never have"));
         }
@@ -104,8 +104,8 @@ impl SignedUrl {
 
 impl fmt::Display for SignedUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.url[..self.query])?;
-        f.write_str(if self.query < self.url.len() { "?.." } else { "" })
+        let (shown, query) = self.url.split_at(self.query);
+        write!(f, "{shown}{}", if query.is_empty() { "" } else { "?.." })
     }
 }
 
@@ -148,17 +148,9 @@ impl fmt::Debug for SignedKey {
     }
 }
 
-/// The parts of a URL that the safety rules need.
-pub(crate) struct UrlParts<'a> {
-    /// Without brackets and port.
-    pub(crate) host: &'a str,
-    /// Offset of the first byte after the authority.
-    pub(crate) path: usize,
-}
-
-/// Splits an absolute `https` URL, or an `http` URL of a loopback host. The error repeats nothing of it, since it may
-/// be a secret.
-pub(crate) fn split_url(url: &str) -> std::result::Result<UrlParts<'_>, &'static str> {
+/// Checks an absolute `https` URL, or an `http` URL of a loopback host, and returns where its path begins. The error
+/// repeats nothing of it, since it may be a secret.
+pub(crate) fn path_of(url: &str) -> std::result::Result<usize, &'static str> {
     if url.is_empty() {
         return Err("is empty");
     }
@@ -190,10 +182,11 @@ pub(crate) fn split_url(url: &str) -> std::result::Result<UrlParts<'_>, &'static
     if !port.is_empty() && !port.strip_prefix(':').is_some_and(is_port) {
         return Err("has a port that is not a number from 1 to 65535");
     }
-    Ok(UrlParts { host, path: url.len() - rest.len() + authority.len() })
+    Ok(url.len() - rest.len() + authority.len())
 }
 
 /// Whether `host` can only be this machine: `localhost` or a loopback address.
 pub(crate) fn is_loopback(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
     host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

@@ -43,12 +43,6 @@ struct Envelope<'a> {
     response: Option<&'a RawValue>,
 }
 
-impl Envelope<'_> {
-    fn says(&self, status: &str) -> bool {
-        self.status.as_deref() == Some(status)
-    }
-}
-
 impl RawResponse {
     /// The `response` of a call that must have one, decoded.
     pub(crate) fn data<'a, T>(&'a self, decode: impl FnOnce(&'a str) -> serde_json::Result<T>) -> Result<T, Error> {
@@ -70,15 +64,16 @@ impl RawResponse {
 
     /// The body of the one route without an envelope.
     pub(crate) fn service_status(&self) -> Result<ServiceStatus, Error> {
-        match self.envelope() {
+        let envelope = self.envelope()?;
+        match envelope.status.as_deref() {
             // The `status` of an envelope says nothing about the service.
-            Ok(Envelope { status: Some(word), .. }) if word.eq_ignore_ascii_case("success") => {
+            Some(word) if word.eq_ignore_ascii_case("success") => {
                 Err(self.unexpected("an envelope in place of the service's own status"))
             }
-            Ok(envelope) if self.status == 200 && envelope.status.is_some() && !envelope.says("error") => {
+            Some(word) if self.status == 200 && word != "error" => {
                 serde_json::from_slice(&self.body).map_err(|problem| self.unexpected(problem.to_string()))
             }
-            other => Err(self.error(other)),
+            _ => Err(self.error(envelope)),
         }
     }
 
@@ -106,50 +101,48 @@ impl RawResponse {
         }
     }
 
-    /// The envelope, or what is wrong with the body.
-    fn envelope(&self) -> Result<Envelope<'_>, String> {
-        use serde_json::error::Category;
-        let text = std::str::from_utf8(&self.body).map_err(|_| "a body that is not valid UTF-8")?;
-        if text.trim().is_empty() {
-            return Err("an empty body".into());
-        }
-        serde_json::from_str(text).map_err(|problem| match problem.classify() {
-            Category::Eof => "JSON that ends too early".into(),
-            Category::Data => "JSON without the expected envelope".into(),
-            _ => "a body that is not JSON, or nested too deeply".into(),
-        })
+    /// The envelope, whatever it says.
+    fn envelope(&self) -> Result<Envelope<'_>, Error> {
+        let problem = match std::str::from_utf8(&self.body).map(serde_json::from_str) {
+            Ok(Ok(envelope)) => return Ok(envelope),
+            _ if matches!(self.status, 301 | 302 | 303 | 307 | 308) => {
+                "a redirect, which this API never sends and which is not followed"
+            }
+            Err(_) => "a body that is not valid UTF-8",
+            Ok(Err(_)) if self.body.trim_ascii().is_empty() => "an empty body",
+            Ok(Err(problem)) if problem.is_eof() => "JSON that ends too early",
+            Ok(Err(problem)) if problem.is_data() => "JSON without the expected envelope",
+            Ok(Err(_)) => "a body that is not JSON, or nested too deeply",
+        };
+        Err(self.unexpected(problem))
     }
 
     /// The envelope of a 200 that says `success`; everything else is an error.
     fn success(&self) -> Result<Envelope<'_>, Error> {
-        match self.envelope() {
-            Ok(envelope) if self.status == 200 && envelope.says("success") => Ok(envelope),
-            other => Err(self.error(other)),
+        let envelope = self.envelope()?;
+        match envelope.status.as_deref() {
+            Some("success") if self.status == 200 => Ok(envelope),
+            _ => Err(self.error(envelope)),
         }
     }
 
-    fn error(&self, envelope: Result<Envelope<'_>, String>) -> Error {
-        match envelope {
-            Err(_) if matches!(self.status, 301 | 302 | 303 | 307 | 308) => {
-                self.unexpected("a redirect, which this API never sends and which is not followed")
-            }
-            Err(problem) => self.unexpected(problem),
-            Ok(envelope) if envelope.says("error") || (self.status >= 300 && envelope.code.is_some()) => {
-                let code = envelope.code.unwrap_or_else(|| ErrorCode::UNKNOWN.as_str().to_owned());
-                Error::Api {
-                    method: self.method,
-                    path: self.path.clone(),
-                    status: self.status,
-                    retry_after: self.retry_after,
-                    code: clean(&code, CODE_CHARS, self.secret.expose()).into(),
-                    message: clean(&envelope.message.unwrap_or_default(), MESSAGE_CHARS, self.secret.expose()),
-                }
-            }
-            Ok(_) if self.status == 200 => {
-                self.unexpected("an envelope whose `status` is neither `success` nor `error`")
-            }
-            Ok(_) => self.unexpected("a status that this call never has"),
+    /// The error in an envelope that is not a success.
+    fn error(&self, envelope: Envelope<'_>) -> Error {
+        if envelope.status.as_deref() == Some("error") || (self.status >= 300 && envelope.code.is_some()) {
+            let code = envelope.code.unwrap_or_else(|| ErrorCode::UNKNOWN.as_str().to_owned());
+            return Error::Api {
+                method: self.method,
+                path: self.path.clone(),
+                status: self.status,
+                retry_after: self.retry_after,
+                code: clean(&code, CODE_CHARS, self.secret.expose()).into(),
+                message: clean(&envelope.message.unwrap_or_default(), MESSAGE_CHARS, self.secret.expose()),
+            };
         }
+        self.unexpected(match self.status {
+            200 => "an envelope whose `status` is neither `success` nor `error`",
+            _ => "a status that this call never has",
+        })
     }
 }
 

@@ -26,41 +26,19 @@ fn backoff(first: Duration, failed: u32, jitter: f64) -> Duration {
     pause.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
 }
 
-/// How often a call of the API is repeated.
-#[derive(Clone, Debug)]
-pub(crate) struct RetryPolicy {
-    /// Repetitions after the first attempt.
-    pub(crate) retries: u32,
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        Self { retries: 2 }
-    }
-}
-
-impl RetryPolicy {
-    /// The pause before the next attempt, or `None` when the call has failed for good.
-    ///
-    /// `attempt` counts from 0, `left` is what remains of the call's
-    /// total, `jitter` lies in 0..=1. A pause asked for by the service that does not fit is not cut short: the
-    /// call ends instead.
-    pub(crate) fn pause(&self, error: &Error, attempt: u32, left: Duration, jitter: f64) -> Option<Duration> {
-        if attempt >= self.retries || !may_repeat(error) {
-            return None;
-        }
-        let pause = match error {
-            Error::Api { retry_after: Some(asked), .. } if *asked > LONGEST => return None,
-            Error::Api { retry_after: Some(asked), .. } => *asked,
-            _ => backoff(API, attempt, jitter),
-        };
-        (pause < left).then_some(pause)
-    }
-}
-
-/// Whether a call may be sent again: never after a timeout, since the caller has waited long enough.
-fn may_repeat(error: &Error) -> bool {
-    matches!(error, Error::Network { .. } | Error::Api { status: 503, .. }) && error.is_retryable()
+/// The pause before a call of the API is sent again, or `None` when it may not be: never after a timeout, since the
+/// caller has waited long enough.
+///
+/// `attempt` counts from 0, `left` is what remains of the call's total, `jitter` lies in 0..=1. A pause asked for by
+/// the service that does not fit is not cut short: the call ends instead.
+pub(crate) fn pause(error: &Error, attempt: u32, left: Duration, jitter: f64) -> Option<Duration> {
+    let pause = match error {
+        _ if !error.is_retryable() => return None,
+        Error::Api { status: 503, retry_after: Some(asked), .. } => *asked,
+        Error::Api { status: 503, .. } | Error::Network { .. } => backoff(API, attempt, jitter),
+        _ => return None,
+    };
+    (pause <= LONGEST && pause < left).then_some(pause)
 }
 
 /// Counts the attempts of a transfer in a row that brought nothing new.
@@ -150,7 +128,7 @@ mod tests {
 
     #[test]
     fn only_what_is_safe_is_repeated() {
-        let again = |error: &Error| RetryPolicy::default().pause(error, 0, LEFT, 1.0).is_some();
+        let again = |error: &Error| pause(error, 0, LEFT, 1.0).is_some();
         assert!(again(&network("GET")));
         assert!(again(&api("GET", 503, "DATABASE_UNAVAILABLE", None)));
         assert!(again(&api("POST", 503, "UPLOAD_BUSY", None)));
@@ -172,20 +150,17 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_are_clamped() {
-        let policy = RetryPolicy { retries: 100 };
-        let pause = |attempt, jitter| policy.pause(&network("GET"), attempt, LEFT, jitter).unwrap().as_millis();
-        assert_eq!([pause(0, 1.0), pause(1, 1.0), pause(2, 0.0), pause(50, 1.0)], [500, 1000, 1000, 8000]);
-        assert!(RetryPolicy::default().pause(&network("GET"), 2, LEFT, 0.0).is_none());
-        assert!(policy.pause(&network("GET"), 0, Duration::from_millis(100), 0.0).is_none());
+        let millis = |attempt, jitter| pause(&network("GET"), attempt, LEFT, jitter).unwrap().as_millis();
+        assert_eq!([millis(0, 1.0), millis(1, 1.0), millis(2, 0.0), millis(50, 1.0)], [500, 1000, 1000, 8000]);
+        assert!(pause(&network("GET"), 0, Duration::from_millis(100), 0.0).is_none());
     }
 
     #[test]
     fn a_long_retry_after_ends_the_call() {
-        let pause =
-            |seconds| RetryPolicy::default().pause(&api("GET", 503, "UPLOAD_BUSY", Some(seconds)), 0, LEFT, 0.0);
-        assert_eq!(pause(3), Some(Duration::from_secs(3)));
-        assert_eq!(pause(0), Some(Duration::ZERO));
-        assert_eq!(pause(3600), None);
+        let asked = |seconds| pause(&api("GET", 503, "UPLOAD_BUSY", Some(seconds)), 0, LEFT, 0.0);
+        assert_eq!(asked(3), Some(Duration::from_secs(3)));
+        assert_eq!(asked(0), Some(Duration::ZERO));
+        assert_eq!(asked(3600), None);
     }
 
     #[test]

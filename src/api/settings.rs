@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::retry::RetryPolicy;
 use crate::error::{Error, Result};
-use crate::secret::split_url;
+use crate::secret::path_of;
 
 /// The longest time limit: `Duration::MAX` means no limit, but no clock can be that far ahead.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -24,7 +23,8 @@ pub(crate) struct Settings {
     /// For listings without links; without a trailing slash.
     pub(crate) snapshot_host: String,
     pub(crate) limits: Limits,
-    pub(crate) retry: RetryPolicy,
+    /// How often a call is repeated after its first attempt.
+    pub(crate) retries: u32,
     /// How often a running creation or restore is polled; `None`: as often as usual.
     pub(crate) poll_interval: Option<Duration>,
     /// `None`: the proxy variables of the environment. Loopback is always reached directly.
@@ -98,7 +98,7 @@ impl Default for Settings {
             base_url: "https://api.squarecloud.app/v2".into(),
             snapshot_host: "https://snapshots.squarecloud.app".into(),
             limits: Limits::default(),
-            retry: RetryPolicy::default(),
+            retries: 2,
             poll_interval: None,
             proxy: None,
             user_agent: concat!("squarecloud-blocking/", env!("CARGO_PKG_VERSION")).into(),
@@ -136,7 +136,7 @@ impl Settings {
 
 /// Refuses a URL the key may not be sent to, and takes a trailing slash off.
 fn check_url(what: &'static str, url: &str) -> Result<String> {
-    split_url(url).map_err(|reason| Error::invalid(what, reason))?;
+    path_of(url).map_err(|reason| Error::invalid(what, reason))?;
     if url.contains(['?', '#']) {
         return Err(Error::invalid(what, "has a query or a fragment, which a base URL cannot have"));
     }

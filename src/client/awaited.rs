@@ -34,17 +34,16 @@ impl Awaited {
     ) -> Option<&'a SnapshotInfo> {
         // A snapshot that the service made on its own schedule is never the requested one.
         let newest = listing.iter().filter(|info| !info.is_automatic()).max_by_key(|info| info.created_at);
-        let Some(before) = &self.before else {
-            let found = newest.filter(|info| self.is_after_the_request(info, listing, now));
-            self.before = Some(listing.to_vec());
-            return found;
+        let found = newest.filter(|info| self.appeared(info) || self.is_after_the_request(info, listing, now));
+        self.before.get_or_insert_with(|| listing.to_vec());
+        found
+    }
+
+    fn appeared(&self, info: &SnapshotInfo) -> bool {
+        let is_newer = |old: &SnapshotInfo| {
+            old.created_at < info.created_at && (old.version_id.is_none() || old.version_id != info.version_id)
         };
-        newest.filter(|info| {
-            let appeared = before.iter().all(|old| {
-                old.created_at < info.created_at && (old.version_id.is_none() || old.version_id != info.version_id)
-            });
-            appeared || self.is_after_the_request(info, listing, now)
-        })
+        self.before.as_ref().is_some_and(|before| before.iter().all(is_newer))
     }
 
     fn is_after_the_request(&self, info: &SnapshotInfo, listing: &[SnapshotInfo], now: Option<OffsetDateTime>) -> bool {

@@ -4,11 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::core::Core;
-use crate::api::retry::RetryPolicy;
 use crate::api::settings::{ProxyChoice, Settings};
-use crate::error::Result;
-use crate::secret::ApiKey;
 
 /// The settings of a [`Client`](crate::Client), each with a sensible default.
 ///
@@ -37,15 +33,11 @@ use crate::secret::ApiKey;
 /// ```
 #[must_use = "nothing happens before `build()`"]
 pub struct ClientBuilder {
-    api_key: String,
-    settings: Settings,
+    pub(super) api_key: String,
+    pub(super) settings: Settings,
 }
 
 impl ClientBuilder {
-    pub(super) fn new(api_key: String) -> Self {
-        Self { api_key, settings: Settings::default() }
-    }
-
     /// The base URL of the API. Plain `http` is allowed for loopback only, since the key is sent with each call.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.settings.base_url = url.into();
@@ -108,7 +100,7 @@ impl ClientBuilder {
     /// How often a call is repeated when that is safe; 2 by default. POST calls that change something are never
     /// repeated.
     pub fn retries(mut self, n: u32) -> Self {
-        self.settings.retry = RetryPolicy { retries: n };
+        self.settings.retries = n;
         self
     }
 
@@ -157,17 +149,13 @@ impl ClientBuilder {
         self.settings.sleep = Arc::new(sleep);
         self
     }
-
-    pub(super) fn core(self) -> Result<Core> {
-        Core::new(ApiKey::new(self.api_key)?, self.settings.checked()?)
-    }
 }
 
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
             .field("limits", &self.settings.limits)
-            .field("retry", &self.settings.retry)
+            .field("retries", &self.settings.retries)
             .finish_non_exhaustive()
     }
 }

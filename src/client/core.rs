@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::api::envelope::RawResponse;
 use crate::api::http::{ApiAgent, Payload, Request, SnapshotAgent};
-use crate::api::retry::jitter;
+use crate::api::retry::{jitter, pause};
 use crate::api::settings::Settings;
 use crate::error::{Error, Result};
 use crate::percent::encode;
@@ -69,9 +69,9 @@ impl Core {
             if let (Error::Timeout { status: None, .. }, Some(before)) = (&error, before.take()) {
                 return Err(before);
             }
-            match self.settings.retry.pause(&error, attempt, left(), jitter()) {
-                Some(pause) => (self.settings.sleep)(pause),
-                None => return Err(error),
+            match pause(&error, attempt, left(), jitter()) {
+                Some(pause) if attempt < self.settings.retries => (self.settings.sleep)(pause),
+                _ => return Err(error),
             }
             before = Some(error).filter(|error| error.status().is_some());
             attempt += 1;
@@ -96,8 +96,7 @@ impl Core {
             Some(url) => url.clone(),
             None => self.build_url(info)?,
         };
-        let key = if info.key().is_empty() { url.key() } else { info.key().clone() };
-        Ok(Snapshot::new(self.files.clone(), url, key, Some(info.clone())))
+        Ok(Snapshot::new(self.files.clone(), url, info.key().clone(), Some(info.clone())))
     }
 
     /// The link of an item in the older form, which has only the signed query.

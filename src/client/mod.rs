@@ -18,10 +18,11 @@ use self::core::Core;
 use self::resource::Resource;
 use crate::api::envelope::RawResponse;
 use crate::api::route::check_id;
+use crate::api::settings::Settings;
 use crate::error::{Error, Result};
 use crate::percent::encode_form;
 use crate::progress::Progress;
-use crate::secret::SignedUrl;
+use crate::secret::{ApiKey, SignedUrl};
 use crate::snapshot::Snapshot;
 use crate::types::{Account, Kind, Listing, Response, ServiceStatus, SnapshotInfo, Statuses, UploadedApp};
 
@@ -48,7 +49,7 @@ impl ClientBuilder {
     /// # Errors
     /// [`Error::Invalid`] says which setting cannot be used, and why.
     pub fn build(self) -> Result<Client> {
-        Ok(Client { core: Arc::new(self.core()?) })
+        Ok(Client { core: Arc::new(Core::new(ApiKey::new(self.api_key)?, self.settings.checked()?)?) })
     }
 }
 
@@ -88,7 +89,7 @@ impl Client {
 
     /// Returns a builder for a client with settings of your own.
     pub fn builder(api_key: impl Into<String>) -> ClientBuilder {
-        ClientBuilder::new(api_key.into())
+        ClientBuilder { api_key: api_key.into(), settings: Settings::default() }
     }
 
     /// Returns a handle to an app, which may be a composite `<appId>-<workspaceId>`. Sends nothing; a bad id is

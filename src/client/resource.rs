@@ -10,11 +10,10 @@ use serde_json::json;
 
 use super::awaited::Awaited;
 use super::core::Core;
-
 use crate::api::envelope::RawResponse;
 use crate::api::http::Payload;
 use crate::api::route;
-use crate::error::{Error, ErrorCode, Result, is_refusal};
+use crate::error::{Error, ErrorCode, Result};
 use crate::secret::{SignedKey, SignedUrl, clean};
 use crate::snapshot::Snapshot;
 use crate::types::{Kind, Listing, Response, RestoreState, RestoreStatus, SnapshotInfo, text};
@@ -204,7 +203,5 @@ fn created(response: &RawResponse) -> Result<(SignedUrl, SignedKey)> {
 
 /// Whether polling again may help: the network, a busy or broken service, or too many polls.
 fn is_passing(error: &Error) -> bool {
-    let broken_off = matches!(error, Error::Network { .. } | Error::Timeout { .. });
-    let failed = error.status().is_some_and(|status| status >= 500);
-    (broken_off && !is_refusal(error.status())) || failed || error.is_rate_limited()
+    error.is_retryable() || error.is_rate_limited() || error.status().is_some_and(|status| status >= 500)
 }

@@ -50,12 +50,11 @@ impl Core {
             attempt += 1;
             file.rewind().map_err(io)?;
             let state = Progress { total: Some(size), attempt, ..Progress::default() };
-            let mut body = FileBody { file: file.take(size), path, state, throttle: &throttle, stopped: None };
-            let mut reader = before.as_bytes().chain(&mut body).chain(after.as_bytes());
+            let body = FileBody { file: file.take(size), path, state, throttle: &throttle };
+            let mut reader = before.as_bytes().chain(body).chain(after.as_bytes());
             let length = size + (before.len() + after.len()) as u64;
             let payload = Payload::Stream { content_type: &content_type, length, reader: &mut reader };
-            let response = self.post(target, payload);
-            read(&body.stopped.map_or(response, Err)?)
+            read(&self.post(target, payload)?)
         })
     }
 
@@ -123,8 +122,6 @@ struct FileBody<'a, 'o> {
     path: &'a Path,
     state: Progress,
     throttle: &'a Throttle<'o>,
-    /// Why the file was not read to its end: kept here, since the transport would call it a network error.
-    stopped: Option<Error>,
 }
 
 impl FileBody<'_, '_> {
@@ -151,10 +148,7 @@ impl FileBody<'_, '_> {
 
 impl Read for FileBody<'_, '_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.read_some(buf).map_err(|error| {
-            self.stopped = Some(error);
-            io::Error::other("the file was not read to its end")
-        })
+        self.read_some(buf).map_err(io::Error::other)
     }
 }
 

@@ -79,27 +79,15 @@ impl ErrorCode {
     }
 }
 
-impl From<&str> for ErrorCode {
-    fn from(code: &str) -> Self {
-        code.to_owned().into()
+impl<T: Into<String>> From<T> for ErrorCode {
+    fn from(code: T) -> Self {
+        Self(Cow::Owned(code.into()))
     }
 }
 
-impl From<String> for ErrorCode {
-    fn from(code: String) -> Self {
-        Self(Cow::Owned(code))
-    }
-}
-
-impl PartialEq<str> for ErrorCode {
-    fn eq(&self, other: &str) -> bool {
-        self.0 == other
-    }
-}
-
-impl PartialEq<&str> for ErrorCode {
-    fn eq(&self, other: &&str) -> bool {
-        self.0 == *other
+impl<T: AsRef<str> + ?Sized> PartialEq<T> for ErrorCode {
+    fn eq(&self, other: &T) -> bool {
+        self.0 == other.as_ref()
     }
 }
 
@@ -176,14 +164,8 @@ fn rate(message: &str) -> Option<Rate> {
     message.split_whitespace().rev().find_map(|word| {
         let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
         let (requests, per) = word.split_once("r/")?;
-        let count = per.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let seconds = match &per[count.len()..] {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            "d" => 86_400,
-            _ => return None,
-        };
+        let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
+        let (count, seconds) = units.iter().find_map(|(unit, seconds)| Some((per.strip_suffix(*unit)?, seconds)))?;
         let requests: u32 = requests.parse().ok()?;
         let count: u32 = if count.is_empty() { 1 } else { count.parse().ok()? };
         let per = Duration::from_secs(u64::from(count) * seconds);

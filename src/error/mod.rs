@@ -10,8 +10,6 @@ mod predicates;
 
 pub use code::{ErrorCode, Limit, Rate};
 
-pub(crate) use predicates::is_refusal;
-
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

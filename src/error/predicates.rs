@@ -44,8 +44,10 @@ impl Error {
                     || *code == ErrorCode::ANALYTICS_BUSY
                     || (*method == "GET" && *code == ErrorCode::DATABASE_UNAVAILABLE)
             }
+            // A refusal stays one even if the rest of its response was lost: another attempt would be useless or
+            // harmful.
             Self::Network { method, status, .. } | Self::Timeout { method, status, .. } => {
-                *method == "GET" && !is_refusal(*status)
+                *method == "GET" && !status.is_some_and(|status| (400..500).contains(&status))
             }
             // While the service is down, its edge responds with a page of its own.
             Self::UnexpectedResponse { method, status, .. } => *method == "GET" && *status >= 500,
@@ -117,12 +119,6 @@ impl Error {
         }
         self
     }
-}
-
-/// Whether the service refused the request, even if the rest of its response was lost: another attempt would be
-/// useless or harmful.
-pub(crate) fn is_refusal(status: Option<u16>) -> bool {
-    status.is_some_and(|status| (400..500).contains(&status))
 }
 
 /// For a `Read` or a [`Source`](crate::Source). The error stays whole inside: `io_error.downcast::<Error>()` gives it

@@ -120,6 +120,26 @@ pub(super) fn listing<T>(
     }
 }
 
+/// `Display` and `FromStr` of an enum of the service's words: the word as serde writes and reads it.
+macro_rules! word {
+    ($Type:ident) => {
+        impl std::fmt::Display for $Type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.serialize(f)
+            }
+        }
+
+        impl std::str::FromStr for $Type {
+            type Err = serde::de::value::Error;
+
+            fn from_str(word: &str) -> Result<Self, Self::Err> {
+                Self::deserialize(serde::de::IntoDeserializer::into_deserializer(word))
+            }
+        }
+    };
+}
+pub(super) use word;
+
 #[cfg(test)]
 mod tests {
     use super::*;

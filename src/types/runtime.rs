@@ -1,19 +1,17 @@
 //! PURE. What an action returns, and the state of an app, a database, a restore and the service itself.
 
 use std::fmt;
-use std::str::FromStr;
 
-use serde::de::IntoDeserializer;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::decode::{self, Skipped, id, lenient, text, when};
+use super::decode::{self, Skipped, id, lenient, text, when, word};
 use crate::error::ErrorCode;
 
 /// A measurement: formatted text (`118.6MB`), or a plain number when raw data was requested.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, try_from = "Value")]
 #[non_exhaustive]
 pub enum Reading {
     /// As the service formatted it.
@@ -22,14 +20,13 @@ pub enum Reading {
     Number(f64),
 }
 
-impl<'de> Deserialize<'de> for Reading {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
+impl TryFrom<Value> for Reading {
+    type Error = &'static str;
+
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        match value {
             Value::String(text) => Ok(Self::Text(text)),
-            other => {
-                let error = || serde::de::Error::custom("a reading that is neither text nor a number");
-                other.as_f64().map(Self::Number).ok_or_else(error)
-            }
+            other => other.as_f64().map(Self::Number).ok_or("a reading that is neither text nor a number"),
         }
     }
 }
@@ -169,19 +166,7 @@ pub enum RestoreState {
     Other(String),
 }
 
-impl fmt::Display for RestoreState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.serialize(f)
-    }
-}
-
-impl FromStr for RestoreState {
-    type Err = serde::de::value::Error;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Self::deserialize(word.into_deserializer())
-    }
-}
+word!(RestoreState);
 
 /// The state of the last restore of an app or a database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,11 +4,11 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{Error as _, IntoDeserializer};
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use super::decode::{self, Skipped, lenient, size, text, when};
+use super::decode::{self, Skipped, lenient, size, text, when, word};
 use crate::error::Error;
 use crate::percent::query_value;
 use crate::secret::{SignedKey, SignedUrl};
@@ -84,19 +84,7 @@ pub enum Origin {
     Other(String),
 }
 
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.serialize(f)
-    }
-}
-
-impl FromStr for Origin {
-    type Err = serde::de::value::Error;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Self::deserialize(word.into_deserializer())
-    }
-}
+word!(Origin);
 
 /// A snapshot in a listing: plain data, which by itself cannot be downloaded.
 ///

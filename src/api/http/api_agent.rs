@@ -4,21 +4,21 @@ use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ureq::http::{self, HeaderValue};
+use ureq::http::{self, HeaderValue, Uri};
 use ureq::{Agent, AsSendBody, SendBody};
 
-use super::{About, Body, Headers, MAX_HEADER_BYTES, common};
+use super::{About, Headers, MAX_HEADER_BYTES, common, is_local};
 use crate::api::envelope::RawResponse;
 use crate::api::retry::{http_date, retry_after};
 use crate::api::settings::{Limits, Settings};
 use crate::error::Result;
-use crate::secret::{ApiKey, is_loopback, split_url};
+use crate::secret::ApiKey;
 
 /// How long a connection may have been idle to be used again.
 const MAX_IDLE_AGE: Duration = Duration::from_secs(15);
 
 /// The largest JSON response body that is read, in bytes.
-const MAX_JSON_BYTES: usize = 32 * 1024 * 1024;
+const MAX_JSON_BYTES: u64 = 32 * 1024 * 1024;
 
 type Sent = Result<http::Response<ureq::Body>, ureq::Error>;
 
@@ -58,11 +58,9 @@ impl ApiAgent {
     /// Uses no proxy for an API on loopback.
     pub(crate) fn new(key: ApiKey, settings: &Settings) -> Result<Self> {
         let base_url = settings.base_url.clone();
-        let direct = split_url(&base_url).is_ok_and(|parts| is_loopback(parts.host));
-        let config = common(settings, direct)?
+        let config = common(settings, is_local(&base_url))?
             .accept("application/json")
             .input_buffer_size(MAX_HEADER_BYTES)
-            .output_buffer_size(16 * 1024)
             .build();
         let (limits, pooled) = (settings.limits.clone(), AtomicBool::new(false));
         Ok(Self { agent: config.into(), key, base_url, limits, pooled })
@@ -78,8 +76,7 @@ impl ApiAgent {
         let method = request.method;
         let url = format!("{}{}", self.base_url, request.path);
         // Errors show the path alone: a query has no place in their messages.
-        let path = split_url(&url).map_or("", |parts| &url[parts.path..]);
-        let path = path.split('?').next().unwrap_or_default().to_owned();
+        let path = url.parse::<Uri>().map_or_else(|_| String::new(), |uri| uri.path().to_owned());
         // The timeout an error names is that of the whole call, of which this attempt may have only the rest.
         let total = if method == "GET" { self.limits.total } else { self.limits.held_open };
         let limits = Limits { total, first_byte: total, ..self.limits.clone() };
@@ -90,7 +87,7 @@ impl ApiAgent {
         let (status, headers) = (parts.status.as_u16(), Headers(parts.headers));
         let about = About { status: Some(status), ..about };
         headers.refuse_coding(&about)?;
-        let body = read_capped(body, about)?;
+        let body = body.into_with_config().limit(MAX_JSON_BYTES).read_to_vec().map_err(|e| about.error(e))?;
         let date = headers.get("date").and_then(http_date);
         let retry_after = headers.get("retry-after").and_then(|value| retry_after(value, date));
         Ok(RawResponse { method, path, status, body, date, retry_after, secret: self.key.clone() })
@@ -114,24 +111,20 @@ impl ApiAgent {
 
     /// `fresh`: over a new connection, whatever the pool has.
     fn send_over(&self, url: &str, request: Request<'_, '_>, fresh: bool) -> Sent {
-        let Request { method, payload, timeout, .. } = request;
+        let Request { method, mut payload, timeout, .. } = request;
         let mut authorization = HeaderValue::from_str(self.secret()).map_err(http::Error::from)?;
         authorization.set_sensitive(true);
         let builder = http::Request::builder().method(method).uri(url).header("authorization", authorization);
         // The request borrows its body.
         let mut nothing = ();
-        let mut text;
         let is_upload = matches!(payload, Payload::Stream { .. });
-        let request = match payload {
+        let request = match &mut payload {
             Payload::Nothing if method == "GET" => builder.body(nothing.as_body())?,
             Payload::Nothing => builder.header("content-length", "0").body(nothing.as_body())?,
-            Payload::Json(json) => {
-                text = json;
-                builder.header("content-type", "application/json").body(text.as_body())?
-            }
+            Payload::Json(json) => builder.header("content-type", "application/json").body(json.as_body())?,
             Payload::Stream { content_type, length, reader } => {
-                let builder = builder.header("content-type", content_type).header("content-length", length);
-                builder.body(SendBody::from_reader(reader))?
+                let builder = builder.header("content-type", *content_type).header("content-length", *length);
+                builder.body(SendBody::from_reader(*reader))?
             }
         };
         let config = self.agent.configure_request(request);
@@ -156,16 +149,4 @@ fn unsent(error: ureq::Error) -> ureq::Error {
         }
         error => error,
     }
-}
-
-/// Reads a body of at most [`MAX_JSON_BYTES`].
-fn read_capped(body: ureq::Body, about: About) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut body = Body::new(body, about).take(MAX_JSON_BYTES as u64 + 1);
-    let n = body.read_to_end(&mut bytes).map_err(|e| body.get_ref().about.io_error(e))?;
-    if n > MAX_JSON_BYTES {
-        let problem = format!("the response is longer than the {MAX_JSON_BYTES} bytes that are read");
-        return Err(body.get_ref().about.protocol(problem));
-    }
-    Ok(bytes)
 }

@@ -10,12 +10,14 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use ureq::config::{Config, ConfigBuilder};
+use ureq::http::Uri;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 use ureq::typestate::AgentScope;
 use ureq::{Proxy, ProxyProtocol};
 
 use super::settings::{Limits, ProxyChoice, Settings};
 use crate::error::{Cause, Error, Result};
+use crate::secret::is_loopback;
 
 pub(crate) use api_agent::{ApiAgent, Payload, Request};
 pub(crate) use snapshot_agent::{SnapshotAgent, SnapshotResponse};
@@ -56,12 +58,6 @@ pub(crate) struct Body {
     pub(crate) about: About,
 }
 
-impl Body {
-    fn new(body: ureq::Body, about: About) -> Self {
-        Self { reader: body.into_reader(), about }
-    }
-}
-
 impl Read for Body {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.reader.read(buf).map_err(|e| match e.kind() {
@@ -82,7 +78,7 @@ pub(crate) struct About {
 }
 
 impl About {
-    /// The error that a body's reader gave.
+    /// The error that reading or sending a body gave.
     pub(crate) fn io_error(&self, error: io::Error) -> Error {
         error.downcast().unwrap_or_else(|error| self.network(error))
     }
@@ -119,7 +115,10 @@ impl About {
             E::Timeout(T::RecvResponse) => self.timeout("waiting for the response", limits.first_byte),
             E::Timeout(T::PerRead | T::RecvBody) => self.timeout("waiting for more of the response", limits.stall),
             E::Timeout(_) => self.timeout("the call", limits.total),
-            E::Io(e) => self.network(e),
+            E::Io(e) => self.io_error(e),
+            E::BodyExceedsLimit(limit) => {
+                self.protocol(format!("the response is longer than the {limit} bytes that are read"))
+            }
             E::Protocol(e) => self.protocol(format!("the response is not valid HTTP: {e}")),
             E::LargeResponseHeader(..) => self.protocol("the response's header section is too long"),
             // These print the whole URL, which may be signed.
@@ -127,6 +126,11 @@ impl About {
             e => self.network(e.to_string()),
         }
     }
+}
+
+/// Whether a URL leads to this machine, which is always reached directly.
+fn is_local(url: &str) -> bool {
+    url.parse::<Uri>().is_ok_and(|uri| uri.host().is_some_and(is_loopback))
 }
 
 /// What both agents share. `direct`: no proxy, whatever the environment says.
@@ -138,19 +142,19 @@ fn common(settings: &Settings, direct: bool) -> Result<ConfigBuilder<AgentScope>
         .accept_encoding("identity")
         .timeout_connect(Some(settings.limits.connect))
         .timeout_resolve(Some(settings.limits.connect))
+        .output_buffer_size(16 * 1024)
         .max_response_header_size(MAX_HEADER_BYTES)
         .tls_config(tls(settings)?);
     Ok(match &settings.proxy {
-        _ if direct => config.proxy(None),
-        Some(ProxyChoice::Direct) => config.proxy(None),
-        Some(ProxyChoice::Url(url)) => {
+        None if !direct => config,
+        Some(ProxyChoice::Url(url)) if !direct => {
             let proxy = Proxy::new(url).ok();
             // ureq panics on a SOCKS proxy without its feature.
             let proxy = proxy.filter(|p| matches!(p.protocol(), ProxyProtocol::Http | ProxyProtocol::Https));
             let reason = "is not an address like http://host:port; SOCKS proxies are not supported";
             config.proxy(Some(proxy.ok_or_else(|| Error::invalid("the proxy", reason))?))
         }
-        None => config,
+        _ => config.proxy(None),
     })
 }
 

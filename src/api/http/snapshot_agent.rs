@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
+use ureq::http::{Request, Response};
 
-use super::{About, Body, Headers, common};
+use super::{About, Body, Headers, common, is_local};
 use crate::api::settings::{Limits, Settings};
 use crate::error::Result;
-use crate::secret::{SignedUrl, is_loopback, split_url};
+use crate::secret::SignedUrl;
 
 /// The input buffer of transfers: large reads are what makes them fast.
 const INPUT_BUFFER: usize = 1024 * 1024;
@@ -36,7 +37,6 @@ impl SnapshotAgent {
             .accept("*/*")
             .timeout_per_write(Some(settings.limits.stall))
             .input_buffer_size(INPUT_BUFFER)
-            .output_buffer_size(16 * 1024)
             .max_idle_connections_per_host(16)
             .max_idle_connections(32)
             .max_response_header_size(INPUT_BUFFER)
@@ -69,13 +69,16 @@ impl SnapshotAgent {
             if left.is_zero() {
                 return Err(about.timeout("waiting for the response", idle));
             }
-            let response = self.get_once(&url, headers, left, length, &about)?;
-            about.status = Some(response.status);
-            if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
-                response.headers.refuse_coding(&about)?;
-                return Ok(SnapshotResponse { queries, ..response });
+            (about.limits.stall, about.limits.first_byte) = (left, self.limits.first_byte.min(left));
+            let (parts, body) = self.get_once(&url, headers, length, &about)?.into_parts();
+            let (status, headers) = (parts.status.as_u16(), Headers(parts.headers));
+            about.status = Some(status);
+            if !matches!(status, 301 | 302 | 303 | 307 | 308) {
+                headers.refuse_coding(&about)?;
+                let body = Body { reader: body.into_reader(), about };
+                return Ok(SnapshotResponse { status, headers, body, queries });
             }
-            url = redirect(&url, response.headers.get("location")).map_err(|problem| about.protocol(problem))?;
+            url = redirect(&url, headers.get("location")).map_err(|problem| about.protocol(problem))?;
             queries = format!("{queries}&{}", url.query());
         }
         Err(about.protocol(format!("the snapshot host redirected more than {MAX_REDIRECTS} times")))
@@ -85,14 +88,11 @@ impl SnapshotAgent {
         &self,
         url: &SignedUrl,
         headers: &[(&'static str, String)],
-        idle: Duration,
         length: Option<u64>,
         about: &About,
-    ) -> Result<SnapshotResponse> {
-        let first_byte = self.limits.first_byte.min(idle);
-        let limits = Limits { first_byte, stall: idle, ..self.limits.clone() };
-        let about = About { limits, ..about.clone() };
-        let mut builder = ureq::http::Request::builder().method("GET").uri(url.expose());
+    ) -> Result<Response<ureq::Body>> {
+        let Limits { first_byte, stall, .. } = about.limits;
+        let mut builder = Request::builder().method("GET").uri(url.expose());
         for (name, value) in headers {
             builder = builder.header(*name, value);
         }
@@ -100,21 +100,17 @@ impl SnapshotAgent {
         let mut config = self
             .agent
             .configure_request(request)
-            .timeout_per_read(Some(idle))
+            .timeout_per_read(Some(stall))
             .timeout_recv_response(Some(first_byte))
             .timeout_recv_body(Some(self.limits.body(length)));
-        if split_url(url.expose()).is_ok_and(|parts| is_loopback(parts.host)) {
+        if is_local(url.expose()) {
             config = config.proxy(None);
         }
-        let response = self.agent.run(config.build()).map_err(|e| match e {
+        self.agent.run(config.build()).map_err(|e| match e {
             // ureq applies the limit of one read to the wait for the header section, too.
             ureq::Error::Timeout(ureq::Timeout::PerRead) => about.timeout("waiting for the response", first_byte),
             e => about.error(e),
-        })?;
-        let (parts, body) = response.into_parts();
-        let status = parts.status.as_u16();
-        let body = Body::new(body, About { status: Some(status), ..about });
-        Ok(SnapshotResponse { status, headers: Headers(parts.headers), body, queries: String::new() })
+        })
     }
 }
 
@@ -122,9 +118,7 @@ impl SnapshotAgent {
 fn redirect(from: &SignedUrl, location: Option<&str>) -> std::result::Result<SignedUrl, &'static str> {
     let target = match location {
         None => return Err("the snapshot host redirected without saying where to"),
-        Some(l) if l.starts_with("//") => {
-            return Err("the snapshot host redirected to an address without a scheme");
-        }
+        Some(l) if l.starts_with("//") => return Err("the snapshot host redirected to an address without a scheme"),
         Some(l) if l.starts_with('/') => format!("{}{l}", from.origin()),
         Some(l) => l.to_owned(),
     };
