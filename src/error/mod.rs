@@ -164,8 +164,6 @@ pub enum Error {
         status: Option<u16>,
         /// What is wrong and what to do next.
         problem: Cow<'static, str>,
-        /// The cause, when there is one.
-        source: Option<Cause>,
     },
 
     /// An archive, or one entry of it, was refused.

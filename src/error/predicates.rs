@@ -102,7 +102,7 @@ impl Error {
     /// The error itself, or the error of this crate that it wraps.
     pub(super) fn innermost(&self) -> &Self {
         let source: &(dyn StdError + 'static) = match self {
-            Self::Archive { source, .. } | Self::Download { source: Some(source), .. } => &**source,
+            Self::Archive { source, .. } => &**source,
             Self::Io { source, .. } => source,
             _ => return self,
         };

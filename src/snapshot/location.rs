@@ -86,6 +86,6 @@ impl Location {
     }
 
     pub(crate) fn error(&self, problem: impl Into<Cow<'static, str>>, status: Option<u16>) -> Error {
-        Error::Download { what: self.file_name.to_string(), status, problem: problem.into(), source: None }
+        Error::Download { what: self.file_name.to_string(), status, problem: problem.into() }
     }
 }

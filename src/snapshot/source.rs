@@ -63,35 +63,21 @@ impl Source for Vec<u8> {
     }
 }
 
-impl<S: Source + ?Sized> Source for &S {
-    fn size(&self) -> io::Result<u64> {
-        (**self).size()
-    }
+/// What points to a source is one.
+macro_rules! pointer {
+    ($($Pointer:ty),*) => {$(
+        impl<S: Source + ?Sized> Source for $Pointer {
+            fn size(&self) -> io::Result<u64> {
+                (**self).size()
+            }
 
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        (**self).read_at(offset, buf)
-    }
+            fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+                (**self).read_at(offset, buf)
+            }
+        }
+    )*};
 }
-
-impl<S: Source + ?Sized> Source for Box<S> {
-    fn size(&self) -> io::Result<u64> {
-        (**self).size()
-    }
-
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        (**self).read_at(offset, buf)
-    }
-}
-
-impl<S: Source + ?Sized> Source for Arc<S> {
-    fn size(&self) -> io::Result<u64> {
-        (**self).size()
-    }
-
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        (**self).read_at(offset, buf)
-    }
-}
+pointer!(&S, Box<S>, Arc<S>);
 
 /// Fills `buf` from `offset`, or fails with `UnexpectedEof`.
 pub(crate) fn read_exact_at<S: Source + ?Sized>(source: &S, offset: u64, buf: &mut [u8]) -> io::Result<()> {
