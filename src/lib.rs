@@ -1,9 +1,9 @@
-// The README's code looks into archives.
+// The README's examples use `Archive`, so it is the crate's documentation only with the feature `zip`.
 #![cfg_attr(feature = "zip", doc = include_str!("../README.md"))]
-#![cfg_attr(not(feature = "zip"), doc = "Blocking SDK for Square Cloud snapshots, without a look inside them.")]
+#![cfg_attr(not(feature = "zip"), doc = "Blocking SDK for Square Cloud snapshots. Enable `zip` to look inside them.")]
 
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
-compile_error!("squarecloud-blocking needs TLS: switch on the feature `rustls` (the default) or `native-tls`");
+compile_error!("squarecloud-blocking needs TLS: enable the feature `rustls` (the default) or `native-tls`");
 
 mod api;
 mod client;

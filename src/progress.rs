@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// Passed by value to the callback of a long call; the callback returns [`ControlFlow::Continue`] to
 /// continue or [`ControlFlow::Break`] to cancel, which ends the call with
 /// [`Error::Cancelled`](crate::Error::Cancelled). It is called often enough for a smooth progress bar,
-/// at most a few hundred times a second, and always once at the end.
+/// at most about 200 times a second, and always once at the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
@@ -19,7 +19,7 @@ pub struct Progress {
     pub total: Option<u64>,
     /// Bytes that an earlier run had downloaded, when this call continues it; otherwise 0.
     pub resumed_from: u64,
-    /// The number of this attempt, from 1. When a connection breaks off, the next attempt begins.
+    /// The number of the current attempt, counted from 1. When a connection breaks off, the next attempt begins.
     pub attempt: u32,
     /// Archive entries done (extraction and verification); 0 for transfers.
     pub entries: u64,

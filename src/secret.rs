@@ -38,7 +38,7 @@ impl ApiKey {
 /// A signed download link: whoever has it can read the snapshot until it expires.
 ///
 /// `Debug` and `Display` show scheme, host and path and never the query, which is the credential.
-/// [`expose`](Self::expose) gives the whole link.
+/// [`expose`](Self::expose) returns the whole link.
 ///
 /// ```
 /// let url = squarecloud_blocking::SignedUrl::parse(
@@ -58,8 +58,8 @@ pub struct SignedUrl {
 }
 
 impl SignedUrl {
-    /// Checks a link: `https` (plain `http` for loopback only), a host, no user name, nothing that cannot be sent in a
-    /// request line. Sends nothing.
+    /// Parses a signed link: an absolute URL with the scheme `https` (plain `http` for loopback only), a host and a
+    /// path, without a user name, a fragment or characters that cannot be sent in a request line. Sends nothing.
     ///
     /// # Errors
     /// [`Error::Invalid`] says what is wrong, without repeating the link.
@@ -71,12 +71,12 @@ impl SignedUrl {
         }
         let query = url.find('?').unwrap_or(url.len());
         if query <= path {
-            return Err(bad("has no path, so it names no snapshot"));
+            return Err(bad("has no path, so it does not name a snapshot"));
         }
         Ok(Self { url: url.to_owned(), path, query })
     }
 
-    /// The whole link, signature included. Treat it like a password.
+    /// Returns the whole link, signature included. Treat it like a password.
     pub fn expose(&self) -> &str {
         &self.url
     }
@@ -117,7 +117,7 @@ impl fmt::Debug for SignedUrl {
 
 /// The signed query of a link, without its `?`: as secret as the link.
 ///
-/// `Debug` and `Display` show nothing of it. [`expose`](Self::expose) gives it.
+/// `Debug` and `Display` show nothing of it. [`expose`](Self::expose) returns it.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct SignedKey(String);
 
@@ -126,7 +126,7 @@ impl SignedKey {
         Self(query.strip_prefix('?').unwrap_or(query).to_owned())
     }
 
-    /// The signed query, without `?`; empty when the service gave none. Treat it like a password.
+    /// Returns the signed query, without `?`; empty when there is none. Treat it like a password.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -176,7 +176,7 @@ pub(crate) fn path_of(url: &str) -> std::result::Result<usize, &'static str> {
         return Err("has no host");
     }
     if plain && !is_loopback(host) {
-        return Err("uses plain http, which would show a secret to the network; use https (http is for loopback)");
+        return Err("uses plain http, which would expose a secret to the network; use https (loopback may use http)");
     }
     let is_port = |digits: &str| digits.parse::<u16>().is_ok_and(|port| port != 0);
     if !port.is_empty() && !port.strip_prefix(':').is_some_and(is_port) {

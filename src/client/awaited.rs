@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::types::SnapshotInfo;
 
-/// How far the clocks of the API and of the snapshot host may be apart before the first is not relied on.
+/// How far the clocks of the API and of the snapshot host may differ before the API's is no longer relied on.
 const SKEW: Duration = Duration::seconds(5);
 
 /// A snapshot that was requested and is not listed yet.
@@ -20,7 +20,7 @@ pub(crate) struct Awaited {
 }
 
 impl Awaited {
-    /// `responded` is the `Date` of the response to the request, which was `held` open that long.
+    /// `responded` is the `Date` of the response; `held` is how long the service held the request open before it.
     pub(crate) fn new(responded: Option<OffsetDateTime>, held: std::time::Duration) -> Self {
         let held = Duration::try_from(held).unwrap_or(Duration::ZERO);
         Self { requested: responded.and_then(|date| date.checked_sub(held)), before: None }

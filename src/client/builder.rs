@@ -19,9 +19,10 @@ use crate::api::settings::{ProxyChoice, Settings};
 /// | [`min_speed`](Self::min_speed) | 1024 bytes/s | the minimum speed of a transfer, measured over the stall limit |
 /// | [`snapshot_wait`](Self::snapshot_wait) | 5 min | the wait for a snapshot that the service is still making |
 ///
-/// Transfers have no total limit. A limit that is exceeded is an [`Error::Timeout`](crate::Error::Timeout), and
-/// [`is_timeout`](crate::Error::is_timeout) recognises it. A JSON response may have at most 32 MiB and 128
-/// levels of nesting. Up to 3 redirects of the snapshot host are followed, and none of the API.
+/// Transfers have no total limit. Exceeding `snapshot_wait` is an [`Error::Pending`](crate::Error::Pending), any other
+/// limit an [`Error::Timeout`](crate::Error::Timeout), which [`is_timeout`](crate::Error::is_timeout) recognises. A
+/// JSON response may have at most 32 MiB and 128 levels of nesting. Up to 3 redirects from the snapshot host are
+/// followed; redirects from the API are not.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,105 +39,109 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// The base URL of the API. Plain `http` is allowed for loopback only, since the key is sent with each call.
+    /// Sets the base URL of the API; `https://api.squarecloud.app/v2` by default. Plain `http` is allowed for loopback
+    /// only, since the key is sent with each call.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.settings.base_url = url.into();
         self
     }
 
-    /// The snapshot host, for listings in the older form, which have no links.
+    /// Sets the base URL of the snapshot host, used for listings in the older form, which have no links;
+    /// `https://snapshots.squarecloud.app` by default.
     pub fn snapshot_host(mut self, url: impl Into<String>) -> Self {
         self.settings.snapshot_host = url.into();
         self
     }
 
-    /// Sets every time limit at once: no single phase, no JSON call as a whole, and no wait for a snapshot takes
-    /// longer; a transfer may stall for half of it. The calls the service holds open are included, so with less than
-    /// 120 s a [`Client::snapshot`](crate::Client::snapshot) may give up while the service is still at work; to avoid that, set
-    /// [`held_open_timeout`](Self::held_open_timeout) and [`snapshot_wait`](Self::snapshot_wait) after this.
+    /// Sets every time limit at once: no single phase, no JSON call as a whole and no wait for a snapshot takes
+    /// longer than `limit`; a transfer may stall for half of it.
+    ///
+    /// This includes the calls that the service holds open, so with less than 120 s
+    /// [`Client::snapshot`](crate::Client::snapshot) may give up while the service is still at work. To avoid that,
+    /// set [`held_open_timeout`](Self::held_open_timeout) and [`snapshot_wait`](Self::snapshot_wait) after this.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.set_all(limit);
         self
     }
 
-    /// How long connecting may take.
+    /// Sets how long connecting may take: name lookup, TCP and TLS together. 10 s by default.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.connect = limit;
         self
     }
 
-    /// How long a JSON call may take from start to end, retries and their pauses included.
+    /// Sets how long a JSON call may take from start to end, retries and their pauses included; 30 s by default.
     pub fn total_timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.total = limit;
         self
     }
 
-    /// The same for POST calls, which the service may hold open for up to 95 s.
+    /// Sets how long a POST call may take, which the service may hold open for up to 95 s; 120 s by default.
     pub fn held_open_timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.held_open = limit;
         self
     }
 
-    /// How long a transfer waits for the response's header section.
+    /// Sets how long a transfer waits for the response's header section; 30 s by default.
     pub fn first_byte_timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.first_byte = limit;
         self
     }
 
-    /// How long a transfer may receive nothing. A stalled connection is given up after this time, and another one is
-    /// tried before the transfer fails.
+    /// Sets how long a transfer may receive nothing; 30 s by default. After that, the connection is given up, and
+    /// another one is tried before the transfer fails.
     pub fn stall_timeout(mut self, limit: Duration) -> Self {
         self.settings.limits.stall = limit;
         self
     }
 
-    /// The speed in bytes per second, measured over the stall limit, below which a transfer counts as stalled; 0 for
-    /// no minimum.
+    /// Sets the speed in bytes per second, measured over the stall limit, below which a transfer counts as stalled;
+    /// 1024 by default, 0 for no minimum.
     pub fn min_speed(mut self, bytes_per_second: u64) -> Self {
         self.settings.limits.min_speed = bytes_per_second;
         self
     }
 
-    /// How often a call is repeated when that is safe; 2 by default. POST calls that change something are never
-    /// repeated.
+    /// Sets how many times a failed call is repeated when that is safe; 2 by default. A POST is repeated only when the
+    /// service refuses a file because uploads are busy.
     pub fn retries(mut self, n: u32) -> Self {
         self.settings.retries = n;
         self
     }
 
-    /// The proxy for everything but loopback, as `http://user:password@host:port`; by default the proxy
-    /// variables of the environment decide.
+    /// Sets the proxy for everything but loopback, as `http://user:password@host:port`; by default it is taken from
+    /// the environment's proxy variables.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.settings.proxy = Some(ProxyChoice::Url(url.into()));
         self
     }
 
-    /// No proxy, whatever the environment says.
+    /// Uses no proxy, whatever the environment says.
     pub fn no_proxy(mut self) -> Self {
         self.settings.proxy = Some(ProxyChoice::Direct);
         self
     }
 
-    /// The `User-Agent` header. The service's edge rejects some well-known ones with 403.
+    /// Sets the `User-Agent` header. The service's edge rejects some well-known values with HTTP 403.
     pub fn user_agent(mut self, name: impl Into<String>) -> Self {
         self.settings.user_agent = name.into();
         self
     }
 
-    /// Root certificates in PEM to trust **instead** of the usual ones: for a server or proxy of your own.
+    /// Sets the root certificates, in PEM, to trust **instead** of the usual ones: for a server or proxy of your own.
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.settings.root_certificates = Some(pem.into());
         self
     }
 
-    /// How long [`Client::snapshot`](crate::Client::snapshot) waits for a snapshot that the service is still making; with `Duration::ZERO` it
-    /// returns [`Error::Pending`](crate::Error::Pending) at once.
+    /// Sets how long [`Client::snapshot`](crate::Client::snapshot) waits for a snapshot that the service is still
+    /// making; 5 min by default. With `Duration::ZERO` it returns [`Error::Pending`](crate::Error::Pending) at once.
     pub fn snapshot_wait(mut self, at_most: Duration) -> Self {
         self.settings.limits.snapshot_wait = at_most;
         self
     }
 
-    /// How often a running creation or restore is polled: by default every 10 s and every 5 s.
+    /// Sets the pause between two polls of a running creation (10 s by default) or restore (5 s by default).
     pub fn poll_interval(mut self, pause: Duration) -> Self {
         self.settings.poll_interval = Some(pause);
         self

@@ -102,7 +102,7 @@ impl Core {
     /// The link of an item in the older form, which has only the signed query.
     fn build_url(&self, info: &SnapshotInfo) -> Result<SignedUrl> {
         if info.key().is_empty() {
-            let reason = "has neither link nor key, so it cannot be downloaded; list the snapshots again";
+            let reason = "has neither a link nor a key, so it cannot be downloaded; list the snapshots again";
             return Err(Error::invalid("the snapshot", reason));
         }
         let (host, folder, key) = (&self.settings.snapshot_host, info.kind.scope(), info.key().expose());

@@ -41,7 +41,7 @@ pub struct Database(pub(super) Resource);
 macro_rules! methods_of_both {
     ($Handle:ident, $Info:ident) => {
         impl $Handle {
-            /// Returns the id. No request.
+            /// Returns the id. Sends nothing.
             pub fn id(&self) -> &str {
                 &self.0.id
             }
@@ -130,6 +130,7 @@ macro_rules! methods_of_both {
             /// [`Error::Pending`](crate::Error::Pending) when the restore goes on in the background: it is **not**
             /// done; follow it with [`wait_for_restore`](Self::wait_for_restore).
             /// [`Error::Invalid`](crate::Error::Invalid) when the snapshot is of another kind or has no version id.
+            /// Otherwise as [`Client::restore_snapshot`](crate::Client::restore_snapshot).
             pub fn restore(&self, info: &SnapshotInfo) -> Result<Response> {
                 self.0.restore_listed(info)
             }
@@ -148,7 +149,8 @@ macro_rules! methods_of_both {
             /// # Errors
             /// [`Error::RestoreFailed`](crate::Error::RestoreFailed) with the service's code,
             /// [`Error::Pending`](crate::Error::Pending) when it is still running after `at_most`,
-            /// [`Error::StatusUnavailable`](crate::Error::StatusUnavailable) when the service cannot tell.
+            /// [`Error::StatusUnavailable`](crate::Error::StatusUnavailable) when the service reports no restore
+            /// within the last hour or has no such route, and as [`Client::account`](crate::Client::account).
             pub fn wait_for_restore(&self, at_most: Duration) -> Result<RestoreStatus> {
                 self.0.wait_for_restore(at_most)
             }
@@ -200,7 +202,8 @@ impl App {
         self.commit_with(file, None, |_| ControlFlow::Continue(()))
     }
 
-    /// Sends a file into a directory of the app, with a callback that is given the progress and can cancel the call.
+    /// Sends a file into `directory` of the app, or into its root without one, with a callback that receives the
+    /// progress and can cancel the call.
     ///
     /// # Errors
     /// As [`commit`](Self::commit), and [`Error::Cancelled`](crate::Error::Cancelled).

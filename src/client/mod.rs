@@ -1,4 +1,4 @@
-//! The client and its handles: one method a route, each a few lines.
+//! The client and its handles: one short method per route.
 
 mod awaited;
 mod builder;
@@ -92,8 +92,8 @@ impl Client {
         ClientBuilder { api_key: api_key.into(), settings: Settings::default() }
     }
 
-    /// Returns a handle to an app, which may be a composite `<appId>-<workspaceId>`. Sends nothing; a bad id is
-    /// refused by the first call that would use it.
+    /// Returns a handle to an app. `id` may be a composite `<appId>-<workspaceId>`. Sends nothing; a bad id is refused
+    /// by the first call that would use it.
     pub fn app(&self, id: impl Into<String>) -> App {
         App(self.resource(Kind::App, id.into()))
     }
@@ -114,16 +114,17 @@ impl Client {
     /// Returns the state of the service itself. One request, which needs no scope.
     ///
     /// # Errors
-    /// [`Error::UnexpectedResponse`], [`Error::Network`], [`Error::Timeout`].
+    /// As [`account`](Self::account).
     pub fn service_status(&self) -> Result<ServiceStatus> {
         self.core.get("/service/status", RawResponse::service_status)
     }
 
-    /// Returns which apps are running. One request; the service allows 15 in 60 s.
+    /// Returns which of the account's apps are running, or which of a workspace's when there is a `workspace_id`. One
+    /// request; the service allows 15 in 60 s.
     ///
     /// # Errors
-    /// [`Error::UnexpectedResponse`] when there are items and none can be decoded, and as
-    /// [`account`](Self::account).
+    /// [`Error::Invalid`] when the workspace id cannot be one, [`Error::UnexpectedResponse`] when there are items and
+    /// none can be decoded, and as [`account`](Self::account).
     pub fn all_app_status(&self, workspace_id: Option<&str>) -> Result<Statuses> {
         let Some(id) = workspace_id else { return self.statuses("/apps/status") };
         check_id("the workspace id", id)?;
@@ -193,6 +194,7 @@ impl Client {
     /// # Errors
     /// [`Error::Pending`] when the restore goes on in the background: it is **not** done, and must not be requested
     /// again; [`App::wait_for_restore`] follows it. [`Error::Api`] with `SNAPSHOT_NOT_FOUND`, `KEEP_CALM`, ...
+    /// [`Error::Invalid`] when an id is empty.
     pub fn restore_snapshot(&self, kind: Kind, id: &str, snapshot_id: &str, version_id: &str) -> Result<Response> {
         self.resource(kind, id.into()).restore(snapshot_id, version_id)
     }
@@ -201,7 +203,7 @@ impl Client {
     /// the account's id, once for each client.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the listing contains neither link nor key; otherwise as [`account`](Self::account).
+    /// [`Error::Invalid`] when the listing contains neither a link nor a key; otherwise as [`account`](Self::account).
     pub fn open(&self, info: &SnapshotInfo) -> Result<Snapshot> {
         self.core.open(info)
     }

@@ -22,7 +22,7 @@ const SNAPSHOTS: &str = "/snapshots";
 const RESTORE: &str = "/snapshots/restore";
 const BETWEEN_LISTINGS: Duration = Duration::from_secs(10);
 const BETWEEN_STATUSES: Duration = Duration::from_secs(5);
-/// After how many checks a service that knows of no restore is believed: at first the restore may not have begun.
+/// How many checks must find no restore before the wait ends: at the first ones it may not have begun yet.
 const CHECKS_FOR_NONE: u32 = 3;
 /// How many characters of the service's code and step an error keeps.
 const SHOWN: usize = 80;
@@ -138,7 +138,7 @@ impl Resource {
                 _ => {}
             }
             if checks_for_none == CHECKS_FOR_NONE {
-                let reason = "the service knows of no restore within the last hour";
+                let reason = "the service reports no restore within the last hour";
                 return Err(Error::StatusUnavailable { what: self.to_string(), status: None, reason });
             }
             Ok(None)
@@ -154,7 +154,7 @@ impl Resource {
         pending: impl Fn(Duration) -> Error,
         mut check: impl FnMut() -> Result<Option<T>>,
     ) -> Result<T> {
-        // The sleep of a test returns at once; it counts at its full length.
+        // In tests `sleep` returns at once; its full length counts as waited.
         let (started, mut slept) = (Instant::now(), Duration::ZERO);
         loop {
             match check() {
@@ -174,7 +174,7 @@ impl Resource {
 
     fn restore_pending(&self, waited: Duration) -> Error {
         let what = format!("the restore of {self}");
-        Error::Pending { what, waited, next: "do not repeat it, follow it with `wait_for_restore`" }
+        Error::Pending { what, waited, next: "do not request it again; follow it with `wait_for_restore`" }
     }
 
     fn restore_failed(&self, status: &RestoreStatus) -> Error {
@@ -196,7 +196,7 @@ fn created(response: &RawResponse) -> Result<(SignedUrl, SignedKey)> {
     let Created { url, key } = response.data(serde_json::from_str)?;
     let url = url.ok_or_else(|| response.unexpected("a `response` without a `url`"))?;
     let url = SignedUrl::parse(&url)
-        .map_err(|_| response.unexpected("a `response` whose `url` is not a link that may be downloaded"))?;
+        .map_err(|_| response.unexpected("a `response` whose `url` is not a valid download link"))?;
     let key = key.map_or_else(|| url.key(), |key| SignedKey::new(&key));
     Ok((url, key))
 }

@@ -63,7 +63,7 @@ impl Core {
     fn check_key(&self) -> Result<()> {
         match self.owner() {
             Err(error) if error.status().is_none_or(|status| status == 401) => Err(error),
-            // A key that may upload need not be one that may read the account.
+            // A key that may upload does not necessarily have the scope to read the account.
             _ => Ok(()),
         }
     }
@@ -83,7 +83,7 @@ fn open(path: &Path) -> Result<File> {
     let metadata = std::fs::metadata(path).map_err(io)?;
     let size = metadata.len();
     if !metadata.is_file() {
-        return Err(Error::invalid("the file to send", "is not a regular file; pack a directory into a zip first"));
+        return Err(Error::invalid("the file to send", "is not a regular file; zip a directory first"));
     }
     if size > MAX_UPLOAD_BYTES {
         let reason = format!("is {size} bytes long; the service accepts at most {MAX_UPLOAD_BYTES}");
@@ -100,7 +100,7 @@ fn check_app(file: &File) -> Result<()> {
         return Ok(());
     }
     let reason = "has neither `squarecloud.app` nor `squarecloud.config` in its root, and the service needs one of \
-                  them; add one, or pack the files without the directory around them";
+                  them; add one, or zip the files without their parent directory";
     Err(Error::invalid("the zip to upload", reason))
 }
 
@@ -116,7 +116,7 @@ fn form(boundary: &str, file_name: &str) -> [String; 2] {
     [before, format!("\r\n--{boundary}--\r\n")]
 }
 
-/// The bytes of a file, with progress. What the file grows by meanwhile is left out.
+/// The bytes of a file, with progress. Bytes that are appended to the file in the meantime are not sent.
 struct FileBody<'a, 'o> {
     file: io::Take<&'a File>,
     path: &'a Path,

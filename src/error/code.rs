@@ -52,7 +52,7 @@ impl ErrorCode {
     pub const APP_NOT_FOUND: Self = Self::known("APP_NOT_FOUND");
     /// No such database, or the key may not see it.
     pub const DATABASE_NOT_FOUND: Self = Self::known("DATABASE_NOT_FOUND");
-    /// The service does not know the route.
+    /// The service has no such route.
     pub const ROUTE_NOT_FOUND: Self = Self::known("ROUTE_NOT_FOUND");
     /// The key is wrong or missing.
     pub const ACCESS_DENIED: Self = Self::known("ACCESS_DENIED");
@@ -137,12 +137,12 @@ impl Limit {
     }
 }
 
-/// How often something is allowed, as the service's messages end: `1r/5s`, `8r/24h`.
+/// A rate limit, as the service writes it at the end of a message: `1r/5s`, `8r/24h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {
-    /// The number of requests ...
+    /// How many requests are allowed.
     pub requests: u32,
-    /// ... in this time.
+    /// The period in which they are allowed.
     pub per: Duration,
 }
 
@@ -174,13 +174,13 @@ fn rate(message: &str) -> Option<Rate> {
 }
 
 impl Error {
-    /// Which of the service's limits was reached; `None` when none was, or when the response does not say which (an
+    /// Returns which limit of the service was reached; `None` when none was, or when the response does not say (an
     /// HTTP 429 without a code of the service, which [`is_rate_limited`](Self::is_rate_limited) covers).
     pub fn limit(&self) -> Option<Limit> {
         self.code().and_then(Limit::of)
     }
 
-    /// How often the call is allowed, when the service's message says so.
+    /// Returns how often the call is allowed, if the service's message says so.
     ///
     /// For a [`Limit::Quota`] this is the whole quota, for instance 8 in 24 h.
     pub fn rate(&self) -> Option<Rate> {
@@ -190,7 +190,7 @@ impl Error {
         }
     }
 
-    /// How long to wait before the same call can succeed, as far as it is known.
+    /// Returns how long to wait before the same call can succeed, if that is known.
     ///
     /// The service's `Retry-After` comes first. Otherwise a cooldown lasts at most the time of its
     /// [`rate`](Self::rate), and a budget blocks for about 30 minutes. A quota frees up when the oldest snapshot of

@@ -51,7 +51,7 @@ pub enum Error {
         retry_after: Option<Duration>,
     },
 
-    /// The response is not one that this call can have: not JSON, the wrong status, a missing field.
+    /// The response is not valid for this call: it is not JSON, has the wrong status, or lacks a field.
     #[error("{method} {path}: HTTP {status}, {problem}{}", suffix("; the response begins: ", excerpt))]
     UnexpectedResponse {
         /// The request's method.
@@ -129,7 +129,7 @@ pub enum Error {
     },
 
     /// The callback cancelled the call.
-    #[error("{action} {} was cancelled by its callback", path.display())]
+    #[error("{action} {} was cancelled by the callback", path.display())]
     Cancelled {
         /// What was being done: `sending`, `extracting`, ...
         action: &'static str,
@@ -148,8 +148,8 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// The target exists already and may not be replaced.
-    #[error("{} exists already and was left alone; choose another path, or allow replacing or keeping it", path.display())]
+    /// The target already exists and may not be replaced.
+    #[error("{} already exists and was not changed; choose another path, or set another `Overwrite`", path.display())]
     Exists {
         /// The existing file or directory.
         path: PathBuf,
@@ -186,7 +186,7 @@ pub enum Error {
         source: Cause,
     },
 
-    /// The archive has no entry of that name.
+    /// The archive has no entry with that name.
     #[error("the archive has no entry named {name:?}; `entries()` lists what it has")]
     NoSuchEntry {
         /// The name that was looked up.
@@ -215,22 +215,22 @@ pub enum Refusal {
     #[error("the name is absolute or names a drive, a share or a device")]
     Absolute,
     /// A name is empty, too long, or contains a byte no file name may contain.
-    #[error("the name cannot become a file name")]
+    #[error("the name cannot be used as a file name")]
     Name,
     /// A symbolic link leads out of the target, or an entry would be written through a link.
-    #[error("a symbolic link leads out of the target directory or is written through")]
+    #[error("a symbolic link points outside the target directory, or an entry would be written through it")]
     Link,
     /// Two entries would become the same file, or one is a file and the other a directory.
     #[error("two entries claim the same path")]
     Collision,
     /// A limit on bytes is exceeded.
-    #[error("it has more bytes than the limit allows")]
+    #[error("it is larger than the limit allows")]
     TooLarge,
     /// A limit on the number of entries, the depth or the path length is exceeded.
     #[error("it has more entries, or a deeper or longer path, than the limit allows")]
     TooMany,
-    /// An entry's uncompressed size is suspiciously many times its compressed size.
-    #[error("it decompresses to suspiciously many bytes")]
+    /// An entry, or the archive as a whole, has a suspiciously high compression ratio.
+    #[error("its compression ratio is suspiciously high")]
     Ratio,
     /// Two entries share bytes of the archive.
     #[error("entries overlap")]
@@ -242,7 +242,7 @@ pub enum Refusal {
     #[error("the entry is encrypted")]
     Encrypted,
     /// An entry's compression method is neither stored nor deflate, or the archive spans several files.
-    #[error("the archive uses a feature this crate does not read")]
+    #[error("the archive uses a feature that this crate does not support")]
     Unsupported,
     /// An entry is a device, a fifo or a socket.
     #[error("the entry is a device, a fifo or a socket")]

@@ -1,5 +1,5 @@
-//! PURE. What a program asks an error. The methods look through errors that only wrap another one, so they say the same
-//! whether an error comes from a call, a `Read`, a [`Source`](crate::Source) or an archive.
+//! PURE. What a program can find out about an error. The methods look through errors that only wrap another one, so
+//! they return the same whether an error comes from a call, a `Read`, a [`Source`](crate::Source) or an archive.
 
 use std::error::Error as StdError;
 use std::io;
@@ -7,7 +7,7 @@ use std::io;
 use super::{Error, ErrorCode, Refusal};
 
 impl Error {
-    /// The service's code, when the service sent the error.
+    /// Returns the service's code, if the service sent the error.
     pub fn code(&self) -> Option<&ErrorCode> {
         match self.innermost() {
             Self::Api { code, .. } | Self::RestoreFailed { code, .. } => Some(code),
@@ -15,7 +15,7 @@ impl Error {
         }
     }
 
-    /// The HTTP status of the response, when there was one.
+    /// Returns the HTTP status of the response, if there was one.
     pub fn status(&self) -> Option<u16> {
         match self.innermost() {
             Self::Api { status, .. } | Self::UnexpectedResponse { status, .. } => Some(*status),
@@ -27,7 +27,7 @@ impl Error {
         }
     }
 
-    /// Why an archive was refused, when it was.
+    /// Returns why an archive was refused, if it was.
     pub fn refusal(&self) -> Option<Refusal> {
         match self.innermost() {
             Self::Refused { refusal, .. } => Some(*refusal),
@@ -35,8 +35,8 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed if it is made again soon. False for rate limits and quotas, which take
-    /// longer, and for everything that might do its work twice.
+    /// Whether the same call may succeed if it is repeated soon. False for rate limits and quotas, which take longer to
+    /// clear, and for calls whose work might then be done twice.
     pub fn is_retryable(&self) -> bool {
         match self.innermost() {
             Self::Api { method, code, .. } => {
@@ -69,8 +69,8 @@ impl Error {
         }
     }
 
-    /// Whether the key is wrong, expired or lacks a scope. Such a call is never retried: repeated bad keys get an
-    /// address blocked.
+    /// Whether the key is wrong, expired or lacks a scope. Such a call is never retried: the service blocks an address
+    /// that keeps sending bad keys.
     pub fn is_unauthorized(&self) -> bool {
         let codes = [ErrorCode::ACCESS_DENIED, ErrorCode::MISSING_SCOPE];
         self.has_status(401) || self.code().is_some_and(|code| codes.contains(code))
@@ -121,8 +121,8 @@ impl Error {
     }
 }
 
-/// For a `Read` or a [`Source`](crate::Source). The error stays whole inside: `io_error.downcast::<Error>()` gives it
-/// back.
+/// For implementations of `Read` and [`Source`](crate::Source). The error is kept as it is:
+/// `io_error.downcast::<Error>()` returns it.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match error.innermost() {

@@ -25,8 +25,8 @@ pub struct Download {
     pub path: PathBuf,
     /// Its length, in bytes.
     pub bytes: u64,
-    /// How many of them were there before this call: an earlier call's part file, or all of them when an
-    /// existing file was kept.
+    /// How many of these bytes were there before this call: those of an earlier call's part file, or all of them
+    /// when an existing file was kept.
     pub resumed_from: u64,
 }
 
@@ -95,7 +95,7 @@ fn target(location: &Location, path: &Path) -> Result<Target> {
     Ok(Target { dir, name, path: path.to_owned() })
 }
 
-/// Looks at what is in the target's place. `Some(length)`: it is kept and there is nothing left to do.
+/// Checks whether the target exists already. `Some(length)`: it is kept, and nothing is left to do.
 fn existing(location: &Location, target: &Target, options: &DownloadOptions<'_>) -> Result<Option<u64>> {
     let found = match fs::symlink_metadata(&target.path) {
         Ok(found) => found,
@@ -133,13 +133,13 @@ fn verify_entries(file: &fs::File) -> Result<()> {
 
 #[cfg(not(feature = "zip"))]
 fn verify_entries(_: &fs::File) -> Result<()> {
-    Err(Error::invalid("verify(true)", "needs the crate's feature `zip`; switch it on"))
+    Err(Error::invalid("verify(true)", "needs the crate's feature `zip`; enable it"))
 }
 
-/// Data to the disk, then the name, then the directory.
+/// Syncs the data, gives the file its name, then syncs the directory.
 fn finish(location: &Location, part: Part, target: &Target, options: &DownloadOptions<'_>) -> Result<()> {
     part.file().sync_all().map_err(|e| {
-        // What the disk did not take may be gone from memory, too.
+        // Data that could not be written to the disk may be lost from the page cache, too.
         part.discard();
         Error::io("syncing", part.path(), e)
     })?;

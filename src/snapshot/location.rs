@@ -12,7 +12,7 @@ use crate::secret::{SignedUrl, excerpt};
 
 /// How many of the first bytes are kept for an error.
 pub(crate) const EXCERPT: usize = 4096;
-/// No read of an unusable response's first bytes begins later than this.
+/// How long after an unusable response another read of its first bytes may begin.
 const EXCERPT_WAIT: Duration = Duration::from_millis(250);
 
 /// A snapshot's signed link, and the agent that fetches it.
@@ -48,10 +48,10 @@ impl Location {
         let kind = fields.get("content-type").unwrap_or_default().to_ascii_lowercase();
         let page = known.is_provable() && kind.trim_start().starts_with("text/html");
         let worth = match judge(range, known, head) {
-            // What came before is not thrown away for a maintenance page or a portal's login.
-            Worth::Whole(_) if page => Worth::Unusable("a web page came in the snapshot's place".into()),
+            // Bytes that came before are not thrown away for a maintenance page or a captive portal.
+            Worth::Whole(_) if page => Worth::Unusable("a web page was sent instead of the snapshot".into()),
             Worth::Whole(_) | Worth::Part { .. } if other_version => {
-                Worth::Unusable("another version was sent than was requested; list the snapshots again".into())
+                Worth::Unusable("the version sent is not the one requested; list the snapshots again".into())
             }
             worth => worth,
         };

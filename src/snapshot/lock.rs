@@ -7,12 +7,12 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 
-/// What came of locking a path.
+/// The result of locking a path.
 pub(crate) enum Locked {
     Ours(File),
     /// Another process has it.
     Busy,
-    /// The path leads to another file by now.
+    /// The path now leads to another file.
     Changed,
 }
 
@@ -20,7 +20,7 @@ pub(crate) enum Locked {
 pub(crate) fn lock(path: &Path) -> io::Result<Locked> {
     let file = open(path)?;
     match file.try_lock() {
-        // Where the file system has no locks, one download at a time is up to the caller.
+        // Without locks in the file system, the caller must see to it that only one download runs at a time.
         Ok(()) | Err(TryLockError::Error(_)) => {}
         Err(TryLockError::WouldBlock) => return Ok(Locked::Busy),
     }
@@ -44,8 +44,8 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 
-/// Lets go of a lock at once. Closing alone would not do while a child process is being started: until it runs its
-/// own program it holds everything that was open, locks included.
+/// Releases a lock at once. Closing the file is not enough while a child process is being started: until it executes
+/// its program, it holds every file that was open, locks included.
 pub(crate) fn release(file: &File) {
     let _ = file.unlock();
 }

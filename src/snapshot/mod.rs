@@ -37,7 +37,7 @@ use options::DownloadOptions;
 use reader::RemoteReader;
 use remote::Remote;
 
-/// A snapshot that can be fetched: its signed link, and a transport without an API key.
+/// A snapshot that can be downloaded: its signed link, and a transport without an API key.
 ///
 /// Cheap to clone, and independent of the client it came from.
 #[derive(Clone)]
@@ -106,7 +106,7 @@ impl Snapshot {
         self.download_with(path, &DownloadOptions::new())
     }
 
-    /// [`download`](Self::download) with options.
+    /// Downloads to `path` as [`download`](Self::download) does, with options.
     ///
     /// # Errors
     /// [`Error::Exists`](crate::Error::Exists) when the target exists and may not be replaced,
@@ -120,8 +120,8 @@ impl Snapshot {
         download::download(&self.location, path.as_ref(), options)
     }
 
-    /// Returns a reader of the bytes in order, without a file: one request, continued by itself when the connection
-    /// breaks off.
+    /// Returns a reader of the snapshot's bytes in order; nothing is written to disk. One request; when the connection
+    /// breaks off, the reader continues with another one.
     ///
     /// # Errors
     /// [`Error::UnexpectedResponse`](crate::Error::UnexpectedResponse) when the link has expired,
@@ -131,8 +131,8 @@ impl Snapshot {
         RemoteReader::open(self.location.clone())
     }
 
-    /// Returns a source of the bytes at any offset, without a file: one request now, for the length and the last
-    /// 66 KiB.
+    /// Returns a [`Source`](crate::Source) of the snapshot's bytes at any offset; nothing is written to disk. One
+    /// request now, for the length and the last 66 KiB, and more as the bytes are read.
     ///
     /// # Errors
     /// Those of [`reader`](Self::reader), and [`Error::Download`](crate::Error::Download) for a snapshot over 8 MiB
@@ -141,7 +141,7 @@ impl Snapshot {
         Remote::open(self.location.clone())
     }
 
-    /// Opens the archive where it is: listing it, or reading single entries, fetches only what is needed.
+    /// Opens the archive on the snapshot host: listing it or reading single entries fetches only what is needed.
     ///
     /// Usually costs one request to open it, and one for each entry that is read. To extract everything,
     /// [download](Self::download) it first.
@@ -153,7 +153,7 @@ impl Snapshot {
         archive::Archive::new(self.remote()?)
     }
 
-    /// Returns what the listing said about it, if it came from one.
+    /// Returns the listing's item, if the snapshot was opened from one.
     pub fn info(&self) -> Option<&SnapshotInfo> {
         self.info.as_deref()
     }

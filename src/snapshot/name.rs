@@ -12,8 +12,8 @@ const LINK_LIFE: i64 = 30 * 24 * 60 * 60;
 
 /// The file name of the snapshot behind a link: `<stem>.<version>.zip`.
 ///
-/// `path` and `query` are the link's. Without a version the time of signing stands in, so that two creations of one app
-/// do not collide. Never holds a part of the signature.
+/// `path` and `query` are the link's. Without a version, the time of signing takes its place, so that two snapshots of
+/// one app do not collide. Never contains any part of the signature.
 pub(crate) fn file_name(path: &str, query: &str, version: Option<&str>) -> String {
     let last = path.rsplit('/').next().unwrap_or_default();
     let stem = percent_decode(last).unwrap_or_else(|| last.to_owned());

@@ -9,7 +9,7 @@ use super::stream::ATTEMPTS;
 use crate::error::{Error, Result};
 use crate::progress::{Callback, Progress};
 
-/// How a download is done. [`new`](Self::new) gives the defaults.
+/// The options of a download. [`new`](Self::new) returns the defaults.
 #[derive(Clone)]
 #[must_use]
 #[non_exhaustive]
@@ -25,12 +25,12 @@ pub struct DownloadOptions<'a> {
 const MAX_CONNECTIONS: usize = 32;
 
 impl<'a> DownloadOptions<'a> {
-    /// Refuses to touch an existing file, one connection, five attempts, no check of the entries' CRCs.
+    /// Returns the defaults: an existing file is left alone, one connection, five attempts, no check of the CRCs.
     pub fn new() -> Self {
         Self { overwrite: Overwrite::Refuse, callback: None, verify: false, connections: 1, attempts: ATTEMPTS }
     }
 
-    /// What to do when the target exists; [`Overwrite::Refuse`] by default.
+    /// Sets what to do when the target exists; [`Overwrite::Refuse`] by default.
     ///
     /// [`Overwrite::Keep`] succeeds at once when the file is the same: its length is the snapshot's, and its
     /// name carries the snapshot's version (as [`Snapshot::file_name`](crate::Snapshot::file_name) does) or
@@ -45,29 +45,31 @@ impl<'a> DownloadOptions<'a> {
     ///
     /// Called at most about 200 times a second while bytes arrive and once at the end, never from two threads at
     /// once; with several connections not always from the calling thread. A cancelled download keeps its part file,
-    /// and a later call continues it. While the host is silent the callback is not called: the download is cancelled
-    /// when bytes arrive again, or after [`ClientBuilder::stall_timeout`](crate::ClientBuilder::stall_timeout) at
-    /// the latest.
+    /// and a later call continues it. While the host sends nothing, the callback is not called: the download is then
+    /// cancelled when bytes arrive again, or after
+    /// [`ClientBuilder::stall_timeout`](crate::ClientBuilder::stall_timeout) at the latest.
     pub fn progress(mut self, callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'a) -> Self {
         self.callback = Some(Arc::new(callback));
         self
     }
 
-    /// Checks the CRC-32 of every entry before the file gets its name. Reads and inflates the file once more, after
-    /// the last byte arrived. Needs the feature `zip`. The archive's structure is always checked.
+    /// Sets whether the CRC-32 of every entry is checked before the file gets its name; `false` by default. Reads and
+    /// inflates the file once more, after the last byte arrived. Needs the feature `zip`. The archive's structure is
+    /// always checked.
     pub fn verify(mut self, verify: bool) -> Self {
         self.verify = verify;
         self
     }
 
-    /// How many connections fetch ranges of the snapshot at the same time: 1 (the default) to 32. Useful where the
-    /// store limits the speed of one. Where ranges are not supported, one is used. Memory: about 2 MiB each.
+    /// Sets how many connections fetch ranges of the snapshot at the same time: 1 (the default) to 32. Useful when the
+    /// host limits the speed of each. When the host does not support ranges, one is used. Each takes about 2 MiB of
+    /// memory.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self
     }
 
-    /// How many attempts in a row may bring nothing new before the download fails: 5 by default, at least 1.
+    /// Sets how many attempts in a row may bring nothing new before the download fails: 5 by default, at least 1.
     /// Progress (4 KiB, or a 64th of a small snapshot) starts the count again.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
@@ -76,13 +78,13 @@ impl<'a> DownloadOptions<'a> {
 
     pub(crate) fn check(&self) -> Result<()> {
         if self.connections == 0 || self.connections > MAX_CONNECTIONS {
-            return Err(Error::invalid("the number of connections", format!("must be 1 to {MAX_CONNECTIONS}")));
+            return Err(Error::invalid("the number of connections", format!("must be from 1 to {MAX_CONNECTIONS}")));
         }
         if self.attempts == 0 {
             return Err(Error::invalid("the number of attempts", "must be at least 1"));
         }
         if self.verify && !cfg!(feature = "zip") {
-            return Err(Error::invalid("verify(true)", "needs the crate's feature `zip`; switch it on"));
+            return Err(Error::invalid("verify(true)", "needs the crate's feature `zip`; enable it"));
         }
         Ok(())
     }

@@ -23,10 +23,10 @@ use crate::error::{Error, Result};
 
 /// The longest record that is read, in bytes.
 const MAX_RECORD: u64 = 1024 * 1024;
-/// How long to wait before looking again whether another process is done with the part file.
+/// The pause between two checks whether another process has released the part file.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// How often the part file may be replaced by others before it is locked.
+/// How many times others may replace the part file before the attempt to lock it is given up.
 const CHANGES: u32 = 20;
 
 /// An open, locked part file. Threads write to it side by side, each to pieces of its own.
@@ -42,7 +42,7 @@ pub(crate) struct Part {
     done: Vec<AtomicU64>,
     /// Where the lines begin in the record.
     lines: u64,
-    /// What was written is of no use to a later download.
+    /// Whether a later download cannot use what was written.
     useless: AtomicBool,
 }
 
@@ -197,7 +197,7 @@ impl Part {
     pub(crate) fn sync(&self) -> Result<()> {
         let done: Vec<u64> = (0..self.done.len()).map(|piece| self.done_of(piece)).collect();
         self.file.sync_data().map_err(|e| {
-            // What the disk did not take may be gone from memory, too.
+            // Data that could not be written to the disk may be lost from the page cache, too.
             self.discard();
             Error::io("syncing", &self.path, e)
         })?;
@@ -227,7 +227,7 @@ impl Part {
     }
 }
 
-/// A part that can be continued stays, any other goes.
+/// Keeps a part file that can be resumed, and removes any other.
 impl Drop for Part {
     fn drop(&mut self) {
         let useless = self.useless.load(Ordering::Relaxed);
@@ -243,7 +243,8 @@ impl Drop for Part {
 }
 
 /// Removes what a killed download left beside a finished file: a part file that is the finished file under its
-/// second name, a record without its part file. `kept`: any part file nobody writes, since none is needed.
+/// second name, a record without its part file. `kept`: also any part file that no one is writing, since the finished
+/// file makes it unnecessary.
 pub(crate) fn tidy(dir: &Path, name: &str, kept: bool) {
     let path = dir.join(part_name(name));
     let gone = match fs::symlink_metadata(&path) {

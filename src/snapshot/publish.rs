@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-/// Gives the file at `part` the name `target`. `replace`: also when there is a file already.
+/// Gives the file at `part` the name `target`. `replace`: in place of an existing file, too.
 ///
-/// Without `replace` an existing file makes it fail with `AlreadyExists`, even if it appears at this moment: the name is
-/// made as a second name of the part file, which the system refuses for a name that is
-/// taken. On file systems without hard links (exFAT) only a look beforehand and the part file's lock protect it.
+/// Without `replace`, fails with `AlreadyExists` when there is a file, even one that appears at this very moment: the
+/// name is created as a hard link, which the system refuses for a name that is taken. On file systems without hard
+/// links (exFAT), only a check beforehand and the part file's lock protect an existing file.
 pub(crate) fn publish(part: &Path, target: &Path, replace: bool) -> io::Result<()> {
     if replace {
         return fs::rename(part, target);
@@ -36,7 +36,7 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes `dir` and what is missing above it, durably.
+/// Creates `dir` and its missing parents, durably.
 pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());

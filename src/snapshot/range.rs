@@ -134,7 +134,7 @@ pub(crate) enum Worth {
     StartOver(&'static str),
     /// The host is busy; a later request may succeed.
     Busy,
-    /// Nothing that was requested.
+    /// A response that is not what was requested.
     Unusable(Cow<'static, str>),
 }
 
@@ -144,7 +144,7 @@ pub(crate) fn judge(range: Range, known: &Object, head: Head<'_>) -> Worth {
         (_, 200) => judge_whole(range, known, head),
         (Range::Whole, 206) => Worth::Unusable("a part was sent although the whole was requested".into()),
         (_, 206) => judge_part(range, known, head),
-        (Range::Whole, 416 | 412) => Worth::Unusable("the request carried no condition that could fail".into()),
+        (Range::Whole, 416 | 412) => Worth::Unusable("a response to a condition that was not sent".into()),
         (_, 412) => Worth::StartOver("the snapshot changed"),
         (_, 416) => Worth::StartOver("the snapshot became shorter"),
         (_, 500 | 502 | 503 | 504) => Worth::Busy,
@@ -164,12 +164,12 @@ fn judge_whole(range: Range, known: &Object, head: Head<'_>) -> Worth {
     if said.is_some_and(|(start, end, total)| (start, end) != (0, total)) {
         return match range {
             Range::Whole => Worth::Unusable("a part was sent although the whole was requested".into()),
-            _ => Worth::StartOver("a part was sent with the status of the whole"),
+            _ => Worth::StartOver("a part of the snapshot was sent with status 200"),
         };
     }
     let other_length = matches!((known.total, object.total), (Some(a), Some(b)) if a != b);
     if other_length && known.etag.is_some() && known.etag == object.etag {
-        return Worth::StartOver("the same snapshot came with another length");
+        return Worth::StartOver("the same snapshot was sent with another length");
     }
     Worth::Whole(object)
 }
@@ -179,7 +179,7 @@ fn judge_part(range: Range, known: &Object, head: Head<'_>) -> Worth {
         return Worth::StartOver("the response does not say which bytes it holds");
     };
     if (start, end) != range.expected(total) {
-        return Worth::StartOver("other bytes came than were requested");
+        return Worth::StartOver("the bytes sent are not the ones requested");
     }
     if head.content_length.is_some_and(|length| length != end - start) {
         return Worth::StartOver("the response's two lengths contradict each other");

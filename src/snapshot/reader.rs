@@ -9,13 +9,13 @@ use super::range::{Object, Range};
 use super::stream::{ATTEMPTS, Step, Stream};
 use crate::error::Result;
 
-/// A snapshot's bytes from the first to the last, as they come.
+/// A reader of a snapshot's bytes in order, as they arrive.
 ///
-/// A broken connection is continued where it broke off, on the same object only. Bytes that do not end like a zip
-/// archive are an error at their end; nothing else is checked. Dropping it ends the transfer. Memory: about 1 MiB;
-/// pass buffers of 64 KiB and more.
+/// When the connection breaks off, the reader continues where it was, provided that the host still has the same
+/// snapshot. At the end, it checks that the bytes end like a zip archive, and nothing else. Dropping it ends the
+/// transfer. It takes about 1 MiB of memory; read into buffers of at least 64 KiB.
 ///
-/// Its errors carry an [`Error`](crate::Error) inside: `io_error.downcast::<Error>()` gives it back.
+/// Its errors contain an [`Error`](crate::Error): `io_error.downcast::<Error>()` returns it.
 pub struct RemoteReader {
     stream: Stream,
     /// The first bytes, for an error.
@@ -34,7 +34,7 @@ impl RemoteReader {
         Ok(Self { stream, first: Vec::new(), last: Vec::new(), failed: false })
     }
 
-    /// The snapshot's length in bytes, when the snapshot host said it.
+    /// Returns the snapshot's length in bytes, if the snapshot host sent it.
     pub fn total(&self) -> Option<u64> {
         self.stream.object.total
     }
@@ -52,7 +52,7 @@ impl RemoteReader {
             }
             Step::StartOver if before > 0 => Err(self.stream.take_failure().unwrap_or_else(|| {
                 self.stream.error(
-                    "the snapshot changed or cannot be continued, and a part of it has been read already; start again",
+                    "the snapshot changed or cannot be continued, and part of it has already been read; start again",
                 )
             })),
             _ => Ok(None),
@@ -72,7 +72,7 @@ impl RemoteReader {
 impl Read for RemoteReader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.failed {
-            return Err(io::Error::other("the transfer has failed before"));
+            return Err(io::Error::other("the transfer has already failed"));
         }
         if buf.is_empty() {
             return Ok(0);

@@ -27,7 +27,7 @@ pub(crate) struct Record {
     pub(crate) object: Object,
     /// The length of a piece; 0: all is one piece.
     pub(crate) piece: u64,
-    /// Which run of the machine wrote it, when the system tells.
+    /// The machine's boot id when it was written, if the system has one.
     pub(crate) boot: Option<String>,
 }
 

@@ -20,12 +20,12 @@ const WINDOWS: usize = 4;
 
 /// A snapshot's bytes at any offset, fetched when they are read.
 ///
-/// One request when it is made, which brings the length, the version and the last 66 KiB; then one for each
-/// read that is not covered by what came before (128 KiB are fetched at least, up to 1 MiB when reads follow
-/// each other). Every response is checked to come from the same version. Memory: at most about 6 MiB. Reads
-/// from several threads go over connections of their own.
+/// Opening it sends one request, for the length, the version and the last 66 KiB. After that, each read that earlier
+/// ones do not cover sends one request (for at least 128 KiB, or up to 1 MiB when reads follow each other). Every
+/// response is checked to come from the same version. It takes at most about 6 MiB of memory. Reads from several
+/// threads use a connection each.
 ///
-/// Where the snapshot host does not serve ranges, a snapshot of up to 8 MiB is taken into memory.
+/// When the snapshot host does not serve ranges, a snapshot of up to 8 MiB is held in memory.
 pub struct Remote {
     location: Location,
     object: Object,
@@ -131,7 +131,7 @@ impl Source for Remote {
         let window = self.fetch(offset, self.window_end(offset, buf.len() as u64))?;
         let count = window.copy(offset, buf).unwrap_or(0);
         let mut windows = self.windows();
-        // The window that this one continues has served its time.
+        // The window that this one continues is no longer needed.
         windows.retain(|w| w.end() != offset);
         if windows.len() >= WINDOWS {
             windows.remove(0);

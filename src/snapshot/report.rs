@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::error::{Error, Result};
 use crate::progress::{Callback, Progress, Throttle};
 
-/// One call's callback, often enough and not too often.
+/// Reports one call's progress to its callback, at a limited rate.
 pub(crate) struct Report<'a> {
     throttle: Throttle<'a>,
     target: &'a Path,

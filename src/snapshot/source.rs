@@ -6,19 +6,19 @@ use std::sync::Arc;
 
 /// Bytes that can be read at any offset, by several threads at once.
 ///
-/// The one seam between where bytes come from and what is done with them. Implemented for [`File`],
-/// `Vec<u8>`, `&[u8]`, `Arc<S>` and `Box<S>`.
+/// An `Archive` can be opened from any source. Implemented for [`File`], `[u8]`, `Vec<u8>`,
+/// [`Remote`](crate::Remote), and `&S`, `Arc<S>` and `Box<S>` of a source `S`.
 pub trait Source: Send + Sync {
-    /// The number of bytes.
+    /// Returns the number of bytes.
     ///
     /// # Errors
-    /// Whatever asking for the size costs; a file asks the system.
+    /// When the size cannot be found out, such as when the system does not return a file's metadata.
     fn size(&self) -> io::Result<u64>;
 
     /// Reads up to `buf.len()` bytes at `offset`; fewer may come, and 0 means the end.
     ///
     /// # Errors
-    /// What reading fails with. `Interrupted` is tried again by the callers.
+    /// When reading fails. Callers retry a read that fails with [`io::ErrorKind::Interrupted`].
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn read_exact_at<S: Source + ?Sized>(source: &S, offset: u64, buf: &m
     Cursor { source, offset }.read_exact(buf)
 }
 
-/// A source read from front to back and at any place: [`Read`] and [`Seek`] over positioned reads.
+/// A reader of a [`Source`] that implements [`Read`] and [`Seek`] by reading at an offset.
 ///
 /// It has an offset of its own, so several cursors over one file can be used at once; a file that was
 /// cloned with [`File::try_clone`] shares its offset.
@@ -107,12 +107,12 @@ pub struct Cursor<S> {
 }
 
 impl<S: Source> Cursor<S> {
-    /// A cursor at the first byte. Costs nothing.
+    /// Returns a cursor at the first byte.
     pub fn new(source: S) -> Self {
         Self { source, offset: 0 }
     }
 
-    /// The source, given back.
+    /// Returns the source.
     pub fn into_inner(self) -> S {
         self.source
     }
@@ -134,7 +134,7 @@ impl<S: Source> Seek for Cursor<S> {
             SeekFrom::End(by) => self.source.size()?.checked_add_signed(by),
         };
         self.offset =
-            at.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a seek to before the first byte"))?;
+            at.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a seek to a negative or too large offset"))?;
         Ok(self.offset)
     }
 }

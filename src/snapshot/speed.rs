@@ -21,7 +21,7 @@ impl Speed {
         Self { window, least, elapsed: Duration::ZERO, bytes: 0, slow: false }
     }
 
-    /// Notes `time` without a byte, as one window at most: a single silence is forgiven.
+    /// Notes `time` without a byte, as one window at most: a single stall is forgiven.
     pub(crate) fn survives(&mut self, time: Duration) -> bool {
         self.keeps_up(0, time.min(self.window))
     }

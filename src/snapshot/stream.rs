@@ -234,7 +234,7 @@ impl Stream {
             self.accept(response, object, left);
             return Ok(Step::Opened);
         }
-        let problem = "the snapshot host neither continues a broken download nor sends it whole";
+        let problem = "the snapshot host neither resumes a broken download nor sends it whole";
         let step = self.start_over(problem)?;
         let left = object.total;
         self.accept(response, object, left);
@@ -252,7 +252,7 @@ impl Stream {
     fn start_over(&mut self, why: &str) -> Result<Step> {
         self.start_overs += 1;
         if self.start_overs > MAX_START_OVERS {
-            return Err(self.error(format!("{why}, again and again; try again later")));
+            return Err(self.error(format!("{why}, even after {MAX_START_OVERS} fresh starts; try again later")));
         }
         self.open = None;
         self.object = Object::default();
@@ -285,7 +285,7 @@ impl Stream {
         Error::Timeout {
             method: "GET",
             path: self.location.url.path().to_owned(),
-            phase: "a transfer slower than the minimum speed".into(),
+            phase: "a stall (less than the minimum speed)".into(),
             limit: self.location.agent.limits().stall,
             status: self.status,
         }

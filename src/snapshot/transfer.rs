@@ -21,11 +21,11 @@ const PROBE: u64 = MIB;
 /// The shortest and longest piece, in bytes; those of a very large snapshot are longer.
 const SHORTEST: u64 = MIB;
 const LONGEST: u64 = 8 * MIB;
-/// How much is written at once, in bytes. TLS gives at most 16 KiB a read.
+/// How much is written at once, in bytes. TLS returns at most 16 KiB per read.
 const BUFFER: usize = 512 * 1024;
 /// After how many bytes the disk is told to start writing, so that the last sync is a short one.
 const SYNC_EVERY: u64 = 8 * MIB;
-/// How soon a pause notices that the download was cancelled.
+/// How often a pause checks whether the download was cancelled.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// One download's way of getting bytes.
@@ -36,7 +36,7 @@ pub(crate) struct Transfer<'a> {
 }
 
 impl Transfer<'_> {
-    /// Gets all bytes into the part file; gives the last response's status.
+    /// Fetches all bytes into the part file; returns the last response's status.
     pub(crate) fn run(&self, part: &mut Part) -> Result<Option<u16>> {
         let mut connections = self.options.connections;
         if let Some(total) = part.object().total.filter(|_| connections > 1 && !part.is_cut()) {
@@ -55,7 +55,7 @@ impl Transfer<'_> {
                 part.file().set_len(part.done()).map_err(|e| Error::io("writing", part.path(), e))?;
                 return Ok(Some(status).filter(|status| *status > 0));
             };
-            // Another object, or no ranges any more: all over again, in one piece.
+            // The object changed, or the host stopped serving ranges: start again, in one piece.
             (first, connections) = (Some(stream), 1);
             part.clear()?;
             self.report.resumed(0);
@@ -104,7 +104,7 @@ struct Job {
     at: u64,
     /// `None` for a part file in one piece: to the end, wherever that is.
     end: Option<u64>,
-    /// What has begun it already.
+    /// The stream that has already begun it.
     stream: Option<Stream>,
 }
 
@@ -114,7 +114,7 @@ struct Pieces<'a> {
     part: &'a Part,
     /// What no connection has taken yet, the last one first.
     waiting: Mutex<Vec<Job>>,
-    /// Bytes that came, and bytes that the disk was told to write.
+    /// Bytes received, and how many of them a sync was requested for.
     bytes: AtomicU64,
     synced: AtomicU64,
     /// The last response's; 0 before one came.

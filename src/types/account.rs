@@ -40,14 +40,14 @@ impl Account {
         Ok(Self { user: raw.user, applications, databases, skipped })
     }
 
-    /// How many snapshots the account may create within 24 hours: `(plan memory in MB / 256) * 2`.
+    /// Returns how many snapshots the account may create within 24 hours: `(plan memory in MB / 256) * 2`.
     pub fn daily_snapshot_quota(&self) -> u64 {
         (self.user.plan.memory.limit / 256) * 2
     }
 
-    /// How much of the quota is used at `now`, as a **lower bound** from listings: the service also counts snapshots that
-    /// were replaced or deleted, which are no longer listed. Snapshots that the service created on its own schedule are
-    /// left out, since it is not documented whether they count.
+    /// Returns how many `listed` snapshots of the 24 h before `now` count towards the quota: a **lower bound** of its
+    /// use, since the service also counts snapshots that were replaced or deleted. Snapshots that the service created
+    /// on its own schedule are left out, since it is not documented whether they count.
     pub fn snapshots_used<'a>(&self, listed: impl IntoIterator<Item = &'a SnapshotInfo>, now: OffsetDateTime) -> u64 {
         let since = now.saturating_sub(QUOTA_WINDOW);
         listed.into_iter().filter(|info| info.created_at > since && !info.is_automatic()).map(|_| 1).sum()
@@ -67,10 +67,10 @@ pub struct User {
     /// The account's e-mail address.
     #[serde(default, deserialize_with = "lenient")]
     pub email: String,
-    /// The language setting: `en-US`.
+    /// The language setting, such as `en-US`.
     #[serde(default, deserialize_with = "text")]
     pub locale: Option<String>,
-    /// What the account pays for.
+    /// The account's plan.
     #[serde(default, deserialize_with = "lenient")]
     pub plan: Plan,
     /// When the account was created.
@@ -78,7 +78,7 @@ pub struct User {
     pub created_at: Option<OffsetDateTime>,
 }
 
-/// What an account pays for.
+/// The plan of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Plan {
@@ -88,7 +88,7 @@ pub struct Plan {
     /// Its memory.
     #[serde(default, deserialize_with = "lenient")]
     pub memory: Memory,
-    /// When it ends; `None` when it does not.
+    /// When the plan expires; `None` when it does not.
     #[serde(default, rename = "duration", with = "when")]
     pub expires_at: Option<OffsetDateTime>,
 }
@@ -97,13 +97,13 @@ pub struct Plan {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Memory {
-    /// In total.
+    /// The plan's total memory, in MB.
     #[serde(default, deserialize_with = "number")]
     pub limit: u64,
-    /// Free.
+    /// Free memory, in MB.
     #[serde(default, deserialize_with = "number")]
     pub available: u64,
-    /// Given to apps and databases.
+    /// Memory assigned to apps and databases, in MB.
     #[serde(default, deserialize_with = "number")]
     pub used: u64,
 }

@@ -14,9 +14,9 @@ use crate::error::ErrorCode;
 #[serde(untagged, try_from = "Value")]
 #[non_exhaustive]
 pub enum Reading {
-    /// As the service formatted it.
+    /// Text with a unit, as the service formatted it.
     Text(String),
-    /// A plain number.
+    /// A plain number, without a unit.
     Number(f64),
 }
 
@@ -44,10 +44,10 @@ impl fmt::Display for Reading {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Traffic {
-    /// Since the start.
+    /// In total, since the start.
     #[serde(default, deserialize_with = "lenient")]
     pub total: Option<Reading>,
-    /// Right now.
+    /// The current traffic.
     #[serde(default, deserialize_with = "lenient")]
     pub now: Option<Reading>,
 }
@@ -58,7 +58,7 @@ pub struct Traffic {
 pub struct RuntimeStatus {
     /// Whether it is running.
     pub running: bool,
-    /// More exactly: `running`, `exited`, ...
+    /// The exact state: `running`, `exited`, ...
     #[serde(default, deserialize_with = "text")]
     pub status: Option<String>,
     /// Processor use.
@@ -131,18 +131,17 @@ impl ServiceStatus {
     }
 }
 
-/// The service's response to an action that is done.
+/// The service's response to an action that succeeded.
 ///
-/// A refusal or work that is still going on is an [`Error`](crate::Error), so a `Response` means that the service said
-/// `success`.
+/// A refusal, or work that is still in progress, is an [`Error`](crate::Error).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Response {
     /// The envelope's status: `success`.
     pub status: String,
-    /// A code that came with it, if any.
+    /// The service's code, if it sent one.
     pub code: Option<ErrorCode>,
-    /// A message that came with it, if any.
+    /// The service's message, if it sent one.
     pub message: Option<String>,
 }
 

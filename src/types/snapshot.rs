@@ -18,7 +18,7 @@ const KEPT: Duration = Duration::days(30);
 /// The rolling day of the quota.
 pub(super) const QUOTA_WINDOW: Duration = Duration::days(1);
 
-/// The kind of resource that a snapshot is of: an app or a database.
+/// The kind of resource that a snapshot was taken of: an app or a database.
 ///
 /// ```
 /// use squarecloud_blocking::Kind;
@@ -180,22 +180,22 @@ impl SnapshotInfo {
         Self::try_from(Item { kind: Some(kind), ..item }).map_err(serde_json::Error::custom)
     }
 
-    /// The id of the app or database it is of: the name up to its first `_`.
+    /// Returns the id of the app or database it was taken of: the snapshot's name up to the first `_`.
     pub fn resource_id(&self) -> &str {
         self.id.split('_').next().unwrap_or(&self.id)
     }
 
-    /// When the service deletes it: 30 days after it was created.
+    /// Returns when the service deletes it: 30 days after it was created.
     pub fn expires_at(&self) -> OffsetDateTime {
         self.created_at.saturating_add(KEPT)
     }
 
-    /// The signed link, when the listing contains one.
+    /// Returns the signed link, if the listing contains one.
     pub fn url(&self) -> Option<&SignedUrl> {
         self.url.as_ref()
     }
 
-    /// The signed query; empty when the listing contains none.
+    /// Returns the signed query; empty when the listing contains none.
     pub fn key(&self) -> &SignedKey {
         &self.key
     }
