@@ -3,19 +3,17 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
 
 use super::location::{EXCERPT, Location};
 use super::name::link_version;
-use super::options::DownloadOptions;
-use super::overwrite::Overwrite;
+use super::options::{DownloadOptions, Overwrite};
 use super::part::{Part, tidy};
 use super::publish::{create_dir, publish, sync_dir};
-use super::report::Report;
 use super::source::Source;
 use super::transfer::Transfer;
 use super::{archive, keep};
 use crate::error::{Error, Result};
+use crate::progress::{Progress, Throttle};
 
 /// A downloaded snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,32 +59,33 @@ pub(crate) fn download(wanted: &Wanted<'_>, path: &Path, options: &DownloadOptio
     options.check()?;
     let location = wanted.location;
     let target = target(location, path)?;
-    let report = Report::new(options.callback.clone(), &target.path);
-    let done = |bytes| {
+    let throttle = Throttle::new(options.callback.clone(), "downloading to", &target.path);
+    let done = |progress: Progress| {
         // The file is there: it is too late to cancel.
-        let _ = report.finish(bytes);
-        Ok(Download { path: target.path.clone(), bytes, resumed_from: report.resumed_from() })
+        let _ = throttle.report_now(progress);
+        let Progress { bytes, resumed_from, .. } = progress;
+        Ok(Download { path: target.path.clone(), bytes, resumed_from })
     };
+    let start = Progress { attempt: 1, ..Progress::default() };
+    let kept = |bytes| done(Progress { bytes, total: Some(bytes), resumed_from: bytes, ..start });
     if let Some(bytes) = existing(wanted, &target, options)? {
-        report.resumed(bytes);
-        return done(bytes);
+        return kept(bytes);
     }
     let link = (location.url.path(), link_version(location.url.query()));
-    let mut part = Part::open(&target.dir, &target.name, link, || report.tick(&AtomicU64::new(0), None, 1))?;
+    let mut part = Part::open(&target.dir, &target.name, link, || throttle.report(|| start))?;
     // Another download that held the part file may have finished.
     match existing(wanted, &target, options) {
         Ok(None) => {}
         Ok(Some(bytes)) => {
             part.discard();
-            report.resumed(bytes);
-            return done(bytes);
+            return kept(bytes);
         }
         Err(error) => {
             part.leave();
             return Err(error);
         }
     }
-    let transfer = Transfer { location, options, report: &report };
+    let transfer = Transfer::new(location, options, &throttle);
     let status = match transfer.run(&mut part) {
         Ok(status) => status,
         Err(error) => {
@@ -103,7 +102,7 @@ pub(crate) fn download(wanted: &Wanted<'_>, path: &Path, options: &DownloadOptio
         return Err(error);
     }
     finish(wanted, part, &target, options)?;
-    done(bytes)
+    done(transfer.progress(bytes, Some(bytes)))
 }
 
 fn target(location: &Location, path: &Path) -> Result<Target> {

@@ -2,9 +2,7 @@
 
 use std::fs::{self, File, FileTimes, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use super::entry::Entry;
@@ -16,10 +14,14 @@ use super::options::ExtractOptions;
 use super::paths::{Folder, Leaf};
 use super::plan::{self, ExtractPlan};
 use super::staging::{Target, check_existing, create_dir, too_long};
-use super::work::{Meter, cores, read_entries};
+use super::work::{Meter, cores, read_and_write, read_entries};
 use crate::error::{Error, Refusal, Result};
-use crate::snapshot::overwrite::Overwrite;
+use crate::progress::Throttle;
+use crate::snapshot::options::Overwrite;
 use crate::snapshot::source::Source;
+
+/// Files above this are written by a thread of their own.
+const LARGE: u64 = 8 << 20;
 
 /// What an extraction made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +83,7 @@ fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &ExtractOptions
     }
     // What lies before the first entry is nobody's business when only some entries are asked for.
     if options.filter.is_none() && options.prefixes.is_empty() {
-        Reader::new(archive).judge_prefix()?;
+        Reader::of_all(archive).judge_prefix()?;
     }
     let planned = plan.leaves().count();
     if let Target::Inside(real) = &target {
@@ -95,9 +97,11 @@ fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &ExtractOptions
     let kept = planned - plan.leaves().count();
     let staging = target.staging()?;
     let bytes = plan.files.iter().map(|leaf| archive.directory.record(leaf.index).size).sum();
-    let stop = AtomicBool::new(false);
-    let work = Work { archive, options, plan: &plan, dir, root: &staging.tree, stop };
-    work.run(bytes)?;
+    let throttle = Throttle::new(options.callback.clone(), "extracting to", dir);
+    let meter = Meter::new(throttle, bytes, plan.leaves().count() as u64);
+    let threads = options.threads.unwrap_or_else(cores);
+    let work = Work { archive, options, plan: &plan, root: &staging.tree, threads, meter };
+    work.run()?;
     match &target {
         Target::New(path) => {
             work.finish(&staging.tree, &plan.folders)?;
@@ -114,53 +118,39 @@ struct Work<'a, S: Source> {
     archive: &'a Archive<S>,
     options: &'a ExtractOptions,
     plan: &'a ExtractPlan,
-    /// The target as the caller named it, for errors.
-    dir: &'a Path,
     /// Where the tree grows.
     root: &'a Path,
-    stop: AtomicBool,
+    threads: usize,
+    meter: Meter<'a>,
 }
 
 impl<'a, S: Source> Work<'a, S> {
     /// Makes the whole tree in the staging directory.
-    fn run(&self, bytes: u64) -> Result<()> {
+    fn run(&self) -> Result<()> {
         for folder in &self.plan.folders {
             let path = self.root.join(&folder.path);
             // What the user may not do in it is taken away when all is in it.
             let mode = folder.index.and_then(|index| self.mode(index)).map(|mode| mode | 0o700);
             create_dir(&path, mode).map_err(|e| not_made("creating", &folder.path, &path, e))?;
         }
-        let meter = Meter::new(self.options.callback.clone(), bytes, self.plan.leaves().count() as u64);
         let files = self.plan.files.iter().map(|leaf| (leaf.index, Some(leaf)));
         let unwritten = self.plan.unwritten.iter().map(|index| (*index, None));
-        let threads = self.options.threads.unwrap_or_else(cores);
         let read = |reader: &mut Reader<'_, S>, index: u32, leaf: Option<&Leaf>| match leaf {
-            Some(leaf) => self.write(leaf, reader, &meter),
-            None => reader.read(index, Some(self.next(index)), &mut |_| Ok(())),
+            Some(leaf) => self.write(leaf, reader),
+            None => reader.read(index, &mut |_| Ok(())),
         };
-        read_entries(self.archive, files.chain(unwritten).collect(), threads, &self.stop, read)?;
+        read_entries(self.archive, files.chain(unwritten).collect(), self.threads, &self.meter.stop, read)?;
         for leaf in &self.plan.links {
             let path = self.root.join(&leaf.path);
             let target = leaf.target.as_deref().unwrap_or_default();
             symlink(target, &path).map_err(|e| not_made("linking", &leaf.path, &path, e))?;
-            self.go_on(meter.add(0, 1))?;
+            self.meter.add(0, 1)?;
         }
-        self.go_on(meter.report_now())
+        self.meter.report_now()
     }
 
     fn entry(&self, index: u32) -> Entry<'a> {
         Entry { directory: &self.archive.directory, index }
-    }
-
-    fn next(&self, index: u32) -> u64 {
-        self.archive.directory.layout().next(index)
-    }
-
-    fn go_on(&self, flow: ControlFlow<()>) -> Result<()> {
-        if flow.is_break() || self.stop.load(Ordering::Relaxed) {
-            return Err(Error::Cancelled { action: "extracting to", path: self.dir.to_owned() });
-        }
-        Ok(())
     }
 
     fn mode(&self, index: u32) -> Option<u32> {
@@ -174,7 +164,7 @@ impl<'a, S: Source> Work<'a, S> {
     }
 
     /// Writes one file: open, write, set its time, close. It is made when its header has been judged.
-    fn write(&self, leaf: &Leaf, reader: &mut Reader<'_, S>, meter: &Meter<'_>) -> Result<()> {
+    fn write(&self, leaf: &Leaf, reader: &mut Reader<'_, S>) -> Result<()> {
         let (index, path) = (leaf.index, self.root.join(&leaf.path));
         let mut options = OpenOptions::new();
         options.read(self.options.verify).write(true).create_new(true);
@@ -190,9 +180,13 @@ impl<'a, S: Source> Work<'a, S> {
                 none => none.insert(open()?),
             };
             file.write_all(piece).map_err(|e| Error::io("writing", &path, e))?;
-            self.go_on(meter.add(piece.len() as u64, 0))
+            self.meter.add(piece.len() as u64, 0)
         };
-        reader.read(index, Some(self.next(index)), &mut write)?;
+        if self.threads > 1 && self.entry(index).size() > LARGE {
+            read_and_write(|out| reader.read(index, out), write)?;
+        } else {
+            reader.read(index, &mut write)?;
+        }
         let file = file.map_or_else(open, Ok)?;
         if self.options.verify {
             reader.compare(index, &file).map_err(|e| Error::io("reading back", &path, e))?;
@@ -201,7 +195,7 @@ impl<'a, S: Source> Work<'a, S> {
             file.set_times(times).map_err(|e| Error::io("setting the time of", &path, e))?;
         }
         drop(file);
-        self.go_on(meter.add(0, 1))
+        self.meter.add(0, 1)
     }
 
     /// Gives directories their final permissions and times, the deepest first: making something in them would undo both.

@@ -21,6 +21,8 @@ use crate::snapshot::source::Source;
 pub(super) struct Reader<'a, S> {
     directory: &'a CentralDirectory,
     window: Window<'a, S>,
+    /// Whether what lies between an entry and the next one is judged, too.
+    gaps: bool,
 }
 
 /// What a good local file header tells.
@@ -32,8 +34,14 @@ struct Located {
 }
 
 impl<'a, S: Source> Reader<'a, S> {
-    pub(super) fn new(archive: &'a Archive<S>) -> Self {
-        Self { directory: &archive.directory, window: Window::new(&*archive.source) }
+    /// A reader for single entries: what follows their data is not looked at.
+    pub(super) fn of_some(archive: &'a Archive<S>) -> Self {
+        Self { directory: &archive.directory, window: Window::new(&*archive.source), gaps: false }
+    }
+
+    /// A reader that judges what lies between the entries, too.
+    pub(super) fn of_all(archive: &'a Archive<S>) -> Self {
+        Self { gaps: true, ..Self::of_some(archive) }
     }
 
     /// Reads ahead to `until`: the entries up to there are read next.
@@ -49,26 +57,26 @@ impl<'a, S: Source> Reader<'a, S> {
         self.read_ahead_to(end.min(self.directory.start));
     }
 
-    /// Reads one entry and what follows it up to `next`, where the next entry begins; without `next`, what follows its
-    /// data is not looked at. The local file header is judged before the first byte is given to `out`.
+    /// Reads one entry. Its local file header is judged before the first byte is given to `out`.
     ///
     /// # Errors
     /// What the source or `out` fails with, and whatever is wrong with the entry.
-    pub(super) fn read(&mut self, index: u32, next: Option<u64>, out: Out<'_>) -> Result<()> {
-        self.decode(index, next, out).map_err(|failure| failure.error(Some(self.directory.name(index))))
+    pub(super) fn read(&mut self, index: u32, out: Out<'_>) -> Result<()> {
+        self.decode(index, out).map_err(|failure| failure.error(Some(self.directory.name(index))))
     }
 
     /// [`read`](Self::read), with an error of the source as it is.
-    pub(super) fn decode(&mut self, index: u32, next: Option<u64>, out: Out<'_>) -> Result<(), Failure> {
-        let located = self.locate(index, next.unwrap_or(self.directory.start))?;
+    pub(super) fn decode(&mut self, index: u32, out: Out<'_>) -> Result<(), Failure> {
+        let next = if self.gaps { self.directory.layout().next(index) } else { self.directory.start };
+        let located = self.locate(index, next)?;
         Entry { directory: self.directory, index }.readable()?;
         let record = self.directory.record(index);
         self.window.unpack(located.at, &record, out)?;
-        next.map_or(Ok(()), |next| self.judge_gap(&record, &located, next))
+        if self.gaps { self.judge_gap(&record, &located, next) } else { Ok(()) }
     }
 
     /// The content of an entry, as [`read`](Self::read) reads it.
-    pub(super) fn content(&mut self, index: u32, next: Option<u64>) -> Result<Vec<u8>> {
+    pub(super) fn content(&mut self, index: u32) -> Result<Vec<u8>> {
         // Deflate makes at most 1,032 bytes of one: a lie about the size reserves no memory.
         let record = self.directory.record(index);
         let honest = record.size.min(record.compressed.saturating_mul(1032));
@@ -77,7 +85,7 @@ impl<'a, S: Source> Reader<'a, S> {
             .try_reserve_exact(usize::try_from(honest).unwrap_or(usize::MAX))
             .map_err(|e| Failure::Source(io::Error::other(e)).error(Some(self.directory.name(index))))?;
         self.read_ahead_to_end_of(index);
-        self.read(index, next, &mut |piece| {
+        self.read(index, &mut |piece| {
             content.extend_from_slice(piece);
             Ok(())
         })?;

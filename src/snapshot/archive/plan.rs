@@ -105,12 +105,12 @@ pub(super) fn draw<S: Source>(
     let (plan, listed, sums) = (ExtractPlan::default(), Vec::new(), Sums::default());
     let mut draft = Draft { archive, options, platform, plan, listed, sums };
     for entry in archive.entries() {
-        if options.filter.as_ref().is_none_or(|pick| pick(&entry)) {
+        if options.filter.as_ref().is_none_or(|pick| pick.0(&entry)) {
             draft.add(&entry);
         }
     }
     let modest = draft.settle();
-    let mut reader = Reader::new(archive);
+    let mut reader = Reader::of_all(archive);
     draft.refuse_overlaps(&mut reader)?;
     if options.links == Links::Skip {
         draft.plan.unwritten.extend(draft.plan.links.drain(..).map(|leaf| leaf.index));
@@ -201,8 +201,7 @@ impl<S: Source> Draft<'_, S> {
     fn follow_links(&mut self, reader: &mut Reader<'_, S>) -> Result<()> {
         let mut links = std::mem::take(&mut self.plan.links);
         for leaf in &mut links {
-            let next = self.archive.directory.layout().next(leaf.index);
-            match reader.content(leaf.index, Some(next)).map(links::target) {
+            match reader.content(leaf.index).map(links::target) {
                 Ok(Ok(target)) => leaf.target = Some(target),
                 Ok(Err(fault)) => self.refuse(Some(leaf.index), fault),
                 Err(error) => self.plan.refused.push(BadEntry::of(error)?),

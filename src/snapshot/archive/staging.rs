@@ -14,7 +14,7 @@ use super::name::Platform;
 use super::paths::{Folder, Leaf};
 use super::plan::ExtractPlan;
 use crate::error::{Error, Refusal, Result};
-use crate::snapshot::overwrite::Overwrite;
+use crate::snapshot::options::Overwrite;
 
 /// What the target is now.
 pub(super) enum Target {
