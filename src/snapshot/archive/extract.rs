@@ -1,4 +1,5 @@
-//! The plan carried out: directories, files by all workers and links last, in a private directory that is then put in place.
+//! The plan carried out: directories, files by all workers and links last, in a private directory, and then moved to the
+//! target.
 
 use std::fs::{self, File, FileTimes, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -53,10 +54,12 @@ impl<S: Source> Archive<S> {
         plan::draw(self, options, Platform::HERE)
     }
 
-    /// Extracts everything into `dir`, which must not exist or be empty. All or nothing: the files are written
-    /// into a private directory beside it, and one rename puts that in place; after an error, `dir` is as it was.
+    /// Extracts everything into `dir`, which must not exist or be empty. All or nothing: the files are written into a
+    /// private directory first, beside a new `dir` or in an existing one. A new `dir` appears with one rename. An existing
+    /// one keeps its owner and permissions; it is filled by renames, and emptied again if one fails.
     ///
-    /// Uses all cores. Memory: half a MiB a core and some 200 bytes an entry. Disk: the extracted bytes.
+    /// Uses all cores. Memory: half a MiB a core, another MiB for each file above 8 MiB that is being written, and some
+    /// 200 bytes an entry. Disk: the extracted bytes.
     ///
     /// # Errors
     /// [`Error::Exists`]; [`Error::Refused`] for the first thing that
@@ -76,7 +79,7 @@ impl<S: Source> Archive<S> {
 }
 
 fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &ExtractOptions) -> Result<Extracted> {
-    let mut target = Target::look(dir, options.overwrite)?;
+    let target = Target::look(dir, options.overwrite)?;
     let mut plan = archive.plan(options)?;
     if let Some(bad) = plan.refused().first() {
         return Err(bad.clone().into());
@@ -86,7 +89,7 @@ fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &ExtractOptions
         Reader::of_all(archive).judge_prefix()?;
     }
     let planned = plan.leaves().count();
-    if let Target::Inside(real) = &target {
+    if let Target::Existing(real) = &target {
         check_existing(&plan, real, options.overwrite)?;
         if options.overwrite == Overwrite::Keep {
             let missing = |leaf: &Leaf| fs::symlink_metadata(real.join(&leaf.path)).is_err();
@@ -107,7 +110,9 @@ fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &ExtractOptions
             work.finish(&staging.tree, &plan.folders)?;
             staging.place(path)?;
         }
-        Target::Inside(real) => staging.place_inside(real, &plan, |made| work.finish(real, made))?,
+        Target::Existing(real) => {
+            staging.place_inside(real, &plan, options.overwrite, |made| work.finish(real, made))?
+        }
     }
     let (files, directories, links) = (plan.files.len(), plan.folders.len(), plan.links.len());
     Ok(Extracted { path: dir.to_owned(), files, directories, links, bytes, kept })

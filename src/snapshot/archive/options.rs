@@ -84,8 +84,8 @@ impl ExtractOptions {
         self
     }
 
-    /// What to do when the target is a directory that is not empty. Files are then put into it one by one
-    /// after all of them have been extracted and checked; a failure while doing so is undone.
+    /// What to do when the target is a directory that is not empty. What is new is moved into it after everything has
+    /// been extracted and checked; a failure while doing so is undone.
     pub fn overwrite(mut self, policy: Overwrite) -> Self {
         self.overwrite = policy;
         self

@@ -1,5 +1,5 @@
 //! Where an extraction goes: the target, the private directory in which everything is written first, and the way from there
-//! to the target: one rename, or, into a directory that has something in it, one for each path, undone when one fails.
+//! to the target: one rename if it is new; into a directory that exists, a few, which are undone when one fails.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -18,10 +18,10 @@ use crate::snapshot::options::Overwrite;
 
 /// What the target is now.
 pub(super) enum Target {
-    /// Nothing or an empty directory: one rename makes it.
+    /// Nothing: one rename makes it.
     New(PathBuf),
-    /// A directory that stays: it has something in it, or cannot be replaced. Files are moved into it.
-    Inside(PathBuf),
+    /// A directory, which stays what it is: everything is moved into it.
+    Existing(PathBuf),
 }
 
 impl Target {
@@ -43,46 +43,22 @@ impl Target {
         if !fs::metadata(&real).map_err(looking)?.is_dir() {
             return Err(exists());
         }
-        let is_empty = fs::read_dir(&real).map_err(looking)?.next().is_none();
-        match overwrite {
-            _ if is_empty && replaceable(&real) => Ok(Self::New(real)),
-            Overwrite::Refuse if !is_empty => Err(exists()),
-            _ => Ok(Self::Inside(real)),
+        if overwrite == Overwrite::Refuse && fs::read_dir(&real).map_err(looking)?.next().is_some() {
+            return Err(exists());
         }
+        Ok(Self::Existing(real))
     }
 
-    /// A staging directory from which the target can be made by renaming.
-    pub(super) fn staging(&mut self) -> Result<Staging> {
-        if let Self::New(path) = self {
-            let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let staging = Staging::new(parent, path.file_name().unwrap_or_default());
-            if staging.is_ok() || !path.exists() {
-                return staging;
+    /// A staging directory from which the target can be made or filled by renaming.
+    pub(super) fn staging(&self) -> Result<Staging> {
+        match self {
+            Self::New(path) => {
+                let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                Staging::new(parent, path.file_name().unwrap_or_default())
             }
-            // A volume, or a directory given by somebody else: its parent is not ours, but it is.
-            *self = Self::Inside(std::mem::take(path));
+            Self::Existing(real) => Staging::new(real, "extract".as_ref()),
         }
-        let (Self::New(real) | Self::Inside(real)) = self;
-        Staging::new(real, "extract".as_ref())
     }
-}
-
-/// Whether an empty directory may become another one of the same name: not when somebody is in it or it is a
-/// file system of its own.
-fn replaceable(real: &Path) -> bool {
-    let inside = std::env::current_dir().and_then(fs::canonicalize).is_ok_and(|cwd| cwd.starts_with(real));
-    !inside && real.parent().is_some_and(|parent| device(parent) == device(real))
-}
-
-/// The file system that something is on, where it can be told.
-#[cfg(unix)]
-fn device(path: &Path) -> Option<u64> {
-    fs::metadata(path).ok().map(|metadata| std::os::unix::fs::MetadataExt::dev(&metadata))
-}
-
-#[cfg(not(unix))]
-fn device(_: &Path) -> Option<u64> {
-    None
 }
 
 /// A private directory for work in progress, deleted with all its content when dropped, and with the parents
@@ -113,21 +89,13 @@ impl Staging {
         Ok(staging)
     }
 
-    /// Moves the finished tree to `target`, atomically. A directory that is there has to be empty and gives its
-    /// permissions on.
+    /// Moves the finished tree to `target`, where nothing was.
     pub(super) fn place(&self, target: &Path) -> Result<()> {
         use ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
-        let as_it_was = fs::metadata(target).map(|m| m.permissions());
-        #[cfg(windows)]
-        let _ = fs::remove_dir(target);
         fs::rename(&self.tree, target).map_err(|e| match e.kind() {
             DirectoryNotEmpty | AlreadyExists | NotADirectory => Error::Exists { path: target.to_owned() },
             _ => Error::io("moving the extracted directory to", target, e),
-        })?;
-        if let Ok(permissions) = as_it_was {
-            let _ = fs::set_permissions(target, permissions);
-        }
-        Ok(())
+        })
     }
 
     /// Moves everything in the tree into `real`, and undoes that when something fails. `finish` gets the folders that were
@@ -136,40 +104,42 @@ impl Staging {
         &self,
         real: &Path,
         plan: &ExtractPlan,
+        overwrite: Overwrite,
         finish: impl FnOnce(&[Folder]) -> Result<()>,
     ) -> Result<()> {
         let mut undo = Undo(Vec::new());
         let mut made: Vec<Folder> = Vec::new();
         let mut moved: HashSet<&str> = HashSet::new();
+        // A child of a moved folder went with it.
         let with_parent =
             |moved: &HashSet<&str>, path: &str| path.rsplit_once('/').is_some_and(|(parent, _)| moved.contains(parent));
-        // Parents come before children: a child of a moved folder went with it.
         for folder in &plan.folders {
-            let moves_along = with_parent(&moved, &folder.path);
-            if moves_along || kind(real, &folder.path)?.is_none() {
-                if !moves_along {
-                    self.move_into(real, &folder.path, &mut undo)?;
+            if !with_parent(&moved, &folder.path) {
+                let merged =
+                    overwrite != Overwrite::Refuse && kind(real, &folder.path)?.is_some_and(|kind| kind.is_dir());
+                if merged {
+                    continue;
                 }
-                moved.insert(&folder.path);
-                made.push(folder.clone());
+                self.move_into(real, &folder.path, false, &mut undo)?;
             }
+            moved.insert(&folder.path);
+            made.push(folder.clone());
         }
         for leaf in plan.leaves().filter(|leaf| !with_parent(&moved, &leaf.path)) {
-            self.move_into(real, &leaf.path, &mut undo)?;
+            self.move_into(real, &leaf.path, overwrite == Overwrite::Replace, &mut undo)?;
         }
         finish(&made)?;
         undo.0.clear();
         Ok(())
     }
 
-    fn move_into(&self, real: &Path, path: &str, undo: &mut Undo) -> Result<()> {
+    fn move_into(&self, real: &Path, path: &str, replace: bool, undo: &mut Undo) -> Result<()> {
         let (from, to) = (self.tree.join(path), real.join(path));
         let moving = |e| Error::io("moving an extracted file to", &to, e);
-        let existing = kind(real, path)?;
-        if existing.is_some_and(|kind| kind.is_dir()) {
-            return Err(Error::Exists { path: to });
-        }
-        if existing.is_some() {
+        if let Some(existing) = kind(real, path)? {
+            if existing.is_dir() || !replace {
+                return Err(Error::Exists { path: to });
+            }
             let aside = self.root.join(format!("aside-{}", undo.0.len()));
             fs::rename(&to, &aside).map_err(moving)?;
             undo.0.push((aside, to.clone()));
