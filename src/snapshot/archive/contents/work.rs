@@ -6,8 +6,8 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
 use std::{io, thread};
 
+use super::Archive;
 use super::data::Out;
-use super::handle::Archive;
 use super::local::Reader;
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Throttle};

@@ -6,11 +6,9 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::Archive;
 use super::entry::Entry;
-use super::fault::Fault;
-use super::handle::Archive;
 use super::local::Reader;
-use super::name::Platform;
 use super::options::ExtractOptions;
 use super::paths::{Folder, Leaf};
 use super::plan::{self, ExtractPlan};
@@ -18,6 +16,8 @@ use super::staging::{Target, check_existing, create_dir, too_long};
 use super::work::{Meter, cores, read_and_write, read_entries};
 use crate::error::{Error, Refusal, Result};
 use crate::progress::Throttle;
+use crate::snapshot::archive::fault::Fault;
+use crate::snapshot::archive::name::Platform;
 use crate::snapshot::options::Overwrite;
 use crate::snapshot::source::Source;
 
@@ -135,8 +135,9 @@ impl<'a, S: Source> Work<'a, S> {
         for folder in &self.plan.folders {
             let path = self.root.join(&folder.path);
             // What the user may not do in it is taken away when all is in it.
-            let mode = folder.index.and_then(|index| self.mode(index)).map(|mode| mode | 0o700);
-            create_dir(&path, mode).map_err(|e| not_made("creating", &folder.path, &path, e))?;
+            let mode = folder.index.and_then(|index| self.mode(index));
+            create_dir(&path, mode.map_or(0o777, |mode| mode | 0o700))
+                .map_err(|e| not_made("creating", &folder.path, &path, e))?;
         }
         let files = self.plan.files.iter().map(|leaf| (leaf.index, Some(leaf)));
         let unwritten = self.plan.unwritten.iter().map(|index| (*index, None));
@@ -168,22 +169,15 @@ impl<'a, S: Source> Work<'a, S> {
         Some(FileTimes::new().set_modified(SystemTime::from(modified.assume_utc())))
     }
 
-    /// Writes one file: open, write, set its time, close. It is made when its header has been judged.
+    /// Writes one file: open, write, set its time, close.
     fn write(&self, leaf: &Leaf, reader: &mut Reader<'_, S>) -> Result<()> {
         let (index, path) = (leaf.index, self.root.join(&leaf.path));
         let mut options = OpenOptions::new();
         options.read(self.options.verify).write(true).create_new(true);
         #[cfg(unix)]
-        if let Some(mode) = self.mode(index) {
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
-        }
-        let open = || options.open(&path).map_err(|e| not_made("creating", &leaf.path, &path, e));
-        let mut file: Option<File> = None;
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, self.mode(index).unwrap_or(0o666));
+        let mut file = options.open(&path).map_err(|e| not_made("creating", &leaf.path, &path, e))?;
         let mut write = |piece: &[u8]| {
-            let file = match &mut file {
-                Some(file) => file,
-                none => none.insert(open()?),
-            };
             file.write_all(piece).map_err(|e| Error::io("writing", &path, e))?;
             self.meter.add(piece.len() as u64, 0)
         };
@@ -192,7 +186,6 @@ impl<'a, S: Source> Work<'a, S> {
         } else {
             reader.read(index, &mut write)?;
         }
-        let file = file.map_or_else(open, Ok)?;
         if self.options.verify {
             reader.compare(index, &file).map_err(|e| Error::io("reading back", &path, e))?;
         }

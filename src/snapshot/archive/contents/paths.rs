@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::entry::{Entry, EntryKind};
-use super::fault::{Fault, Judged};
-use super::name::{self, Platform};
 use super::options::ExtractOptions;
 use crate::error::Refusal;
+use crate::snapshot::archive::fault::{Fault, Judged};
+use crate::snapshot::archive::name::{self, Platform};
 
 /// A file or a link to make.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ fn enter<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::handle::Archive;
+    use super::super::Archive;
     use super::super::plan;
     use super::*;
 

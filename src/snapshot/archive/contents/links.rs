@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::fault::{Fault, Judged};
-use super::name::{Platform, drive, key};
 use super::paths::Leaf;
 use crate::error::Refusal;
+use crate::snapshot::archive::fault::{Fault, Judged};
+use crate::snapshot::archive::name::{Platform, drive, key};
 
 /// The longest target a system takes.
 pub(super) const LONGEST: u64 = 4095;

@@ -3,17 +3,17 @@
 use std::fs::File;
 use std::io;
 
+use super::Archive;
 use super::data::{Out, Window};
-use super::directory::{CentralDirectory, Record};
 use super::entry::Entry;
-use super::fault::{BadEntry, Failure, Fault, Judged};
-use super::format::{
+use crate::error::{Refusal, Result};
+use crate::snapshot::archive::directory::{CentralDirectory, Record};
+use crate::snapshot::archive::fault::{BadEntry, Failure, Fault, Judged};
+use crate::snapshot::archive::format::{
     CENTRAL, CentralHeader, DESCRIBED, DESCRIPTOR, ENCRYPTED, EOCD, EOCD_LEN, LOCAL, LOCAL_LEN, LocalHeader, MASKED,
     PATCH, STORED, STRONG, UTF8, ZIP64, fields_of, u16_at, u32_at, u64_at,
 };
-use super::handle::Archive;
-use super::name;
-use crate::error::{Refusal, Result};
+use crate::snapshot::archive::name;
 use crate::snapshot::source::Source;
 
 /// Reads entries: judges the local file header, decodes the data and judges what follows it. Each worker thread has

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::entry::Entry;
-use super::fault::{Fault, Judged};
 use crate::error::Refusal;
 use crate::progress::{Callback, Progress};
+use crate::snapshot::archive::fault::{Fault, Judged};
 use crate::snapshot::options::Overwrite;
 
 /// Says which entries are extracted.

@@ -7,12 +7,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use super::Archive;
 use super::entry::{Entry, EntryKind};
-use super::fault::{BadEntry, Failure, Fault};
-use super::handle::Archive;
 use super::local::Reader;
 use super::work;
 use crate::error::{Error, Refusal, Result};
+use crate::snapshot::archive::fault::{BadEntry, Failure, Fault};
 use crate::snapshot::source::Source;
 
 /// The largest entry that [`Archive::read`] puts into memory.

@@ -8,12 +8,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::fault::Fault;
 use super::links::{Existing, LinkTree};
-use super::name::Platform;
 use super::paths::{Folder, Leaf};
 use super::plan::ExtractPlan;
 use crate::error::{Error, Refusal, Result};
+use crate::snapshot::archive::fault::Fault;
+use crate::snapshot::archive::name::Platform;
 use crate::snapshot::options::Overwrite;
 
 /// What the target is now.
@@ -82,7 +82,7 @@ impl Staging {
         let name: String = name.to_string_lossy().chars().take(40).collect();
         let random = RandomState::new().hash_one(std::process::id());
         let root = parent.join(format!(".{name}.{random:016x}.partial"));
-        create_dir(&root, Some(0o700)).map_err(|e| Error::io("creating", &root, e))?;
+        create_dir(&root, 0o700).map_err(|e| Error::io("creating", &root, e))?;
         staging.tree = root.join("tree");
         staging.root = root;
         fs::create_dir(&staging.tree).map_err(|e| Error::io("creating", &staging.tree, e))?;
@@ -185,15 +185,11 @@ pub(super) fn too_long(path: &str, e: &io::Error) -> Option<Error> {
 }
 
 /// Makes a directory with these permissions, less those of the umask, where the system has such.
-pub(super) fn create_dir(path: &Path, mode: Option<u32>) -> io::Result<()> {
-    #[cfg_attr(not(unix), allow(unused_mut))]
+#[cfg_attr(not(unix), allow(unused))]
+pub(super) fn create_dir(path: &Path, mode: u32) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
-    if let Some(mode) = mode {
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, mode);
-    }
-    #[cfg(not(unix))]
-    let _ = mode;
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, mode);
     builder.create(path)
 }
 
