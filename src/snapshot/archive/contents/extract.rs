@@ -74,48 +74,41 @@ impl<S: Source> Archive<S> {
     /// # Errors
     /// Those of [`extract`](Self::extract), and [`Error::Cancelled`].
     pub fn extract_with(&self, dir: impl AsRef<Path>, options: &ExtractOptions) -> Result<Extracted> {
-        extract(self, dir.as_ref(), options)
-    }
-}
-
-fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &ExtractOptions) -> Result<Extracted> {
-    let target = Target::look(dir, options.overwrite)?;
-    let mut plan = archive.plan(options)?;
-    if let Some(bad) = plan.refused().first() {
-        return Err(bad.clone().into());
-    }
-    // What lies before the first entry is nobody's business when only some entries are asked for.
-    if options.filter.is_none() && options.prefixes.is_empty() {
-        Reader::of_all(archive).judge_prefix()?;
-    }
-    let planned = plan.leaves().count();
-    if let Target::Existing(real) = &target {
-        check_existing(&plan, real, options.overwrite)?;
-        if options.overwrite == Overwrite::Keep {
-            let missing = |leaf: &Leaf| fs::symlink_metadata(real.join(&leaf.path)).is_err();
-            plan.files.retain(missing);
-            plan.links.retain(missing);
+        let dir = dir.as_ref();
+        let target = Target::look(dir, options.overwrite)?;
+        let mut plan = self.plan(options)?;
+        if let Some(bad) = plan.refused().first() {
+            return Err(bad.clone().into());
         }
-    }
-    let kept = planned - plan.leaves().count();
-    let staging = target.staging()?;
-    let bytes = plan.files.iter().map(|leaf| archive.directory.record(leaf.index).size).sum();
-    let throttle = Throttle::new(options.callback.clone(), "extracting to", dir);
-    let meter = Meter::new(throttle, bytes, plan.leaves().count() as u64);
-    let threads = options.threads.unwrap_or_else(cores);
-    let work = Work { archive, options, plan: &plan, root: &staging.tree, threads, meter };
-    work.run()?;
-    match &target {
-        Target::New(path) => {
-            work.finish(&staging.tree, &plan.folders)?;
-            staging.place(path)?;
+        // What lies before the first entry is nobody's business when only some entries are asked for.
+        if options.filter.is_none() && options.prefixes.is_empty() {
+            Reader::of_all(self).judge_prefix()?;
         }
-        Target::Existing(real) => {
-            staging.place_inside(real, &plan, options.overwrite, |made| work.finish(real, made))?
+        let planned = plan.leaves().count();
+        // Nothing can be in the way in an empty directory.
+        if let (Target::Existing(real), Overwrite::Replace | Overwrite::Keep) = (&target, options.overwrite) {
+            check_existing(&mut plan, real, options.overwrite)?;
         }
+        let kept = planned - plan.leaves().count();
+        let staging = target.staging()?;
+        let bytes = plan.files.iter().map(|leaf| self.directory.record(leaf.index).size).sum();
+        let throttle = Throttle::new(options.callback.clone(), "extracting to", dir);
+        let meter = Meter::new(throttle, bytes, plan.leaves().count() as u64);
+        let threads = options.threads.unwrap_or_else(cores);
+        let work = Work { archive: self, options, plan: &plan, root: &staging.tree, threads, meter };
+        work.run()?;
+        match &target {
+            Target::New(path) => {
+                work.finish(&staging.tree, &plan.folders)?;
+                staging.place(path)?;
+            }
+            Target::Existing(real) => {
+                staging.place_inside(real, &plan, options.overwrite, |made| work.finish(real, made))?
+            }
+        }
+        let (files, directories, links) = (plan.files.len(), plan.folders.len(), plan.links.len());
+        Ok(Extracted { path: dir.to_owned(), files, directories, links, bytes, kept })
     }
-    let (files, directories, links) = (plan.files.len(), plan.folders.len(), plan.links.len());
-    Ok(Extracted { path: dir.to_owned(), files, directories, links, bytes, kept })
 }
 
 /// What all workers share.
@@ -200,25 +193,30 @@ impl<'a, S: Source> Work<'a, S> {
     fn finish(&self, root: &Path, folders: &[Folder]) -> Result<()> {
         for (folder, index) in folders.iter().rev().filter_map(|folder| Some((folder, folder.index?))) {
             let path = root.join(&folder.path);
-            #[cfg(unix)]
-            if let Some(times) = self.time(index) {
-                File::open(&path)
-                    .and_then(|dir| dir.set_times(times))
-                    .map_err(|e| Error::io("setting the time of", &path, e))?;
-            }
-            #[cfg(unix)]
-            if let Some(mode) = self.mode(index).filter(|mode| mode & 0o700 != 0o700) {
-                use std::os::unix::fs::PermissionsExt;
-                let restrict = |m: fs::Metadata| {
-                    fs::set_permissions(&path, fs::Permissions::from_mode(m.permissions().mode() & mode))
-                };
-                fs::metadata(&path)
-                    .and_then(restrict)
-                    .map_err(|e| Error::io("setting the permissions of", &path, e))?;
-            }
+            finish_dir(&path, self.time(index), self.mode(index).unwrap_or(0o777))
+                .map_err(|e| Error::io("setting the time and permissions of", &path, e))?;
         }
         Ok(())
     }
+}
+
+#[cfg(unix)]
+fn finish_dir(path: &Path, time: Option<FileTimes>, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = File::open(path)?;
+    if let Some(time) = time {
+        dir.set_times(time)?;
+    }
+    if mode & 0o700 == 0o700 {
+        return Ok(());
+    }
+    let mode = dir.metadata()?.permissions().mode() & mode;
+    dir.set_permissions(fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn finish_dir(_: &Path, _: Option<FileTimes>, _: u32) -> io::Result<()> {
+    Ok(())
 }
 
 /// The error of a path that could not be made in a fresh tree. If it is there already, the file system takes two names for

@@ -69,11 +69,7 @@ struct Place {
 }
 
 impl<'a> LinkTree<'a> {
-    pub(super) fn of(
-        links: impl Iterator<Item = &'a Leaf>,
-        platform: Platform,
-        existing: Option<&'a dyn Fn(&str) -> Existing>,
-    ) -> Self {
+    pub(super) fn of(links: &'a [Leaf], platform: Platform, existing: Option<&'a dyn Fn(&str) -> Existing>) -> Self {
         let root = Node { parent: 0, name: "".into(), link: None, end: None };
         let mut tree = Self { platform, existing, steps: HashMap::new(), nodes: vec![root] };
         for Leaf { path, target, .. } in links {
@@ -197,7 +193,7 @@ mod tests {
             Leaf { index: 0, path, target }
         };
         let leaves: Vec<Leaf> = all.iter().map(leaf).collect();
-        let mut tree = LinkTree::of(leaves.iter(), platform, None);
+        let mut tree = LinkTree::of(&leaves, platform, None);
         leaves.iter().map(|leaf| tree.follow(&leaf.path).is_ok()).collect()
     }
 

@@ -46,10 +46,7 @@ pub(super) fn wanted(entry: &Entry<'_>, options: &ExtractOptions, platform: Plat
     if !under(&path, &options.prefixes) {
         return Ok(None);
     }
-    match options.strip {
-        0 => Ok(Some(path)),
-        n => Ok(path.splitn(n + 1, '/').nth(n).map(str::to_owned)),
-    }
+    Ok(path.splitn(options.strip.saturating_add(1), '/').nth(options.strip).map(str::to_owned))
 }
 
 /// Whether a path lies at or under one of the prefixes.

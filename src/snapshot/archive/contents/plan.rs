@@ -192,7 +192,7 @@ impl<S: Source> Draft<'_, S> {
                 Err(error) => self.plan.refused.push(BadEntry::of(error)?),
             }
         }
-        let mut tree = LinkTree::of(links.iter(), self.platform, None);
+        let mut tree = LinkTree::of(&links, self.platform, None);
         for leaf in &links {
             if let Err(fault) = tree.follow(&leaf.path) {
                 self.refuse(Some(leaf.index), fault);

@@ -32,17 +32,12 @@ impl Target {
         }
         let looking = |e| Error::io("looking at", dir, e);
         let exists = || Error::Exists { path: dir.to_owned() };
-        match fs::symlink_metadata(dir) {
-            Err(e) if e.kind() == ErrorKind::NotFound && dir.file_name().is_some() => {
-                return Ok(Self::New(dir.to_owned()));
-            }
-            Err(e) => return Err(looking(e)),
-            Ok(_) => {}
+        if let Err(e) = fs::symlink_metadata(dir) {
+            let is_new = e.kind() == ErrorKind::NotFound && dir.file_name().is_some();
+            return if is_new { Ok(Self::New(dir.to_owned())) } else { Err(looking(e)) };
         }
-        let Ok(real) = fs::canonicalize(dir) else { return Err(exists()) };
-        if !fs::metadata(&real).map_err(looking)?.is_dir() {
-            return Err(exists());
-        }
+        // A link that leads nowhere is something, too.
+        let Some(real) = fs::canonicalize(dir).ok().filter(|real| real.is_dir()) else { return Err(exists()) };
         if overwrite == Overwrite::Refuse && fs::read_dir(&real).map_err(looking)?.next().is_some() {
             return Err(exists());
         }
@@ -115,9 +110,7 @@ impl Staging {
             |moved: &HashSet<&str>, path: &str| path.rsplit_once('/').is_some_and(|(parent, _)| moved.contains(parent));
         for folder in &plan.folders {
             if !with_parent(&moved, &folder.path) {
-                let merged =
-                    overwrite != Overwrite::Refuse && kind(real, &folder.path)?.is_some_and(|kind| kind.is_dir());
-                if merged {
+                if overwrite != Overwrite::Refuse && kind(real, &folder.path)?.is_some_and(|kind| kind.is_dir()) {
                     continue;
                 }
                 self.move_into(real, &folder.path, false, &mut undo)?;
@@ -193,8 +186,8 @@ pub(super) fn create_dir(path: &Path, mode: u32) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Compares the plan with what exists. Links that are there are never followed.
-pub(super) fn check_existing(plan: &ExtractPlan, real: &Path, overwrite: Overwrite) -> Result<()> {
+/// Compares the plan with what exists, and takes out of it what is kept. Links that are there are never followed.
+pub(super) fn check_existing(plan: &mut ExtractPlan, real: &Path, overwrite: Overwrite) -> Result<()> {
     for Folder { path, .. } in &plan.folders {
         match kind(real, path)? {
             Some(kind) if kind.is_symlink() => {
@@ -207,33 +200,37 @@ pub(super) fn check_existing(plan: &ExtractPlan, real: &Path, overwrite: Overwri
         }
     }
     for Leaf { path, .. } in plan.leaves() {
-        let replaced = |kind: FileType| overwrite == Overwrite::Replace && !kind.is_dir();
-        if kind(real, path)?.is_some_and(|kind| overwrite != Overwrite::Keep && !replaced(kind)) {
+        if kind(real, path)?.is_some_and(|kind| overwrite == Overwrite::Replace && kind.is_dir()) {
             return Err(Error::Exists { path: real.join(path) });
         }
     }
-    if plan.links.is_empty() { Ok(()) } else { check_links(plan, real, overwrite) }
+    if overwrite == Overwrite::Keep {
+        let missing = |leaf: &Leaf| fs::symlink_metadata(real.join(&leaf.path)).is_err();
+        plan.files.retain(missing);
+        plan.links.retain(missing);
+    }
+    check_links(plan, real)
 }
 
 /// The archive's links stay inside among themselves; over links that are there already, they may not.
-fn check_links(plan: &ExtractPlan, real: &Path, overwrite: Overwrite) -> Result<()> {
-    let keep = overwrite == Overwrite::Keep;
+fn check_links(plan: &ExtractPlan, real: &Path) -> Result<()> {
+    if plan.links.is_empty() {
+        return Ok(());
+    }
     let files: HashSet<&str> = plan.files.iter().map(|leaf| leaf.path.as_str()).collect();
     let existing = |path: &str| {
         let at = real.join(path);
         match fs::symlink_metadata(&at) {
             // Moved away before anybody can follow it.
-            _ if !keep && files.contains(path) => Existing::Nothing,
+            _ if files.contains(path) => Existing::Nothing,
             Ok(found) if found.is_dir() => Existing::Directory,
             Ok(found) if found.is_symlink() => fs::read_link(&at)
                 .map_or(Existing::Nothing, |target| Existing::Link(target.to_string_lossy().into_owned())),
             _ => Existing::Nothing,
         }
     };
-    let stays = |path: &str| keep && fs::symlink_metadata(real.join(path)).is_ok();
-    let links: Vec<&Leaf> = plan.links.iter().filter(|leaf| !stays(&leaf.path)).collect();
-    let mut tree = LinkTree::of(links.iter().copied(), Platform::HERE, Some(&existing));
-    links.iter().try_for_each(|Leaf { path, .. }| tree.follow(path).map_err(|fault| fault.error(Some(path))))
+    let mut tree = LinkTree::of(&plan.links, Platform::HERE, Some(&existing));
+    plan.links.iter().try_for_each(|Leaf { path, .. }| tree.follow(path).map_err(|fault| fault.error(Some(path))))
 }
 
 /// What is at a path inside the target directory.
