@@ -110,8 +110,7 @@ impl<'a> Entry<'a> {
     pub(super) fn readable(&self) -> Judged<()> {
         let Record { flags, method, size, compressed, .. } = self.record();
         if flags & (ENCRYPTED | STRONG | MASKED) != 0 || method == AES {
-            let detail = "this crate has no passwords; decrypt it with another tool";
-            return Err(Fault::new(Refusal::Encrypted, detail));
+            return Err(Fault::new(Refusal::Encrypted, "this crate has no passwords; decrypt it with another tool"));
         }
         if flags & PATCH != 0 {
             return Err(Fault::new(Refusal::Unsupported, "it is a patch and not a file"));

@@ -50,7 +50,7 @@ impl<'a, S: Source> Reader<'a, S> {
     }
 
     /// One read for an entry's header and data, if the header's extra field is not a very long one.
-    pub(super) fn read_ahead_to_end_of(&mut self, index: u32) {
+    fn read_ahead_to_end_of(&mut self, index: u32) {
         let (record, name) = (self.directory.record(index), self.directory.header(index).name);
         let header = (LOCAL_LEN + name.len() + 64) as u64;
         let end = record.offset + header + record.compressed;
@@ -67,6 +67,9 @@ impl<'a, S: Source> Reader<'a, S> {
 
     /// [`read`](Self::read), with an error of the source as it is.
     pub(super) fn decode(&mut self, index: u32, out: Out<'_>) -> Result<(), Failure> {
+        if !self.gaps {
+            self.read_ahead_to_end_of(index);
+        }
         let next = if self.gaps { self.directory.layout().next(index) } else { self.directory.start };
         let located = self.locate(index, next)?;
         Entry { directory: self.directory, index }.readable()?;
@@ -112,9 +115,7 @@ impl<'a, S: Source> Reader<'a, S> {
             let name = Some(self.directory.name(index));
             self.read_ahead_to(0);
             match self.locate(index, self.directory.start) {
-                Err(Failure::Refused(fault)) if !same_place => {
-                    damaged.push((index, BadEntry::new(name, fault)));
-                }
+                Err(Failure::Refused(fault)) if !same_place => damaged.push((index, BadEntry::new(name, fault))),
                 Ok(_) | Err(Failure::Refused(_)) => {
                     let fault = Fault::new(Refusal::Overlap, "its bytes are also another entry's");
                     sharing.push((index, BadEntry::new(name, fault)));
@@ -137,8 +138,7 @@ impl<'a, S: Source> Reader<'a, S> {
         let mut fixed = [0; LOCAL_LEN];
         self.window.read_exact(record.offset, &mut fixed)?;
         let Some(local) = LocalHeader::parse(&fixed) else {
-            let detail = "its data does not begin where the central directory says";
-            return Err(Fault::corrupt(detail).into());
+            return Err(Fault::corrupt("its data does not begin where the central directory says").into());
         };
         let at = record.offset + local.len() as u64;
         if at > self.directory.start {
@@ -154,8 +154,7 @@ impl<'a, S: Source> Reader<'a, S> {
             let mut found = [0; 4];
             self.window.read_exact(limit, &mut found)?;
             let refusal = if found == LOCAL { Refusal::Overlap } else { Refusal::Corrupt };
-            let detail = "its data runs into what follows it";
-            return Err(Fault::new(refusal, detail).into());
+            return Err(Fault::new(refusal, "its data runs into what follows it").into());
         }
         Ok(Located { at, complete })
     }
@@ -169,10 +168,7 @@ impl<'a, S: Source> Reader<'a, S> {
             match descriptor(&bytes, record, next - end) {
                 Some(len) => end += len as u64,
                 None if located.complete => {}
-                None => {
-                    let detail = "the descriptor after its data contradicts the central directory";
-                    return Err(Fault::corrupt(detail).into());
-                }
+                None => return Err(Fault::corrupt("its data descriptor contradicts the central directory").into()),
             }
         }
         unlisted(&mut self.window, end, next, false)

@@ -79,8 +79,7 @@ pub(super) fn assign<'a>(
     for leaf in leaves.clone() {
         let owner = if leaf.target.is_some() { Owner::Link } else { Owner::File };
         if owners.insert(name::key(&leaf.path, platform), owner).is_some() {
-            let detail = "another entry has the same path";
-            faults.push((leaf.index, Fault::new(Refusal::Collision, detail)));
+            faults.push((leaf.index, Fault::new(Refusal::Collision, "another entry has the same path")));
         }
     }
     let mut folders = Vec::new();

@@ -44,9 +44,7 @@ impl<S: Source> Archive<S> {
     pub fn copy(&self, name: &str, mut to: impl Write) -> Result<u64> {
         let entry = self.find(name)?;
         let failed = |e| Error::io("writing", name, e);
-        let mut reader = Reader::of_some(self);
-        reader.read_ahead_to_end_of(entry.index);
-        reader.read(entry.index, &mut |piece| to.write_all(piece).map_err(failed))?;
+        Reader::of_some(self).read(entry.index, &mut |piece| to.write_all(piece).map_err(failed))?;
         to.flush().map_err(failed)?;
         Ok(entry.size())
     }
@@ -154,9 +152,7 @@ fn send_pieces<S: Source>(archive: &Archive<S>, index: u32, sender: &SyncSender<
         let gone = |_| Error::Cancelled { action: "reading", path: name.into() };
         if piece.is_empty() { Ok(()) } else { sender.send(Ok(piece.to_vec())).map_err(gone) }
     };
-    let mut reader = Reader::of_some(archive);
-    reader.read_ahead_to_end_of(index);
-    let last = match reader.decode(index, &mut send) {
+    let last = match Reader::of_some(archive).decode(index, &mut send) {
         Ok(()) => Ok(Vec::new()),
         Err(Failure::Source(e)) => Err(e),
         Err(e) => Err(e.error(Some(name)).into()),
