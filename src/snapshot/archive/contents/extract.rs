@@ -1,4 +1,4 @@
-//! The plan carried out: directories, files by all workers and links last, in a private directory, and then moved to the
+//! Carries out a plan: makes directories, files (by all workers) and links in a private directory, and moves them to the
 //! target.
 
 use std::fs::{self, File, FileTimes, OpenOptions};
@@ -21,7 +21,7 @@ use crate::snapshot::archive::name::Platform;
 use crate::snapshot::options::Overwrite;
 use crate::snapshot::source::Source;
 
-/// Files above this are written by a thread of their own.
+/// Files larger than this are written by a second thread while they are inflated.
 const LARGE: u64 = 8 << 20;
 
 /// What an extraction made.
@@ -80,12 +80,12 @@ impl<S: Source> Archive<S> {
         if let Some(bad) = plan.refused().first() {
             return Err(bad.clone().into());
         }
-        // What lies before the first entry is nobody's business when only some entries are asked for.
+        // What lies before the first entry does not matter when only some entries are asked for.
         if options.filter.is_none() && options.prefixes.is_empty() {
             Reader::of_all(self).judge_prefix()?;
         }
         let planned = plan.leaves().count();
-        // Nothing can be in the way in an empty directory.
+        // An empty directory has nothing to compare with.
         if let (Target::Existing(real), Overwrite::Replace | Overwrite::Keep) = (&target, options.overwrite) {
             check_existing(&mut plan, real, options.overwrite)?;
         }

@@ -1,5 +1,5 @@
 //! Where an extraction goes: the target, the private directory in which everything is written first, and the way from there
-//! to the target: one rename if it is new; into a directory that exists, a few, which are undone when one fails.
+//! to the target: one rename to a new target; several into an existing directory, undone when one of them fails.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -18,9 +18,9 @@ use crate::snapshot::options::Overwrite;
 
 /// What the target is now.
 pub(super) enum Target {
-    /// Nothing: one rename makes it.
+    /// Nothing: it appears with one rename.
     New(PathBuf),
-    /// A directory, which stays what it is: everything is moved into it.
+    /// A directory, which keeps its owner and mode: everything is moved into it.
     Existing(PathBuf),
 }
 
@@ -36,7 +36,7 @@ impl Target {
             let is_new = e.kind() == ErrorKind::NotFound && dir.file_name().is_some();
             return if is_new { Ok(Self::New(dir.to_owned())) } else { Err(looking(e)) };
         }
-        // A link that leads nowhere is something, too.
+        // A dangling link exists, too.
         let Some(real) = fs::canonicalize(dir).ok().filter(|real| real.is_dir()) else { return Err(exists()) };
         if overwrite == Overwrite::Refuse && fs::read_dir(&real).map_err(looking)?.next().is_some() {
             return Err(exists());

@@ -77,11 +77,11 @@ fn batches<T>(jobs: Vec<T>, size: impl Fn(&T) -> u64) -> Vec<Vec<T>> {
     batches
 }
 
-/// Pieces of content that wait to be written at most.
+/// How many pieces of content may wait to be written.
 const AHEAD: usize = 2;
 
-/// Gives what `read` decodes to `write` in a thread of its own, so that a large file is written while it is inflated; in
-/// the calling thread where the system has no more threads.
+/// Runs `write` in a thread of its own for every piece that `read` gives out, so that a large file is written while it is
+/// inflated; in the calling thread where the system has no more threads.
 pub(super) fn read_and_write(
     read: impl FnOnce(Out<'_>) -> Result<()>,
     write: impl FnMut(&[u8]) -> Result<()> + Send,
@@ -94,7 +94,7 @@ pub(super) fn read_and_write(
         let Ok(writer) = thread::Builder::new().spawn_scoped(scope, writing) else {
             return read(&mut |piece| write(piece));
         };
-        // Nobody receives any more only when writing failed, and then that is the error.
+        // The receiver is gone only when writing failed, and then that error is returned.
         let gone = |_| Error::io("writing", "a file", io::ErrorKind::BrokenPipe.into());
         let result = read(&mut |piece| sender.send(piece.to_vec()).map_err(gone));
         drop(sender);
