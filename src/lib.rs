@@ -25,8 +25,7 @@ pub use snapshot::archive::{
     Links, Tree, Verified,
 };
 pub use snapshot::download::Download;
-pub use snapshot::options::DownloadOptions;
-pub use snapshot::overwrite::Overwrite;
+pub use snapshot::options::{DownloadOptions, Overwrite};
 pub use snapshot::reader::RemoteReader;
 pub use snapshot::remote::Remote;
 pub use snapshot::source::{Cursor, Source};

@@ -1,8 +1,12 @@
 //! How a long call reports its progress, and how its caller cancels it.
 
+use std::fmt;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
 
 /// The progress of a transfer or an extraction.
 ///
@@ -28,38 +32,62 @@ pub struct Progress {
 }
 
 /// The callback of one call, as options carry it.
-pub(crate) type Callback<'a> = Arc<dyn Fn(Progress) -> ControlFlow<()> + Send + Sync + 'a>;
+#[derive(Clone)]
+pub(crate) struct Callback<'a>(Arc<dyn Fn(Progress) -> ControlFlow<()> + Send + Sync + 'a>);
+
+impl<'a> Callback<'a> {
+    pub(crate) fn new(callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'a) -> Self {
+        Self(Arc::new(callback))
+    }
+}
+
+impl fmt::Debug for Callback<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Callback")
+    }
+}
 
 /// The shortest time between two reports.
 const INTERVAL: Duration = Duration::from_millis(5);
 
-/// Calls a callback no more often than a progress bar can be redrawn, and never from two threads at once.
+/// Calls a callback no more often than a progress bar can be redrawn, and never from two threads at once. When it cancels,
+/// the error says what was being done and to which file or directory.
 pub(crate) struct Throttle<'a> {
     callback: Option<Callback<'a>>,
+    action: &'static str,
+    path: &'a Path,
     reported: Mutex<Option<Instant>>,
 }
 
 impl<'a> Throttle<'a> {
-    pub(crate) fn new(callback: Option<Callback<'a>>) -> Self {
-        Self { callback, reported: Mutex::new(None) }
+    pub(crate) fn new(callback: Option<Callback<'a>>, action: &'static str, path: &'a Path) -> Self {
+        Self { callback, action, path, reported: Mutex::new(None) }
     }
 
-    /// Reports unless the last report is too fresh or another thread is reporting.
-    pub(crate) fn report(&self, progress: impl FnOnce() -> Progress) -> ControlFlow<()> {
-        let Some(callback) = &self.callback else { return ControlFlow::Continue(()) };
-        let Ok(mut reported) = self.reported.try_lock() else { return ControlFlow::Continue(()) };
+    /// Reports unless the last report is too recent or another thread is reporting.
+    pub(crate) fn report(&self, progress: impl FnOnce() -> Progress) -> Result<()> {
+        let Some(callback) = &self.callback else { return Ok(()) };
+        let Ok(mut reported) = self.reported.try_lock() else { return Ok(()) };
         if reported.is_some_and(|at| at.elapsed() < INTERVAL) {
-            return ControlFlow::Continue(());
+            return Ok(());
         }
         *reported = Some(Instant::now());
-        callback(progress())
+        self.call(callback, progress())
     }
 
-    /// Reports in any case: the first and the last report of a call.
-    pub(crate) fn report_now(&self, progress: Progress) -> ControlFlow<()> {
-        let Some(callback) = &self.callback else { return ControlFlow::Continue(()) };
-        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        *reported = Some(Instant::now());
-        callback(progress)
+    /// Reports in any case: the last report of a call.
+    pub(crate) fn report_now(&self, progress: Progress) -> Result<()> {
+        let Some(callback) = &self.callback else { return Ok(()) };
+        let _reporting = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        self.call(callback, progress)
+    }
+
+    fn call(&self, callback: &Callback<'a>, progress: Progress) -> Result<()> {
+        if (callback.0)(progress).is_break() { Err(self.cancelled()) } else { Ok(()) }
+    }
+
+    /// The error of the call when it is cancelled.
+    pub(crate) fn cancelled(&self) -> Error {
+        Error::Cancelled { action: self.action, path: self.path.to_owned() }
     }
 }

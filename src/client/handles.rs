@@ -2,12 +2,11 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::resource::Resource;
 use crate::error::Result;
-use crate::progress::Progress;
+use crate::progress::{Callback, Progress};
 use crate::snapshot::Snapshot;
 use crate::types::{AppInfo, DatabaseInfo, Listing, Response, RestoreStatus, RuntimeStatus, SnapshotInfo};
 
@@ -213,6 +212,6 @@ impl App {
         directory: Option<&str>,
         progress: impl Fn(Progress) -> ControlFlow<()> + Send + Sync,
     ) -> Result<Response> {
-        self.0.commit(file.as_ref(), directory, Arc::new(progress))
+        self.0.commit(file.as_ref(), directory, Callback::new(progress))
     }
 }

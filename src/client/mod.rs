@@ -21,7 +21,7 @@ use crate::api::route::check_id;
 use crate::api::settings::Settings;
 use crate::error::{Error, Result};
 use crate::percent::encode_form;
-use crate::progress::Progress;
+use crate::progress::{Callback, Progress};
 use crate::secret::{ApiKey, SignedUrl};
 use crate::snapshot::Snapshot;
 use crate::types::{Account, Kind, Listing, Response, ServiceStatus, SnapshotInfo, Statuses, UploadedApp};
@@ -243,7 +243,7 @@ impl Client {
         zip: impl AsRef<Path>,
         progress: impl Fn(Progress) -> ControlFlow<()> + Send + Sync,
     ) -> Result<UploadedApp> {
-        self.core.upload(zip.as_ref(), Arc::new(progress))
+        self.core.upload(zip.as_ref(), Callback::new(progress))
     }
 
     fn resource(&self, kind: Kind, id: String) -> Resource {

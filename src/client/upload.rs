@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek};
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -43,7 +42,7 @@ impl Core {
         let boundary = format!("{:016x}{:016x}", random(), random());
         let content_type = format!("multipart/form-data; boundary={boundary}");
         let [before, after] = form(&boundary, &path.file_name().unwrap_or_default().to_string_lossy());
-        let throttle = Throttle::new(Some(progress));
+        let throttle = Throttle::new(Some(progress), "sending", path);
         let mut attempt = 0;
         // A transfer has no total limit.
         self.repeat(Duration::MAX, |_| {
@@ -138,11 +137,12 @@ impl FileBody<'_, '_> {
         self.state.bytes += n as u64;
         let state = self.state;
         let last = self.file.limit() == 0;
-        let flow = if last { self.throttle.report_now(state) } else { self.throttle.report(|| state) };
-        match flow {
-            ControlFlow::Continue(()) => Ok(n),
-            ControlFlow::Break(()) => Err(Error::Cancelled { action: "sending", path: self.path.to_owned() }),
+        if last {
+            self.throttle.report_now(state)?
+        } else {
+            self.throttle.report(|| state)?
         }
+        Ok(n)
     }
 }
 

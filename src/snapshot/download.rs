@@ -3,19 +3,17 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
 
 use super::archive;
 use super::location::{EXCERPT, Location};
-use super::options::DownloadOptions;
-use super::overwrite::Overwrite;
+use super::options::{DownloadOptions, Overwrite};
 use super::part::{Part, tidy};
 use super::publish::{create_dir, publish, sync_dir};
-use super::report::Report;
 use super::same::is_same;
 use super::source::Source;
 use super::transfer::Transfer;
 use crate::error::{Error, Result};
+use crate::progress::{Progress, Throttle};
 
 /// A downloaded snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,28 +49,30 @@ struct Target {
 pub(crate) fn download(location: &Location, path: &Path, options: &DownloadOptions<'_>) -> Result<Download> {
     options.check()?;
     let target = target(location, path)?;
-    let report = Report::new(options.callback.clone(), &target.path);
-    let finished = |bytes| {
+    let throttle = Throttle::new(options.callback.clone(), "downloading to", &target.path);
+    let finished = |progress: Progress| {
         // The file is there: it is too late to cancel.
-        let _ = report.finish(bytes);
-        Ok(Download { path: target.path.clone(), bytes, resumed_from: report.resumed_from() })
+        let _ = throttle.report_now(progress);
+        let Progress { bytes, resumed_from, .. } = progress;
+        Ok(Download { path: target.path.clone(), bytes, resumed_from })
     };
+    let start = Progress { attempt: 1, ..Progress::default() };
+    let kept = |bytes| finished(Progress { bytes, total: Some(bytes), resumed_from: bytes, ..start });
     if let Some(bytes) = existing(location, &target, options)? {
-        report.resumed(bytes);
-        return finished(bytes);
+        return kept(bytes);
     }
-    let mut part = Part::open(&target.dir, &target.name, location, || report.tick(&AtomicU64::new(0), None, 1))?;
+    let mut part = Part::open(&target.dir, &target.name, location, || throttle.report(|| start))?;
     // Another download that held the part file may have finished.
     if let Some(bytes) = existing(location, &target, options)? {
         part.discard();
-        report.resumed(bytes);
-        return finished(bytes);
+        return kept(bytes);
     }
-    let status = Transfer { location, options, report: &report }.run(&mut part)?;
+    let transfer = Transfer::new(location, options, &throttle);
+    let status = transfer.run(&mut part)?;
     check(location, &part, status, options.verify).inspect_err(|_| part.discard())?;
     let bytes = part.done();
     finish(location, part, &target, options)?;
-    finished(bytes)
+    finished(transfer.progress(bytes, Some(bytes)))
 }
 
 fn target(location: &Location, path: &Path) -> Result<Target> {

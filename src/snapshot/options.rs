@@ -1,16 +1,27 @@
-//! The options of a download.
+//! The options of a download, and what an extraction shares with it.
 
-use std::fmt;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
-use super::overwrite::Overwrite;
 use super::stream::ATTEMPTS;
 use crate::error::{Error, Result};
 use crate::progress::{Callback, Progress};
 
+/// What a download or an extraction does with a file or directory that already exists at its target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Overwrite {
+    /// Fail with [`Error::Exists`](crate::Error::Exists) and leave everything as it is. The default.
+    #[default]
+    Refuse,
+    /// Put the new file in place of the old one, in one step: there is never a moment without a whole file.
+    Replace,
+    /// Leave what exists. An extraction writes only what is missing; a download succeeds at once when the file is
+    /// the same snapshot, and otherwise fails as with [`Refuse`](Self::Refuse).
+    Keep,
+}
+
 /// The options of a download. [`new`](Self::new) returns the defaults.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[must_use]
 #[non_exhaustive]
 pub struct DownloadOptions<'a> {
@@ -49,7 +60,7 @@ impl<'a> DownloadOptions<'a> {
     /// cancelled when bytes arrive again, or after
     /// [`ClientBuilder::stall_timeout`](crate::ClientBuilder::stall_timeout) at the latest.
     pub fn progress(mut self, callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'a) -> Self {
-        self.callback = Some(Arc::new(callback));
+        self.callback = Some(Callback::new(callback));
         self
     }
 
@@ -93,17 +104,5 @@ impl<'a> DownloadOptions<'a> {
 impl Default for DownloadOptions<'_> {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl fmt::Debug for DownloadOptions<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DownloadOptions")
-            .field("overwrite", &self.overwrite)
-            .field("progress", &self.callback.is_some())
-            .field("verify", &self.verify)
-            .field("connections", &self.connections)
-            .field("attempts", &self.attempts)
-            .finish()
     }
 }

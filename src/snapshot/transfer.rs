@@ -1,6 +1,6 @@
 //! I/O. The bytes of a snapshot into its part file, over one connection or several.
 
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -11,9 +11,9 @@ use super::options::DownloadOptions;
 use super::part::Part;
 use super::range::{Object, Range};
 use super::record::MAX_PIECES;
-use super::report::Report;
 use super::stream::{Step, Stream};
 use crate::error::{Error, Result};
+use crate::progress::{Progress, Throttle};
 
 const MIB: u64 = 1024 * 1024;
 /// What the first of several connections requests: enough to be of use, little enough to lose nothing by waiting.
@@ -30,12 +30,32 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// One download's way of getting bytes.
 pub(crate) struct Transfer<'a> {
-    pub(crate) location: &'a Location,
-    pub(crate) options: &'a DownloadOptions<'a>,
-    pub(crate) report: &'a Report<'a>,
+    location: &'a Location,
+    options: &'a DownloadOptions<'a>,
+    throttle: &'a Throttle<'a>,
+    /// How many bytes an earlier call left.
+    resumed_from: AtomicU64,
+    /// The highest of all connections.
+    attempt: AtomicU32,
 }
 
-impl Transfer<'_> {
+impl<'a> Transfer<'a> {
+    pub(crate) fn new(location: &'a Location, options: &'a DownloadOptions<'a>, throttle: &'a Throttle<'a>) -> Self {
+        Self { location, options, throttle, resumed_from: 0.into(), attempt: 1.into() }
+    }
+
+    pub(crate) fn progress(&self, bytes: u64, total: Option<u64>) -> Progress {
+        let (attempt, resumed_from) = (&self.attempt, &self.resumed_from);
+        let (attempt, resumed_from) = (attempt.load(Ordering::Relaxed), resumed_from.load(Ordering::Relaxed));
+        Progress { bytes, total, attempt, resumed_from, ..Progress::default() }
+    }
+
+    /// Reports when it is time to. `attempt` is that of one connection.
+    fn tick(&self, bytes: &AtomicU64, total: Option<u64>, attempt: u32) -> Result<()> {
+        self.attempt.fetch_max(attempt, Ordering::Relaxed);
+        self.throttle.report(|| self.progress(bytes.load(Ordering::Relaxed), total))
+    }
+
     /// Fetches all bytes into the part file; returns the last response's status.
     pub(crate) fn run(&self, part: &mut Part) -> Result<Option<u16>> {
         let mut connections = self.options.connections;
@@ -43,7 +63,7 @@ impl Transfer<'_> {
             let object = part.object().clone();
             part.begin(&object, piece_len(total, connections))?;
         }
-        self.report.resumed(part.done());
+        self.resumed_from.store(part.done(), Ordering::Relaxed);
         let mut first = None;
         loop {
             if part.pieces().is_empty() {
@@ -58,7 +78,7 @@ impl Transfer<'_> {
             // The object changed, or the host stopped serving ranges: start again, in one piece.
             (first, connections) = (Some(stream), 1);
             part.clear()?;
-            self.report.resumed(0);
+            self.resumed_from.store(0, Ordering::Relaxed);
         }
     }
 
@@ -69,7 +89,7 @@ impl Transfer<'_> {
         let none = AtomicU64::new(0);
         while !stream.is_open() {
             if let Step::Retry(pause) = stream.step(&mut [])? {
-                wait(pause, || self.report.tick(&none, None, stream.attempt).map(|()| true))?;
+                wait(pause, || self.tick(&none, None, stream.attempt).map(|()| true))?;
             }
         }
         let piece = match stream.object.total {
@@ -232,7 +252,7 @@ impl<'a> Pieces<'a> {
     }
 
     fn tick(&self, stream: &Stream) -> Result<()> {
-        self.transfer.report.tick(&self.bytes, self.part.object().total, stream.attempt)
+        self.transfer.tick(&self.bytes, self.part.object().total, stream.attempt)
     }
 
     fn sync_now_and_then(&self, sync: &SyncSender<()>) {

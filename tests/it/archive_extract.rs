@@ -228,6 +228,55 @@ fn targets_that_exist_are_left_alone_unless_empty() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+#[cfg(unix)]
+#[test]
+fn an_existing_empty_target_stays_the_directory_it_is() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let out = tempfile::tempdir().unwrap();
+    fs::set_permissions(out.path(), fs::Permissions::from_mode(0o750)).unwrap();
+    let what = || fs::metadata(out.path()).map(|m| (m.ino(), m.uid(), m.mode())).unwrap();
+    let before = what();
+    sample().extract(out.path()).unwrap();
+    assert_eq!(what(), before);
+    assert_eq!(paths(out.path()).len(), 5);
+}
+
+#[test]
+fn an_existing_empty_target_is_emptied_again_when_something_is_in_the_way() {
+    for (mine, theirs) in [("top.json", "app"), ("app", "top.json")] {
+        let out = tempfile::tempdir().unwrap();
+        let path = out.path().join(mine);
+        let options = ExtractOptions::new().progress(move |_| {
+            fs::write(&path, "mine").unwrap();
+            ControlFlow::Continue(())
+        });
+        let error = sample().extract_with(out.path(), &options).unwrap_err();
+        assert!(matches!(&error, Error::Exists { path } if path.ends_with(mine)), "{error}");
+        assert_eq!(fs::read_to_string(out.path().join(mine)).unwrap(), "mine");
+        assert!(!out.path().join(theirs).exists());
+        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn a_large_file_is_written_while_it_is_inflated() {
+    let content: Vec<u8> = (0..3_000_000u32).flat_map(|i| (i ^ (i >> 7)).to_le_bytes()).collect();
+    for threads in [1, 4] {
+        let out = tempfile::tempdir().unwrap();
+        let o = || ExtractOptions::new().threads(threads);
+        let archive = Archive::new(zip(vec![deflated("large", &content), file("small", b"1")]).bytes()).unwrap();
+        archive.extract_with(out.path().join("t"), &o().verify(true)).unwrap();
+        assert!(fs::read(out.path().join("t/large")).unwrap() == content);
+        let cancelled =
+            o().progress(|p| if p.bytes > 2_000_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
+        assert!(archive.extract_with(out.path().join("u"), &cancelled).unwrap_err().is_cancelled());
+        let bad = zip(vec![deflated("large", &content).with(|e| e.crc = Some(1))]).bytes();
+        let error = Archive::new(bad).unwrap().extract_with(out.path().join("v"), &o()).unwrap_err();
+        assert_eq!(error.refusal(), Some(Refusal::Corrupt));
+        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
+    }
+}
+
 #[test]
 fn parents_made_for_a_refused_archive_are_gone_again() {
     let out = tempfile::tempdir().unwrap();

@@ -14,6 +14,9 @@ use self::directory::CentralDirectory;
 use self::fault::{Failure, Fault};
 use super::source::Source;
 
+/// What needs the `zip` crate: the entries, their data, and extracting them.
+#[cfg(feature = "zip")]
+mod contents;
 mod directory;
 mod eocd;
 mod fault;
@@ -21,39 +24,12 @@ mod format;
 mod name;
 
 #[cfg(feature = "zip")]
-mod data;
-#[cfg(feature = "zip")]
-mod entry;
-#[cfg(feature = "zip")]
-mod extract;
-#[cfg(feature = "zip")]
-mod handle;
-#[cfg(feature = "zip")]
-mod links;
-#[cfg(feature = "zip")]
-mod local;
-#[cfg(feature = "zip")]
-mod options;
-#[cfg(feature = "zip")]
-mod paths;
-#[cfg(feature = "zip")]
-mod plan;
-#[cfg(feature = "zip")]
-mod read;
-#[cfg(feature = "zip")]
-mod staging;
-#[cfg(feature = "zip")]
-mod work;
-
-#[cfg(feature = "zip")]
 pub use self::{
-    entry::{Entry, EntryKind},
-    extract::Extracted,
+    contents::{
+        Archive, Diff, Difference, Entry, EntryKind, EntryReader, ExtractOptions, ExtractPlan, Extracted, Limits,
+        Links, Tree, Verified,
+    },
     fault::BadEntry,
-    handle::{Archive, Diff, Difference, Tree},
-    options::{ExtractOptions, Limits, Links},
-    plan::ExtractPlan,
-    read::{EntryReader, Verified},
 };
 
 /// How many of the last bytes [`check_end`] looks at, if there are as many.

@@ -9,10 +9,10 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use zip::read::{ZipReadOptions, read_zipfile_from_stream_with_options};
 
-use super::directory::Record;
-use super::fault::{Failure, Fault};
-use super::format::DEFLATE;
 use crate::error::Result;
+use crate::snapshot::archive::directory::Record;
+use crate::snapshot::archive::fault::{Failure, Fault};
+use crate::snapshot::archive::format::DEFLATE;
 use crate::snapshot::source::Source;
 
 /// What one read asks for at most. A bare file read in inflate's small steps costs three times the time.
@@ -241,7 +241,7 @@ mod tests {
             stream.extend((len as u16).to_le_bytes());
             stream.extend((!(len as u16)).to_le_bytes());
             stream.extend(&content);
-            let crc = super::super::format::crc32_of_name(&content);
+            let crc = crate::snapshot::archive::format::crc32_of_name(&content);
             for (more, fine) in [(0, true), (1, false), (10_000, false)] {
                 let mut bytes = stream.clone();
                 bytes.resize(stream.len() + more, 0);

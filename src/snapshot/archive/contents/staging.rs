@@ -1,5 +1,5 @@
 //! Where an extraction goes: the target, the private directory in which everything is written first, and the way from there
-//! to the target: one rename, or, into a directory that has something in it, one for each path, undone when one fails.
+//! to the target: one rename to a new target; several into an existing directory, undone when one of them fails.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -8,20 +8,20 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::fault::Fault;
 use super::links::{Existing, LinkTree};
-use super::name::Platform;
 use super::paths::{Folder, Leaf};
 use super::plan::ExtractPlan;
 use crate::error::{Error, Refusal, Result};
-use crate::snapshot::overwrite::Overwrite;
+use crate::snapshot::archive::fault::Fault;
+use crate::snapshot::archive::name::Platform;
+use crate::snapshot::options::Overwrite;
 
 /// What the target is now.
 pub(super) enum Target {
-    /// Nothing or an empty directory: one rename makes it.
+    /// Nothing: it appears with one rename.
     New(PathBuf),
-    /// A directory that stays: it has something in it, or cannot be replaced. Files are moved into it.
-    Inside(PathBuf),
+    /// A directory, which keeps its owner and mode: everything is moved into it.
+    Existing(PathBuf),
 }
 
 impl Target {
@@ -32,57 +32,28 @@ impl Target {
         }
         let looking = |e| Error::io("looking at", dir, e);
         let exists = || Error::Exists { path: dir.to_owned() };
-        match fs::symlink_metadata(dir) {
-            Err(e) if e.kind() == ErrorKind::NotFound && dir.file_name().is_some() => {
-                return Ok(Self::New(dir.to_owned()));
-            }
-            Err(e) => return Err(looking(e)),
-            Ok(_) => {}
+        if let Err(e) = fs::symlink_metadata(dir) {
+            let is_new = e.kind() == ErrorKind::NotFound && dir.file_name().is_some();
+            return if is_new { Ok(Self::New(dir.to_owned())) } else { Err(looking(e)) };
         }
-        let Ok(real) = fs::canonicalize(dir) else { return Err(exists()) };
-        if !fs::metadata(&real).map_err(looking)?.is_dir() {
+        // A dangling link exists, too.
+        let Some(real) = fs::canonicalize(dir).ok().filter(|real| real.is_dir()) else { return Err(exists()) };
+        if overwrite == Overwrite::Refuse && fs::read_dir(&real).map_err(looking)?.next().is_some() {
             return Err(exists());
         }
-        let is_empty = fs::read_dir(&real).map_err(looking)?.next().is_none();
-        match overwrite {
-            _ if is_empty && replaceable(&real) => Ok(Self::New(real)),
-            Overwrite::Refuse if !is_empty => Err(exists()),
-            _ => Ok(Self::Inside(real)),
-        }
+        Ok(Self::Existing(real))
     }
 
-    /// A staging directory from which the target can be made by renaming.
-    pub(super) fn staging(&mut self) -> Result<Staging> {
-        if let Self::New(path) = self {
-            let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let staging = Staging::new(parent, path.file_name().unwrap_or_default());
-            if staging.is_ok() || !path.exists() {
-                return staging;
+    /// A staging directory from which the target can be made or filled by renaming.
+    pub(super) fn staging(&self) -> Result<Staging> {
+        match self {
+            Self::New(path) => {
+                let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                Staging::new(parent, path.file_name().unwrap_or_default())
             }
-            // A volume, or a directory given by somebody else: its parent is not ours, but it is.
-            *self = Self::Inside(std::mem::take(path));
+            Self::Existing(real) => Staging::new(real, "extract".as_ref()),
         }
-        let (Self::New(real) | Self::Inside(real)) = self;
-        Staging::new(real, "extract".as_ref())
     }
-}
-
-/// Whether an empty directory may become another one of the same name: not when somebody is in it or it is a
-/// file system of its own.
-fn replaceable(real: &Path) -> bool {
-    let inside = std::env::current_dir().and_then(fs::canonicalize).is_ok_and(|cwd| cwd.starts_with(real));
-    !inside && real.parent().is_some_and(|parent| device(parent) == device(real))
-}
-
-/// The file system that something is on, where it can be told.
-#[cfg(unix)]
-fn device(path: &Path) -> Option<u64> {
-    fs::metadata(path).ok().map(|metadata| std::os::unix::fs::MetadataExt::dev(&metadata))
-}
-
-#[cfg(not(unix))]
-fn device(_: &Path) -> Option<u64> {
-    None
 }
 
 /// A private directory for work in progress, deleted with all its content when dropped, and with the parents
@@ -106,28 +77,20 @@ impl Staging {
         let name: String = name.to_string_lossy().chars().take(40).collect();
         let random = RandomState::new().hash_one(std::process::id());
         let root = parent.join(format!(".{name}.{random:016x}.partial"));
-        create_dir(&root, Some(0o700)).map_err(|e| Error::io("creating", &root, e))?;
+        create_dir(&root, 0o700).map_err(|e| Error::io("creating", &root, e))?;
         staging.tree = root.join("tree");
         staging.root = root;
         fs::create_dir(&staging.tree).map_err(|e| Error::io("creating", &staging.tree, e))?;
         Ok(staging)
     }
 
-    /// Moves the finished tree to `target`, atomically. A directory that is there has to be empty and gives its
-    /// permissions on.
+    /// Moves the finished tree to `target`, where nothing was.
     pub(super) fn place(&self, target: &Path) -> Result<()> {
         use ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
-        let as_it_was = fs::metadata(target).map(|m| m.permissions());
-        #[cfg(windows)]
-        let _ = fs::remove_dir(target);
         fs::rename(&self.tree, target).map_err(|e| match e.kind() {
             DirectoryNotEmpty | AlreadyExists | NotADirectory => Error::Exists { path: target.to_owned() },
             _ => Error::io("moving the extracted directory to", target, e),
-        })?;
-        if let Ok(permissions) = as_it_was {
-            let _ = fs::set_permissions(target, permissions);
-        }
-        Ok(())
+        })
     }
 
     /// Moves everything in the tree into `real`, and undoes that when something fails. `finish` gets the folders that were
@@ -136,40 +99,40 @@ impl Staging {
         &self,
         real: &Path,
         plan: &ExtractPlan,
+        overwrite: Overwrite,
         finish: impl FnOnce(&[Folder]) -> Result<()>,
     ) -> Result<()> {
         let mut undo = Undo(Vec::new());
         let mut made: Vec<Folder> = Vec::new();
         let mut moved: HashSet<&str> = HashSet::new();
+        // A child of a moved folder went with it.
         let with_parent =
             |moved: &HashSet<&str>, path: &str| path.rsplit_once('/').is_some_and(|(parent, _)| moved.contains(parent));
-        // Parents come before children: a child of a moved folder went with it.
         for folder in &plan.folders {
-            let moves_along = with_parent(&moved, &folder.path);
-            if moves_along || kind(real, &folder.path)?.is_none() {
-                if !moves_along {
-                    self.move_into(real, &folder.path, &mut undo)?;
+            if !with_parent(&moved, &folder.path) {
+                if overwrite != Overwrite::Refuse && kind(real, &folder.path)?.is_some_and(|kind| kind.is_dir()) {
+                    continue;
                 }
-                moved.insert(&folder.path);
-                made.push(folder.clone());
+                self.move_into(real, &folder.path, false, &mut undo)?;
             }
+            moved.insert(&folder.path);
+            made.push(folder.clone());
         }
         for leaf in plan.leaves().filter(|leaf| !with_parent(&moved, &leaf.path)) {
-            self.move_into(real, &leaf.path, &mut undo)?;
+            self.move_into(real, &leaf.path, overwrite == Overwrite::Replace, &mut undo)?;
         }
         finish(&made)?;
         undo.0.clear();
         Ok(())
     }
 
-    fn move_into(&self, real: &Path, path: &str, undo: &mut Undo) -> Result<()> {
+    fn move_into(&self, real: &Path, path: &str, replace: bool, undo: &mut Undo) -> Result<()> {
         let (from, to) = (self.tree.join(path), real.join(path));
         let moving = |e| Error::io("moving an extracted file to", &to, e);
-        let existing = kind(real, path)?;
-        if existing.is_some_and(|kind| kind.is_dir()) {
-            return Err(Error::Exists { path: to });
-        }
-        if existing.is_some() {
+        if let Some(existing) = kind(real, path)? {
+            if existing.is_dir() || !replace {
+                return Err(Error::Exists { path: to });
+            }
             let aside = self.root.join(format!("aside-{}", undo.0.len()));
             fs::rename(&to, &aside).map_err(moving)?;
             undo.0.push((aside, to.clone()));
@@ -215,20 +178,16 @@ pub(super) fn too_long(path: &str, e: &io::Error) -> Option<Error> {
 }
 
 /// Makes a directory with these permissions, less those of the umask, where the system has such.
-pub(super) fn create_dir(path: &Path, mode: Option<u32>) -> io::Result<()> {
-    #[cfg_attr(not(unix), allow(unused_mut))]
+#[cfg_attr(not(unix), allow(unused))]
+pub(super) fn create_dir(path: &Path, mode: u32) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
-    if let Some(mode) = mode {
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, mode);
-    }
-    #[cfg(not(unix))]
-    let _ = mode;
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, mode);
     builder.create(path)
 }
 
-/// Compares the plan with what exists. Links that are there are never followed.
-pub(super) fn check_existing(plan: &ExtractPlan, real: &Path, overwrite: Overwrite) -> Result<()> {
+/// Compares the plan with what exists, and takes out of it what is kept. Links that are there are never followed.
+pub(super) fn check_existing(plan: &mut ExtractPlan, real: &Path, overwrite: Overwrite) -> Result<()> {
     for Folder { path, .. } in &plan.folders {
         match kind(real, path)? {
             Some(kind) if kind.is_symlink() => {
@@ -241,33 +200,37 @@ pub(super) fn check_existing(plan: &ExtractPlan, real: &Path, overwrite: Overwri
         }
     }
     for Leaf { path, .. } in plan.leaves() {
-        let replaced = |kind: FileType| overwrite == Overwrite::Replace && !kind.is_dir();
-        if kind(real, path)?.is_some_and(|kind| overwrite != Overwrite::Keep && !replaced(kind)) {
+        if kind(real, path)?.is_some_and(|kind| overwrite == Overwrite::Replace && kind.is_dir()) {
             return Err(Error::Exists { path: real.join(path) });
         }
     }
-    if plan.links.is_empty() { Ok(()) } else { check_links(plan, real, overwrite) }
+    if overwrite == Overwrite::Keep {
+        let missing = |leaf: &Leaf| fs::symlink_metadata(real.join(&leaf.path)).is_err();
+        plan.files.retain(missing);
+        plan.links.retain(missing);
+    }
+    check_links(plan, real)
 }
 
 /// The archive's links stay inside among themselves; over links that are there already, they may not.
-fn check_links(plan: &ExtractPlan, real: &Path, overwrite: Overwrite) -> Result<()> {
-    let keep = overwrite == Overwrite::Keep;
+fn check_links(plan: &ExtractPlan, real: &Path) -> Result<()> {
+    if plan.links.is_empty() {
+        return Ok(());
+    }
     let files: HashSet<&str> = plan.files.iter().map(|leaf| leaf.path.as_str()).collect();
     let existing = |path: &str| {
         let at = real.join(path);
         match fs::symlink_metadata(&at) {
             // Moved away before anybody can follow it.
-            _ if !keep && files.contains(path) => Existing::Nothing,
+            _ if files.contains(path) => Existing::Nothing,
             Ok(found) if found.is_dir() => Existing::Directory,
             Ok(found) if found.is_symlink() => fs::read_link(&at)
                 .map_or(Existing::Nothing, |target| Existing::Link(target.to_string_lossy().into_owned())),
             _ => Existing::Nothing,
         }
     };
-    let stays = |path: &str| keep && fs::symlink_metadata(real.join(path)).is_ok();
-    let links: Vec<&Leaf> = plan.links.iter().filter(|leaf| !stays(&leaf.path)).collect();
-    let mut tree = LinkTree::of(links.iter().copied(), Platform::HERE, Some(&existing));
-    links.iter().try_for_each(|Leaf { path, .. }| tree.follow(path).map_err(|fault| fault.error(Some(path))))
+    let mut tree = LinkTree::of(&plan.links, Platform::HERE, Some(&existing));
+    plan.links.iter().try_for_each(|Leaf { path, .. }| tree.follow(path).map_err(|fault| fault.error(Some(path))))
 }
 
 /// What is at a path inside the target directory.

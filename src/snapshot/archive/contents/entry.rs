@@ -4,14 +4,14 @@ use std::fmt;
 
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
 
-use super::directory::{CentralDirectory, Record};
-use super::fault::{Fault, Judged, shown};
-use super::format::{
+use crate::error::Refusal;
+use crate::snapshot::archive::directory::{CentralDirectory, Record};
+use crate::snapshot::archive::fault::{Fault, Judged, shown};
+use crate::snapshot::archive::format::{
     AES, CentralHeader, DEFLATE, ENCRYPTED, MASKED, NTFS, PATCH, STORED, STRONG, TIMESTAMP, fields_of, u16_at, u32_at,
     u64_at,
 };
-use super::name;
-use crate::error::Refusal;
+use crate::snapshot::archive::name;
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -110,8 +110,7 @@ impl<'a> Entry<'a> {
     pub(super) fn readable(&self) -> Judged<()> {
         let Record { flags, method, size, compressed, .. } = self.record();
         if flags & (ENCRYPTED | STRONG | MASKED) != 0 || method == AES {
-            let detail = "this crate has no passwords; decrypt it with another tool";
-            return Err(Fault::new(Refusal::Encrypted, detail));
+            return Err(Fault::new(Refusal::Encrypted, "this crate has no passwords; decrypt it with another tool"));
         }
         if flags & PATCH != 0 {
             return Err(Fault::new(Refusal::Unsupported, "it is a patch and not a file"));

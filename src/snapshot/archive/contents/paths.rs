@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::entry::{Entry, EntryKind};
-use super::fault::{Fault, Judged};
-use super::name::{self, Platform};
 use super::options::ExtractOptions;
 use crate::error::Refusal;
+use crate::snapshot::archive::fault::{Fault, Judged};
+use crate::snapshot::archive::name::{self, Platform};
 
 /// A file or a link to make.
 #[derive(Debug)]
@@ -46,10 +46,7 @@ pub(super) fn wanted(entry: &Entry<'_>, options: &ExtractOptions, platform: Plat
     if !under(&path, &options.prefixes) {
         return Ok(None);
     }
-    match options.strip {
-        0 => Ok(Some(path)),
-        n => Ok(path.splitn(n + 1, '/').nth(n).map(str::to_owned)),
-    }
+    Ok(path.splitn(options.strip.saturating_add(1), '/').nth(options.strip).map(str::to_owned))
 }
 
 /// Whether a path lies at or under one of the prefixes.
@@ -82,8 +79,7 @@ pub(super) fn assign<'a>(
     for leaf in leaves.clone() {
         let owner = if leaf.target.is_some() { Owner::Link } else { Owner::File };
         if owners.insert(name::key(&leaf.path, platform), owner).is_some() {
-            let detail = "another entry has the same path";
-            faults.push((leaf.index, Fault::new(Refusal::Collision, detail)));
+            faults.push((leaf.index, Fault::new(Refusal::Collision, "another entry has the same path")));
         }
     }
     let mut folders = Vec::new();
@@ -138,7 +134,7 @@ fn enter<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::handle::Archive;
+    use super::super::Archive;
     use super::super::plan;
     use super::*;
 

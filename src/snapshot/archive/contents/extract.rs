@@ -1,25 +1,28 @@
-//! The plan carried out: directories, files by all workers and links last, in a private directory that is then put in place.
+//! Carries out a plan: makes directories, files (by all workers) and links in a private directory, and moves them to the
+//! target.
 
 use std::fs::{self, File, FileTimes, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
+use super::Archive;
 use super::entry::Entry;
-use super::fault::Fault;
-use super::handle::Archive;
 use super::local::Reader;
-use super::name::Platform;
 use super::options::ExtractOptions;
 use super::paths::{Folder, Leaf};
 use super::plan::{self, ExtractPlan};
 use super::staging::{Target, check_existing, create_dir, too_long};
-use super::work::{Meter, cores, read_entries};
+use super::work::{Meter, cores, read_and_write, read_entries};
 use crate::error::{Error, Refusal, Result};
-use crate::snapshot::overwrite::Overwrite;
+use crate::progress::Throttle;
+use crate::snapshot::archive::fault::Fault;
+use crate::snapshot::archive::name::Platform;
+use crate::snapshot::options::Overwrite;
 use crate::snapshot::source::Source;
+
+/// Files larger than this are written by a second thread while they are inflated.
+const LARGE: u64 = 8 << 20;
 
 /// What an extraction made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,10 +54,12 @@ impl<S: Source> Archive<S> {
         plan::draw(self, options, Platform::HERE)
     }
 
-    /// Extracts everything into `dir`, which must not exist or be empty. All or nothing: the files are written
-    /// into a private directory beside it, and one rename puts that in place; after an error, `dir` is as it was.
+    /// Extracts everything into `dir`, which must not exist or be empty. All or nothing: the files are written into a
+    /// private directory first, beside a new `dir` or in an existing one. A new `dir` appears with one rename. An existing
+    /// one keeps its owner and permissions; it is filled by renames, and emptied again if one fails.
     ///
-    /// Uses all cores. Memory: half a MiB a core and some 200 bytes an entry. Disk: the extracted bytes.
+    /// Uses all cores. Memory: half a MiB a core, another MiB for each file above 8 MiB that is being written, and some
+    /// 200 bytes an entry. Disk: the extracted bytes.
     ///
     /// # Errors
     /// [`Error::Exists`]; [`Error::Refused`] for the first thing that
@@ -69,44 +74,41 @@ impl<S: Source> Archive<S> {
     /// # Errors
     /// Those of [`extract`](Self::extract), and [`Error::Cancelled`].
     pub fn extract_with(&self, dir: impl AsRef<Path>, options: &ExtractOptions) -> Result<Extracted> {
-        extract(self, dir.as_ref(), options)
-    }
-}
-
-fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &ExtractOptions) -> Result<Extracted> {
-    let mut target = Target::look(dir, options.overwrite)?;
-    let mut plan = archive.plan(options)?;
-    if let Some(bad) = plan.refused().first() {
-        return Err(bad.clone().into());
-    }
-    // What lies before the first entry is nobody's business when only some entries are asked for.
-    if options.filter.is_none() && options.prefixes.is_empty() {
-        Reader::new(archive).judge_prefix()?;
-    }
-    let planned = plan.leaves().count();
-    if let Target::Inside(real) = &target {
-        check_existing(&plan, real, options.overwrite)?;
-        if options.overwrite == Overwrite::Keep {
-            let missing = |leaf: &Leaf| fs::symlink_metadata(real.join(&leaf.path)).is_err();
-            plan.files.retain(missing);
-            plan.links.retain(missing);
+        let dir = dir.as_ref();
+        let target = Target::look(dir, options.overwrite)?;
+        let mut plan = self.plan(options)?;
+        if let Some(bad) = plan.refused().first() {
+            return Err(bad.clone().into());
         }
-    }
-    let kept = planned - plan.leaves().count();
-    let staging = target.staging()?;
-    let bytes = plan.files.iter().map(|leaf| archive.directory.record(leaf.index).size).sum();
-    let stop = AtomicBool::new(false);
-    let work = Work { archive, options, plan: &plan, dir, root: &staging.tree, stop };
-    work.run(bytes)?;
-    match &target {
-        Target::New(path) => {
-            work.finish(&staging.tree, &plan.folders)?;
-            staging.place(path)?;
+        // What lies before the first entry does not matter when only some entries are asked for.
+        if options.filter.is_none() && options.prefixes.is_empty() {
+            Reader::of_all(self).judge_prefix()?;
         }
-        Target::Inside(real) => staging.place_inside(real, &plan, |made| work.finish(real, made))?,
+        let planned = plan.leaves().count();
+        // An empty directory has nothing to compare with.
+        if let (Target::Existing(real), Overwrite::Replace | Overwrite::Keep) = (&target, options.overwrite) {
+            check_existing(&mut plan, real, options.overwrite)?;
+        }
+        let kept = planned - plan.leaves().count();
+        let staging = target.staging()?;
+        let bytes = plan.files.iter().map(|leaf| self.directory.record(leaf.index).size).sum();
+        let throttle = Throttle::new(options.callback.clone(), "extracting to", dir);
+        let meter = Meter::new(throttle, bytes, plan.leaves().count() as u64);
+        let threads = options.threads.unwrap_or_else(cores);
+        let work = Work { archive: self, options, plan: &plan, root: &staging.tree, threads, meter };
+        work.run()?;
+        match &target {
+            Target::New(path) => {
+                work.finish(&staging.tree, &plan.folders)?;
+                staging.place(path)?;
+            }
+            Target::Existing(real) => {
+                staging.place_inside(real, &plan, options.overwrite, |made| work.finish(real, made))?
+            }
+        }
+        let (files, directories, links) = (plan.files.len(), plan.folders.len(), plan.links.len());
+        Ok(Extracted { path: dir.to_owned(), files, directories, links, bytes, kept })
     }
-    let (files, directories, links) = (plan.files.len(), plan.folders.len(), plan.links.len());
-    Ok(Extracted { path: dir.to_owned(), files, directories, links, bytes, kept })
 }
 
 /// What all workers share.
@@ -114,53 +116,40 @@ struct Work<'a, S: Source> {
     archive: &'a Archive<S>,
     options: &'a ExtractOptions,
     plan: &'a ExtractPlan,
-    /// The target as the caller named it, for errors.
-    dir: &'a Path,
     /// Where the tree grows.
     root: &'a Path,
-    stop: AtomicBool,
+    threads: usize,
+    meter: Meter<'a>,
 }
 
 impl<'a, S: Source> Work<'a, S> {
     /// Makes the whole tree in the staging directory.
-    fn run(&self, bytes: u64) -> Result<()> {
+    fn run(&self) -> Result<()> {
         for folder in &self.plan.folders {
             let path = self.root.join(&folder.path);
             // What the user may not do in it is taken away when all is in it.
-            let mode = folder.index.and_then(|index| self.mode(index)).map(|mode| mode | 0o700);
-            create_dir(&path, mode).map_err(|e| not_made("creating", &folder.path, &path, e))?;
+            let mode = folder.index.and_then(|index| self.mode(index));
+            create_dir(&path, mode.map_or(0o777, |mode| mode | 0o700))
+                .map_err(|e| not_made("creating", &folder.path, &path, e))?;
         }
-        let meter = Meter::new(self.options.callback.clone(), bytes, self.plan.leaves().count() as u64);
         let files = self.plan.files.iter().map(|leaf| (leaf.index, Some(leaf)));
         let unwritten = self.plan.unwritten.iter().map(|index| (*index, None));
-        let threads = self.options.threads.unwrap_or_else(cores);
         let read = |reader: &mut Reader<'_, S>, index: u32, leaf: Option<&Leaf>| match leaf {
-            Some(leaf) => self.write(leaf, reader, &meter),
-            None => reader.read(index, Some(self.next(index)), &mut |_| Ok(())),
+            Some(leaf) => self.write(leaf, reader),
+            None => reader.read(index, &mut |_| Ok(())),
         };
-        read_entries(self.archive, files.chain(unwritten).collect(), threads, &self.stop, read)?;
+        read_entries(self.archive, files.chain(unwritten).collect(), self.threads, &self.meter.stop, read)?;
         for leaf in &self.plan.links {
             let path = self.root.join(&leaf.path);
             let target = leaf.target.as_deref().unwrap_or_default();
             symlink(target, &path).map_err(|e| not_made("linking", &leaf.path, &path, e))?;
-            self.go_on(meter.add(0, 1))?;
+            self.meter.add(0, 1)?;
         }
-        self.go_on(meter.report_now())
+        self.meter.report_now()
     }
 
     fn entry(&self, index: u32) -> Entry<'a> {
         Entry { directory: &self.archive.directory, index }
-    }
-
-    fn next(&self, index: u32) -> u64 {
-        self.archive.directory.layout().next(index)
-    }
-
-    fn go_on(&self, flow: ControlFlow<()>) -> Result<()> {
-        if flow.is_break() || self.stop.load(Ordering::Relaxed) {
-            return Err(Error::Cancelled { action: "extracting to", path: self.dir.to_owned() });
-        }
-        Ok(())
     }
 
     fn mode(&self, index: u32) -> Option<u32> {
@@ -173,27 +162,23 @@ impl<'a, S: Source> Work<'a, S> {
         Some(FileTimes::new().set_modified(SystemTime::from(modified.assume_utc())))
     }
 
-    /// Writes one file: open, write, set its time, close. It is made when its header has been judged.
-    fn write(&self, leaf: &Leaf, reader: &mut Reader<'_, S>, meter: &Meter<'_>) -> Result<()> {
+    /// Writes one file: open, write, set its time, close.
+    fn write(&self, leaf: &Leaf, reader: &mut Reader<'_, S>) -> Result<()> {
         let (index, path) = (leaf.index, self.root.join(&leaf.path));
         let mut options = OpenOptions::new();
         options.read(self.options.verify).write(true).create_new(true);
         #[cfg(unix)]
-        if let Some(mode) = self.mode(index) {
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
-        }
-        let open = || options.open(&path).map_err(|e| not_made("creating", &leaf.path, &path, e));
-        let mut file: Option<File> = None;
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, self.mode(index).unwrap_or(0o666));
+        let mut file = options.open(&path).map_err(|e| not_made("creating", &leaf.path, &path, e))?;
         let mut write = |piece: &[u8]| {
-            let file = match &mut file {
-                Some(file) => file,
-                none => none.insert(open()?),
-            };
             file.write_all(piece).map_err(|e| Error::io("writing", &path, e))?;
-            self.go_on(meter.add(piece.len() as u64, 0))
+            self.meter.add(piece.len() as u64, 0)
         };
-        reader.read(index, Some(self.next(index)), &mut write)?;
-        let file = file.map_or_else(open, Ok)?;
+        if self.threads > 1 && self.entry(index).size() > LARGE {
+            read_and_write(|out| reader.read(index, out), write)?;
+        } else {
+            reader.read(index, &mut write)?;
+        }
         if self.options.verify {
             reader.compare(index, &file).map_err(|e| Error::io("reading back", &path, e))?;
         }
@@ -201,32 +186,37 @@ impl<'a, S: Source> Work<'a, S> {
             file.set_times(times).map_err(|e| Error::io("setting the time of", &path, e))?;
         }
         drop(file);
-        self.go_on(meter.add(0, 1))
+        self.meter.add(0, 1)
     }
 
     /// Gives directories their final permissions and times, the deepest first: making something in them would undo both.
     fn finish(&self, root: &Path, folders: &[Folder]) -> Result<()> {
         for (folder, index) in folders.iter().rev().filter_map(|folder| Some((folder, folder.index?))) {
             let path = root.join(&folder.path);
-            #[cfg(unix)]
-            if let Some(times) = self.time(index) {
-                File::open(&path)
-                    .and_then(|dir| dir.set_times(times))
-                    .map_err(|e| Error::io("setting the time of", &path, e))?;
-            }
-            #[cfg(unix)]
-            if let Some(mode) = self.mode(index).filter(|mode| mode & 0o700 != 0o700) {
-                use std::os::unix::fs::PermissionsExt;
-                let restrict = |m: fs::Metadata| {
-                    fs::set_permissions(&path, fs::Permissions::from_mode(m.permissions().mode() & mode))
-                };
-                fs::metadata(&path)
-                    .and_then(restrict)
-                    .map_err(|e| Error::io("setting the permissions of", &path, e))?;
-            }
+            finish_dir(&path, self.time(index), self.mode(index).unwrap_or(0o777))
+                .map_err(|e| Error::io("setting the time and permissions of", &path, e))?;
         }
         Ok(())
     }
+}
+
+#[cfg(unix)]
+fn finish_dir(path: &Path, time: Option<FileTimes>, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = File::open(path)?;
+    if let Some(time) = time {
+        dir.set_times(time)?;
+    }
+    if mode & 0o700 == 0o700 {
+        return Ok(());
+    }
+    let mode = dir.metadata()?.permissions().mode() & mode;
+    dir.set_permissions(fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn finish_dir(_: &Path, _: Option<FileTimes>, _: u32) -> io::Result<()> {
+    Ok(())
 }
 
 /// The error of a path that could not be made in a fresh tree. If it is there already, the file system takes two names for

@@ -3,15 +3,16 @@
 
 use std::collections::HashSet;
 
+use super::Archive;
 use super::entry::{Entry, EntryKind};
-use super::fault::{BadEntry, Fault, Judged};
-use super::handle::Archive;
 use super::links::{self, LinkTree};
 use super::local::Reader;
-use super::name::Platform;
 use super::options::{ExtractOptions, Links};
 use super::paths::{Folder, Leaf, assign, under, wanted};
 use crate::error::{Refusal, Result};
+use crate::snapshot::archive::directory::Record;
+use crate::snapshot::archive::fault::{BadEntry, Fault, Judged};
+use crate::snapshot::archive::name::Platform;
 use crate::snapshot::source::Source;
 
 /// What [`Archive::extract_with`](crate::Archive::extract_with) would do with the same options: the dry run.
@@ -79,18 +80,6 @@ struct Draft<'a, S: Source> {
     plan: ExtractPlan,
     /// The directories that entries name.
     listed: Vec<Folder>,
-    sums: Sums,
-}
-
-/// What is counted over all entries that are taken in.
-#[derive(Default)]
-struct Sums {
-    /// Entries, less those that are the target itself.
-    entries: u64,
-    /// Compressed bytes of all files.
-    compressed: u64,
-    /// Bytes of all links' targets.
-    targets: u64,
 }
 
 /// Decides everything.
@@ -102,15 +91,14 @@ pub(super) fn draw<S: Source>(
     options: &ExtractOptions,
     platform: Platform,
 ) -> Result<ExtractPlan> {
-    let (plan, listed, sums) = (ExtractPlan::default(), Vec::new(), Sums::default());
-    let mut draft = Draft { archive, options, platform, plan, listed, sums };
+    let mut draft = Draft { archive, options, platform, plan: ExtractPlan::default(), listed: Vec::new() };
     for entry in archive.entries() {
-        if options.filter.as_ref().is_none_or(|pick| pick(&entry)) {
+        if options.filter.as_ref().is_none_or(|pick| pick.0(&entry)) {
             draft.add(&entry);
         }
     }
     let modest = draft.settle();
-    let mut reader = Reader::new(archive);
+    let mut reader = Reader::of_all(archive);
     draft.refuse_overlaps(&mut reader)?;
     if options.links == Links::Skip {
         draft.plan.unwritten.extend(draft.plan.links.drain(..).map(|leaf| leaf.index));
@@ -139,27 +127,18 @@ impl<S: Source> Draft<'_, S> {
                 return;
             }
         };
-        let is_target = path.is_empty();
-        self.sums.entries += u64::from(!is_target);
         if let Err(fault) = content(entry, options).and_then(|()| options.limits.path(&path)) {
             return self.refuse(Some(index), fault);
         }
         match entry.kind() {
             EntryKind::Directory => {
                 self.plan.unwritten.push(index);
-                if !is_target {
+                if !path.is_empty() {
                     self.listed.push(Folder { path, index: Some(index) });
                 }
             }
-            EntryKind::Symlink => {
-                self.sums.targets = self.sums.targets.saturating_add(entry.size());
-                self.plan.links.push(Leaf { index, path, target: Some(String::new()) });
-            }
-            _ => {
-                self.plan.bytes = self.plan.bytes.saturating_add(entry.size());
-                self.sums.compressed = self.sums.compressed.saturating_add(entry.compressed_size());
-                self.plan.files.push(Leaf { index, path, target: None });
-            }
+            EntryKind::Symlink => self.plan.links.push(Leaf { index, path, target: Some(String::new()) }),
+            _ => self.plan.files.push(Leaf { index, path, target: None }),
         }
     }
 
@@ -167,13 +146,19 @@ impl<S: Source> Draft<'_, S> {
     /// allowed: then they are not read.
     fn settle(&mut self) -> bool {
         let limits = &self.options.limits;
+        let sum = |leaves: &[Leaf], of: fn(Record) -> u64| {
+            let all = leaves.iter().map(|leaf| of(self.archive.directory.record(leaf.index)));
+            all.fold(0, u64::saturating_add)
+        };
+        let targets = sum(&self.plan.links, |record| record.size);
+        let compressed = sum(&self.plan.files, |record| record.compressed);
+        self.plan.bytes = sum(&self.plan.files, |record| record.size);
         let (folders, faults) = assign(self.plan.leaves(), &self.listed, self.platform, limits.entries);
         // Directories that no entry lists are made, too: many deep paths must not get around the limit.
-        let paths = (folders.len() + self.plan.leaves().count()) as u64;
+        let count = limits.count((folders.len().max(self.listed.len()) + self.plan.leaves().count()) as u64);
+        let whole = limits.whole(self.plan.bytes, compressed);
         self.plan.folders = folders;
-        let count = limits.count(self.sums.entries.max(paths));
-        let whole = limits.whole(self.plan.bytes, self.sums.compressed);
-        let long = self.options.links != Links::Skip && self.sums.targets > links::LONGEST_TOGETHER;
+        let long = self.options.links != Links::Skip && targets > links::LONGEST_TOGETHER;
         let long = long.then(|| Fault::new(Refusal::TooLarge, "the targets of its links have more than 64 MiB"));
         let modest = count.is_ok() && long.is_none();
         for fault in [count.err(), whole.err(), long].into_iter().flatten() {
@@ -201,14 +186,13 @@ impl<S: Source> Draft<'_, S> {
     fn follow_links(&mut self, reader: &mut Reader<'_, S>) -> Result<()> {
         let mut links = std::mem::take(&mut self.plan.links);
         for leaf in &mut links {
-            let next = self.archive.directory.layout().next(leaf.index);
-            match reader.content(leaf.index, Some(next)).map(links::target) {
+            match reader.content(leaf.index).map(links::target) {
                 Ok(Ok(target)) => leaf.target = Some(target),
                 Ok(Err(fault)) => self.refuse(Some(leaf.index), fault),
                 Err(error) => self.plan.refused.push(BadEntry::of(error)?),
             }
         }
-        let mut tree = LinkTree::of(links.iter(), self.platform, None);
+        let mut tree = LinkTree::of(&links, self.platform, None);
         for leaf in &links {
             if let Err(fault) = tree.follow(&leaf.path) {
                 self.refuse(Some(leaf.index), fault);

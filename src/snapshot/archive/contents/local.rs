@@ -3,17 +3,17 @@
 use std::fs::File;
 use std::io;
 
+use super::Archive;
 use super::data::{Out, Window};
-use super::directory::{CentralDirectory, Record};
 use super::entry::Entry;
-use super::fault::{BadEntry, Failure, Fault, Judged};
-use super::format::{
+use crate::error::{Refusal, Result};
+use crate::snapshot::archive::directory::{CentralDirectory, Record};
+use crate::snapshot::archive::fault::{BadEntry, Failure, Fault, Judged};
+use crate::snapshot::archive::format::{
     CENTRAL, CentralHeader, DESCRIBED, DESCRIPTOR, ENCRYPTED, EOCD, EOCD_LEN, LOCAL, LOCAL_LEN, LocalHeader, MASKED,
     PATCH, STORED, STRONG, UTF8, ZIP64, fields_of, u16_at, u32_at, u64_at,
 };
-use super::handle::Archive;
-use super::name;
-use crate::error::{Refusal, Result};
+use crate::snapshot::archive::name;
 use crate::snapshot::source::Source;
 
 /// Reads entries: judges the local file header, decodes the data and judges what follows it. Each worker thread has
@@ -21,6 +21,8 @@ use crate::snapshot::source::Source;
 pub(super) struct Reader<'a, S> {
     directory: &'a CentralDirectory,
     window: Window<'a, S>,
+    /// Whether what lies between an entry and the next one is judged, too.
+    gaps: bool,
 }
 
 /// What a good local file header tells.
@@ -32,8 +34,14 @@ struct Located {
 }
 
 impl<'a, S: Source> Reader<'a, S> {
-    pub(super) fn new(archive: &'a Archive<S>) -> Self {
-        Self { directory: &archive.directory, window: Window::new(&*archive.source) }
+    /// A reader for single entries: what follows their data is not looked at.
+    pub(super) fn of_some(archive: &'a Archive<S>) -> Self {
+        Self { directory: &archive.directory, window: Window::new(&*archive.source), gaps: false }
+    }
+
+    /// A reader that judges what lies between the entries, too.
+    pub(super) fn of_all(archive: &'a Archive<S>) -> Self {
+        Self { gaps: true, ..Self::of_some(archive) }
     }
 
     /// Reads ahead to `until`: the entries up to there are read next.
@@ -42,33 +50,36 @@ impl<'a, S: Source> Reader<'a, S> {
     }
 
     /// One read for an entry's header and data, if the header's extra field is not a very long one.
-    pub(super) fn read_ahead_to_end_of(&mut self, index: u32) {
+    fn read_ahead_to_end_of(&mut self, index: u32) {
         let (record, name) = (self.directory.record(index), self.directory.header(index).name);
         let header = (LOCAL_LEN + name.len() + 64) as u64;
         let end = record.offset + header + record.compressed;
         self.read_ahead_to(end.min(self.directory.start));
     }
 
-    /// Reads one entry and what follows it up to `next`, where the next entry begins; without `next`, what follows its
-    /// data is not looked at. The local file header is judged before the first byte is given to `out`.
+    /// Reads one entry. Its local file header is judged before the first byte is given to `out`.
     ///
     /// # Errors
     /// What the source or `out` fails with, and whatever is wrong with the entry.
-    pub(super) fn read(&mut self, index: u32, next: Option<u64>, out: Out<'_>) -> Result<()> {
-        self.decode(index, next, out).map_err(|failure| failure.error(Some(self.directory.name(index))))
+    pub(super) fn read(&mut self, index: u32, out: Out<'_>) -> Result<()> {
+        self.decode(index, out).map_err(|failure| failure.error(Some(self.directory.name(index))))
     }
 
     /// [`read`](Self::read), with an error of the source as it is.
-    pub(super) fn decode(&mut self, index: u32, next: Option<u64>, out: Out<'_>) -> Result<(), Failure> {
-        let located = self.locate(index, next.unwrap_or(self.directory.start))?;
+    pub(super) fn decode(&mut self, index: u32, out: Out<'_>) -> Result<(), Failure> {
+        if !self.gaps {
+            self.read_ahead_to_end_of(index);
+        }
+        let next = if self.gaps { self.directory.layout().next(index) } else { self.directory.start };
+        let located = self.locate(index, next)?;
         Entry { directory: self.directory, index }.readable()?;
         let record = self.directory.record(index);
         self.window.unpack(located.at, &record, out)?;
-        next.map_or(Ok(()), |next| self.judge_gap(&record, &located, next))
+        if self.gaps { self.judge_gap(&record, &located, next) } else { Ok(()) }
     }
 
     /// The content of an entry, as [`read`](Self::read) reads it.
-    pub(super) fn content(&mut self, index: u32, next: Option<u64>) -> Result<Vec<u8>> {
+    pub(super) fn content(&mut self, index: u32) -> Result<Vec<u8>> {
         // Deflate makes at most 1,032 bytes of one: a lie about the size reserves no memory.
         let record = self.directory.record(index);
         let honest = record.size.min(record.compressed.saturating_mul(1032));
@@ -77,7 +88,7 @@ impl<'a, S: Source> Reader<'a, S> {
             .try_reserve_exact(usize::try_from(honest).unwrap_or(usize::MAX))
             .map_err(|e| Failure::Source(io::Error::other(e)).error(Some(self.directory.name(index))))?;
         self.read_ahead_to_end_of(index);
-        self.read(index, next, &mut |piece| {
+        self.read(index, &mut |piece| {
             content.extend_from_slice(piece);
             Ok(())
         })?;
@@ -104,9 +115,7 @@ impl<'a, S: Source> Reader<'a, S> {
             let name = Some(self.directory.name(index));
             self.read_ahead_to(0);
             match self.locate(index, self.directory.start) {
-                Err(Failure::Refused(fault)) if !same_place => {
-                    damaged.push((index, BadEntry::new(name, fault)));
-                }
+                Err(Failure::Refused(fault)) if !same_place => damaged.push((index, BadEntry::new(name, fault))),
                 Ok(_) | Err(Failure::Refused(_)) => {
                     let fault = Fault::new(Refusal::Overlap, "its bytes are also another entry's");
                     sharing.push((index, BadEntry::new(name, fault)));
@@ -129,8 +138,7 @@ impl<'a, S: Source> Reader<'a, S> {
         let mut fixed = [0; LOCAL_LEN];
         self.window.read_exact(record.offset, &mut fixed)?;
         let Some(local) = LocalHeader::parse(&fixed) else {
-            let detail = "its data does not begin where the central directory says";
-            return Err(Fault::corrupt(detail).into());
+            return Err(Fault::corrupt("its data does not begin where the central directory says").into());
         };
         let at = record.offset + local.len() as u64;
         if at > self.directory.start {
@@ -146,8 +154,7 @@ impl<'a, S: Source> Reader<'a, S> {
             let mut found = [0; 4];
             self.window.read_exact(limit, &mut found)?;
             let refusal = if found == LOCAL { Refusal::Overlap } else { Refusal::Corrupt };
-            let detail = "its data runs into what follows it";
-            return Err(Fault::new(refusal, detail).into());
+            return Err(Fault::new(refusal, "its data runs into what follows it").into());
         }
         Ok(Located { at, complete })
     }
@@ -161,10 +168,7 @@ impl<'a, S: Source> Reader<'a, S> {
             match descriptor(&bytes, record, next - end) {
                 Some(len) => end += len as u64,
                 None if located.complete => {}
-                None => {
-                    let detail = "the descriptor after its data contradicts the central directory";
-                    return Err(Fault::corrupt(detail).into());
-                }
+                None => return Err(Fault::corrupt("its data descriptor contradicts the central directory").into()),
             }
         }
         unlisted(&mut self.window, end, next, false)

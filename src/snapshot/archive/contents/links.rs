@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::fault::{Fault, Judged};
-use super::name::{Platform, drive, key};
 use super::paths::Leaf;
 use crate::error::Refusal;
+use crate::snapshot::archive::fault::{Fault, Judged};
+use crate::snapshot::archive::name::{Platform, drive, key};
 
 /// The longest target a system takes.
 pub(super) const LONGEST: u64 = 4095;
@@ -69,11 +69,7 @@ struct Place {
 }
 
 impl<'a> LinkTree<'a> {
-    pub(super) fn of(
-        links: impl Iterator<Item = &'a Leaf>,
-        platform: Platform,
-        existing: Option<&'a dyn Fn(&str) -> Existing>,
-    ) -> Self {
+    pub(super) fn of(links: &'a [Leaf], platform: Platform, existing: Option<&'a dyn Fn(&str) -> Existing>) -> Self {
         let root = Node { parent: 0, name: "".into(), link: None, end: None };
         let mut tree = Self { platform, existing, steps: HashMap::new(), nodes: vec![root] };
         for Leaf { path, target, .. } in links {
@@ -197,7 +193,7 @@ mod tests {
             Leaf { index: 0, path, target }
         };
         let leaves: Vec<Leaf> = all.iter().map(leaf).collect();
-        let mut tree = LinkTree::of(leaves.iter(), platform, None);
+        let mut tree = LinkTree::of(&leaves, platform, None);
         leaves.iter().map(|leaf| tree.follow(&leaf.path).is_ok()).collect()
     }
 

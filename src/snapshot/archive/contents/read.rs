@@ -7,12 +7,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use super::Archive;
 use super::entry::{Entry, EntryKind};
-use super::fault::{BadEntry, Failure, Fault};
-use super::handle::Archive;
 use super::local::Reader;
 use super::work;
 use crate::error::{Error, Refusal, Result};
+use crate::snapshot::archive::fault::{BadEntry, Failure, Fault};
 use crate::snapshot::source::Source;
 
 /// The largest entry that [`Archive::read`] puts into memory.
@@ -33,7 +33,7 @@ impl<S: Source> Archive<S> {
             let detail = "it is larger than 1 GiB; write it somewhere with `copy`";
             return Err(Fault::new(Refusal::TooLarge, detail).error(Some(name)));
         }
-        Reader::new(self).content(entry.index, None)
+        Reader::of_some(self).content(entry.index)
     }
 
     /// Writes the content of an entry to `to` and returns its size. Memory: half a MiB. The size and CRC-32 are
@@ -44,9 +44,7 @@ impl<S: Source> Archive<S> {
     pub fn copy(&self, name: &str, mut to: impl Write) -> Result<u64> {
         let entry = self.find(name)?;
         let failed = |e| Error::io("writing", name, e);
-        let mut reader = Reader::new(self);
-        reader.read_ahead_to_end_of(entry.index);
-        reader.read(entry.index, None, &mut |piece| to.write_all(piece).map_err(failed))?;
+        Reader::of_some(self).read(entry.index, &mut |piece| to.write_all(piece).map_err(failed))?;
         to.flush().map_err(failed)?;
         Ok(entry.size())
     }
@@ -75,14 +73,14 @@ impl<S: Source> Archive<S> {
     /// # Errors
     /// [`Error::Archive`] when the source fails. What is wrong with the archive is not an error but the result.
     pub fn verify(&self) -> Result<Verified> {
-        let mut reader = Reader::new(self);
+        let mut reader = Reader::of_all(self);
         let mut whole = Vec::new();
         if let Err(error) = reader.judge_prefix() {
             whole.push(BadEntry::of(error)?);
         }
         let found = Mutex::new((0, reader.judge_overlaps(|_| true)?));
         let read = |reader: &mut Reader<'_, S>, index: u32, ()| {
-            let result = reader.read(index, Some(self.directory.layout().next(index)), &mut |_| Ok(()));
+            let result = reader.read(index, &mut |_| Ok(()));
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
             match result {
                 Ok(()) => found.0 += self.directory.record(index).size,
@@ -154,9 +152,7 @@ fn send_pieces<S: Source>(archive: &Archive<S>, index: u32, sender: &SyncSender<
         let gone = |_| Error::Cancelled { action: "reading", path: name.into() };
         if piece.is_empty() { Ok(()) } else { sender.send(Ok(piece.to_vec())).map_err(gone) }
     };
-    let mut reader = Reader::new(archive);
-    reader.read_ahead_to_end_of(index);
-    let last = match reader.decode(index, None, &mut send) {
+    let last = match Reader::of_some(archive).decode(index, &mut send) {
         Ok(()) => Ok(Vec::new()),
         Err(Failure::Source(e)) => Err(e),
         Err(e) => Err(e.error(Some(name)).into()),

@@ -5,12 +5,20 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::entry::Entry;
-use super::fault::{Fault, Judged};
 use crate::error::Refusal;
 use crate::progress::{Callback, Progress};
-use crate::snapshot::overwrite::Overwrite;
+use crate::snapshot::archive::fault::{Fault, Judged};
+use crate::snapshot::options::Overwrite;
 
-type Filter = Arc<dyn Fn(&Entry<'_>) -> bool + Send + Sync>;
+/// Says which entries are extracted.
+#[derive(Clone)]
+pub(super) struct Filter(pub(super) Arc<dyn Fn(&Entry<'_>) -> bool + Send + Sync>);
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Filter")
+    }
+}
 
 /// What becomes of symbolic links.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -27,7 +35,7 @@ pub enum Links {
 
 /// How [`Archive::extract_with`](crate::Archive::extract_with) works. Everything is extracted, with all cores,
 /// times and permission bits kept, into a target that does not exist or is empty, unless said otherwise.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 #[must_use]
 #[non_exhaustive]
 pub struct ExtractOptions {
@@ -59,7 +67,7 @@ impl ExtractOptions {
     /// Extracts only entries for which `pick` is true. The others are not looked at: what is wrong with
     /// them refuses nothing.
     pub fn filter(mut self, pick: impl Fn(&Entry<'_>) -> bool + Send + Sync + 'static) -> Self {
-        self.filter = Some(Arc::new(pick));
+        self.filter = Some(Filter(Arc::new(pick)));
         self
     }
 
@@ -76,8 +84,8 @@ impl ExtractOptions {
         self
     }
 
-    /// What to do when the target is a directory that is not empty. Files are then put into it one by one
-    /// after all of them have been extracted and checked; a failure while doing so is undone.
+    /// What to do when the target is a directory that is not empty. What is new is moved into it after everything has
+    /// been extracted and checked; a failure while doing so is undone.
     pub fn overwrite(mut self, policy: Overwrite) -> Self {
         self.overwrite = policy;
         self
@@ -119,24 +127,8 @@ impl ExtractOptions {
     /// Reports how far the extraction is, and cancels it on [`ControlFlow::Break`]. Called from the working
     /// threads, never twice at once.
     pub fn progress(mut self, callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static) -> Self {
-        self.callback = Some(Arc::new(callback));
+        self.callback = Some(Callback::new(callback));
         self
-    }
-}
-
-impl fmt::Debug for ExtractOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExtractOptions")
-            .field("threads", &self.threads)
-            .field("prefixes", &self.prefixes)
-            .field("strip", &self.strip)
-            .field("overwrite", &self.overwrite)
-            .field("limits", &self.limits)
-            .field("links", &self.links)
-            .field("keep_times", &!self.drop_times)
-            .field("keep_modes", &!self.drop_modes)
-            .field("verify", &self.verify)
-            .finish_non_exhaustive()
     }
 }
 

@@ -6,11 +6,27 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use self::entry::{Entry, EntryKind};
+pub use self::extract::Extracted;
+pub use self::options::{ExtractOptions, Limits, Links};
+pub use self::plan::ExtractPlan;
+pub use self::read::{EntryReader, Verified};
 use super::directory::CentralDirectory;
-use super::entry::{Entry, EntryKind};
 use super::fault::shown;
 use crate::error::{Error, Result};
 use crate::snapshot::source::Source;
+
+mod data;
+mod entry;
+mod extract;
+mod links;
+mod local;
+mod options;
+mod paths;
+mod plan;
+mod read;
+mod staging;
+mod work;
 
 /// A ZIP archive: a snapshot's files, in a file, in memory or at the snapshot host.
 ///

@@ -1,14 +1,16 @@
 //! Work shared out to threads: no queue and no lock, one counter over batches made beforehand.
 
-use std::ops::ControlFlow;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
-use std::thread;
+use std::{io, thread};
 
-use super::handle::Archive;
+use super::Archive;
+use super::data::Out;
 use super::local::Reader;
-use crate::error::Result;
-use crate::progress::{Callback, Progress, Throttle};
+use crate::error::{Error, Result};
+use crate::progress::{Progress, Throttle};
 use crate::snapshot::source::Source;
 
 /// Entries above this are begun first, one at a time, so that none is begun last.
@@ -32,7 +34,7 @@ pub(super) fn read_entries<S: Source, T: Copy + Send + Sync>(
     let batches = batches(jobs, |(index, _)| directory.record(*index).size);
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(None));
     let work = &|| {
-        let mut reader = Reader::new(archive);
+        let mut reader = Reader::of_all(archive);
         while !stopped() {
             let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
             let ends = batch.iter().map(|(index, _)| directory.layout().next(*index));
@@ -75,35 +77,62 @@ fn batches<T>(jobs: Vec<T>, size: impl Fn(&T) -> u64) -> Vec<Vec<T>> {
     batches
 }
 
+/// How many pieces of content may wait to be written.
+const AHEAD: usize = 2;
+
+/// Runs `write` in a thread of its own for every piece that `read` gives out, so that a large file is written while it is
+/// inflated; in the calling thread where the system has no more threads.
+pub(super) fn read_and_write(
+    read: impl FnOnce(Out<'_>) -> Result<()>,
+    write: impl FnMut(&[u8]) -> Result<()> + Send,
+) -> Result<()> {
+    let write = Mutex::new(write);
+    let write = |piece: &[u8]| write.lock().unwrap_or_else(PoisonError::into_inner)(piece);
+    thread::scope(|scope| {
+        let (sender, pieces) = sync_channel::<Vec<u8>>(AHEAD);
+        let writing = move || pieces.iter().try_for_each(|piece| write(&piece));
+        let Ok(writer) = thread::Builder::new().spawn_scoped(scope, writing) else {
+            return read(&mut |piece| write(piece));
+        };
+        // The receiver is gone only when writing failed, and then that error is returned.
+        let gone = |_| Error::io("writing", "a file", io::ErrorKind::BrokenPipe.into());
+        let result = read(&mut |piece| sender.send(piece.to_vec()).map_err(gone));
+        drop(sender);
+        writer.join().unwrap_or_else(|panic| resume_unwind(panic)).and(result)
+    })
+}
+
 /// How many threads work when nobody says.
 pub(super) fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Counts what is done and reports it.
+/// Counts what is done, reports it, and ends the work when it is cancelled or has failed elsewhere.
 pub(super) struct Meter<'a> {
     throttle: Throttle<'a>,
     /// The totals, with nothing done.
     start: Progress,
     bytes: AtomicU64,
     entries: AtomicU64,
+    pub(super) stop: AtomicBool,
 }
 
 impl<'a> Meter<'a> {
-    pub(super) fn new(callback: Option<Callback<'a>>, total: u64, total_entries: u64) -> Self {
+    pub(super) fn new(throttle: Throttle<'a>, total: u64, total_entries: u64) -> Self {
         let start = Progress { total: Some(total), attempt: 1, total_entries, ..Progress::default() };
-        let (bytes, entries) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { throttle: Throttle::new(callback), start, bytes, entries }
+        Self { throttle, start, bytes: 0.into(), entries: 0.into(), stop: false.into() }
     }
 
-    pub(super) fn add(&self, bytes: u64, entries: u64) -> ControlFlow<()> {
+    pub(super) fn add(&self, bytes: u64, entries: u64) -> Result<()> {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.entries.fetch_add(entries, Ordering::Relaxed);
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(self.throttle.cancelled());
+        }
         self.throttle.report(|| self.progress())
     }
 
-    /// Reports now.
-    pub(super) fn report_now(&self) -> ControlFlow<()> {
+    pub(super) fn report_now(&self) -> Result<()> {
         self.throttle.report_now(self.progress())
     }
 
@@ -149,7 +178,7 @@ mod tests {
         let count = AtomicUsize::new(0);
         let fail = |_: &mut Reader<'_, _>, _, ()| {
             count.fetch_add(1, Ordering::Relaxed);
-            Err(crate::error::Error::invalid("it", "is wrong"))
+            Err(Error::invalid("it", "is wrong"))
         };
         assert!(read_entries(&archive, jobs(), 1, &AtomicBool::new(false), fail).is_err());
         assert_eq!(count.into_inner(), 1);
