@@ -3,5 +3,4 @@
 pub(crate) mod envelope;
 pub(crate) mod http;
 pub(crate) mod retry;
-pub(crate) mod route;
 pub(crate) mod settings;

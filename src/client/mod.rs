@@ -15,9 +15,8 @@ pub use builder::ClientBuilder;
 pub use handles::{App, Database};
 
 use self::core::Core;
-use self::resource::Resource;
+use self::resource::{Resource, check_id};
 use crate::api::envelope::RawResponse;
-use crate::api::route::check_id;
 use crate::api::settings::Settings;
 use crate::error::{Error, Result};
 use crate::percent::encode_form;

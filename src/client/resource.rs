@@ -12,8 +12,8 @@ use super::awaited::Awaited;
 use super::core::Core;
 use crate::api::envelope::RawResponse;
 use crate::api::http::Payload;
-use crate::api::route;
 use crate::error::{Error, ErrorCode, Result};
+use crate::percent::encode;
 use crate::secret::{SignedKey, SignedUrl, clean};
 use crate::snapshot::Snapshot;
 use crate::types::{Kind, Listing, Response, RestoreState, RestoreStatus, SnapshotInfo, text};
@@ -44,7 +44,7 @@ impl fmt::Display for Resource {
 impl Resource {
     /// The path of one of its routes.
     pub(super) fn path(&self, rest: &str) -> Result<String> {
-        route::resource(self.kind, &self.id, rest)
+        resource_path(self.kind, &self.id, rest)
     }
 
     pub(super) fn read<T: DeserializeOwned>(&self, rest: &str) -> Result<T> {
@@ -204,4 +204,45 @@ fn created(response: &RawResponse) -> Result<(SignedUrl, SignedKey)> {
 /// Whether polling again may help: the network, a busy or broken service, or too many polls.
 fn is_passing(error: &Error) -> bool {
     error.is_retryable() || error.is_rate_limited() || error.status().is_some_and(|status| status >= 500)
+}
+
+/// The path of a route of one app or database: `/apps/{id}` and `rest`.
+///
+/// # Errors
+/// [`Error::Invalid`] when the id would lead to another route.
+fn resource_path(kind: Kind, id: &str, rest: &str) -> Result<String> {
+    check_id(&format!("the {kind} id"), id)?;
+    Ok(format!("/{}/{}{rest}", kind.segment(), encode(id)))
+}
+
+/// Refuses what would lead to another route; any other form of an id is the service's business.
+pub(super) fn check_id(what: &str, id: &str) -> Result<()> {
+    let reason = match id {
+        "" => "is empty",
+        "." | ".." => "is a path segment with a meaning of its own, not an id",
+        _ if id.chars().any(char::is_control) => "contains a line break or another control character",
+        _ => return Ok(()),
+    };
+    let reason = format!("{reason}; take it from `Client::account` or the dashboard");
+    Err(Error::invalid(what.to_owned(), reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_stays_one_segment() {
+        let path = |id| resource_path(Kind::App, id, "/snapshots").unwrap();
+        assert_eq!(path("c0ffee-ws 1/ü"), "/apps/c0ffee-ws%201%2F%C3%BC/snapshots");
+        assert_eq!(path("../x"), "/apps/..%2Fx/snapshots");
+        assert_eq!(resource_path(Kind::Database, "d", "").unwrap(), "/databases/d");
+    }
+
+    #[test]
+    fn ids_that_lead_elsewhere_are_refused() {
+        for id in ["", ".", "..", "a\nb", "a\0"] {
+            assert!(resource_path(Kind::App, id, "").is_err(), "{id:?}");
+        }
+    }
 }

@@ -13,19 +13,16 @@ use crate::types::SnapshotInfo;
 
 pub(crate) mod archive;
 pub(crate) mod download;
+mod files;
 mod location;
-mod lock;
 mod name;
 pub(crate) mod options;
 mod part;
-mod publish;
 mod range;
 pub(crate) mod reader;
 mod record;
 pub(crate) mod remote;
-mod same;
 pub(crate) mod source;
-mod speed;
 mod stream;
 mod transfer;
 

@@ -6,7 +6,7 @@
 //! and counts as long as the machine stays up, also after `kill -9`; after a restart of the machine only
 //! the second one counts. A record that is missing, damaged or another download's means starting over.
 //!
-//! The part file is locked by who writes it; the rules that keep two processes apart are in [`lock`](super::lock).
+//! The part file is locked by who writes it; the rules that keep two processes apart are in [`files`](super::files).
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::files::{Locked, lock, names, release};
 use super::location::Location;
-use super::lock::{Locked, lock, names, release};
 use super::name::part_name;
 use super::range::Object;
 use super::record::{self, Piece, Record};

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::location::Location;
 use super::range::{Object, Range, Worth};
-use super::speed::Speed;
 use crate::api::http::{Body, SnapshotResponse};
-use crate::api::retry::{Attempts, jitter};
+use crate::api::retry::{Attempts, Speed, jitter};
 use crate::error::{Error, Result};
 
 /// How many attempts in a row may bring nothing new, unless the caller says otherwise.
