@@ -5,6 +5,19 @@
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
 compile_error!("squarecloud-blocking needs TLS: enable the feature `rustls` (the default) or `native-tls`");
 
+/// The setters of a builder or of options: each changes its second argument, `self`, and returns it.
+macro_rules! setters {
+    ($($(#[$attribute:meta])* $name:ident($this:ident, $value:ident: $Type:ty) $set:block)*) => {$(
+        $(#[$attribute])*
+        pub fn $name(mut self, $value: $Type) -> Self {
+            let $this = &mut self;
+            $set
+            self
+        }
+    )*};
+}
+use setters;
+
 mod api;
 mod client;
 mod error;

@@ -9,7 +9,7 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 
-pub(crate) use redact::{clean, excerpt};
+pub(crate) use redact::{clean, excerpt, is_invisible};
 
 /// The account's API key.
 #[derive(Clone)]

@@ -39,120 +39,74 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// Sets the base URL of the API; `https://api.squarecloud.app/v2` by default. Plain `http` is allowed for loopback
-    /// only, since the key is sent with each call.
-    pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.settings.base_url = url.into();
-        self
-    }
-
-    /// Sets the base URL of the snapshot host, used for listings in the older form, which have no links;
-    /// `https://snapshots.squarecloud.app` by default.
-    pub fn snapshot_host(mut self, url: impl Into<String>) -> Self {
-        self.settings.snapshot_host = url.into();
-        self
-    }
-
-    /// Sets every time limit at once: no single phase, no JSON call as a whole and no wait for a snapshot takes
-    /// longer than `limit`; a transfer may stall for half of it.
-    ///
-    /// This includes the calls that the service holds open, so with less than 120 s
-    /// [`Client::snapshot`](crate::Client::snapshot) may give up while the service is still at work. To avoid that,
-    /// set [`held_open_timeout`](Self::held_open_timeout) and [`snapshot_wait`](Self::snapshot_wait) after this.
-    pub fn timeout(mut self, limit: Duration) -> Self {
-        self.settings.limits.set_all(limit);
-        self
-    }
-
-    /// Sets how long connecting may take: name lookup, TCP and TLS together. 10 s by default.
-    pub fn connect_timeout(mut self, limit: Duration) -> Self {
-        self.settings.limits.connect = limit;
-        self
-    }
-
-    /// Sets how long a JSON call may take from start to end, retries and their pauses included; 30 s by default.
-    pub fn total_timeout(mut self, limit: Duration) -> Self {
-        self.settings.limits.total = limit;
-        self
-    }
-
-    /// Sets how long a POST call may take, which the service may hold open for up to 95 s; 120 s by default.
-    pub fn held_open_timeout(mut self, limit: Duration) -> Self {
-        self.settings.limits.held_open = limit;
-        self
-    }
-
-    /// Sets how long a transfer waits for the response's header section; 30 s by default.
-    pub fn first_byte_timeout(mut self, limit: Duration) -> Self {
-        self.settings.limits.first_byte = limit;
-        self
-    }
-
-    /// Sets how long a transfer may receive nothing; 30 s by default. After that, the connection is given up, and
-    /// another one is tried before the transfer fails.
-    pub fn stall_timeout(mut self, limit: Duration) -> Self {
-        self.settings.limits.stall = limit;
-        self
-    }
-
-    /// Sets the speed in bytes per second, measured over the stall limit, below which a transfer counts as stalled;
-    /// 1024 by default, 0 for no minimum.
-    pub fn min_speed(mut self, bytes_per_second: u64) -> Self {
-        self.settings.limits.min_speed = bytes_per_second;
-        self
-    }
-
-    /// Sets how many times a failed call is repeated when that is safe; 2 by default. A POST is repeated only when the
-    /// service refuses a file because uploads are busy.
-    pub fn retries(mut self, n: u32) -> Self {
-        self.settings.retries = n;
-        self
-    }
-
-    /// Sets the proxy for everything but loopback, as `http://user:password@host:port`; by default it is taken from
-    /// the environment's proxy variables.
-    pub fn proxy(mut self, url: impl Into<String>) -> Self {
-        self.settings.proxy = Some(ProxyChoice::Url(url.into()));
-        self
-    }
-
     /// Uses no proxy, whatever the environment says.
     pub fn no_proxy(mut self) -> Self {
         self.settings.proxy = Some(ProxyChoice::Direct);
         self
     }
 
-    /// Sets the `User-Agent` header. The service's edge rejects some well-known values with HTTP 403.
-    pub fn user_agent(mut self, name: impl Into<String>) -> Self {
-        self.settings.user_agent = name.into();
-        self
-    }
+    crate::setters! {
+        /// Sets the base URL of the API; `https://api.squarecloud.app/v2` by default. Plain `http` is allowed for loopback
+        /// only, since the key is sent with each call.
+        base_url(s, url: impl Into<String>) { s.settings.base_url = url.into() }
 
-    /// Sets the root certificates, in PEM, to trust **instead** of the usual ones: for a server or proxy of your own.
-    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.settings.root_certificates = Some(pem.into());
-        self
-    }
+        /// Sets the base URL of the snapshot host, used for listings in the older form, which have no links;
+        /// `https://snapshots.squarecloud.app` by default.
+        snapshot_host(s, url: impl Into<String>) { s.settings.snapshot_host = url.into() }
 
-    /// Sets how long [`Client::snapshot`](crate::Client::snapshot) waits for a snapshot that the service is still
-    /// making; 5 min by default. With `Duration::ZERO` it returns [`Error::Pending`](crate::Error::Pending) at once.
-    pub fn snapshot_wait(mut self, at_most: Duration) -> Self {
-        self.settings.limits.snapshot_wait = at_most;
-        self
-    }
+        /// Sets every time limit at once: no single phase, no JSON call as a whole and no wait for a snapshot takes
+        /// longer than `limit`; a transfer may stall for half of it.
+        ///
+        /// This includes the calls that the service holds open, so with less than 120 s
+        /// [`Client::snapshot`](crate::Client::snapshot) may give up while the service is still at work. To avoid that,
+        /// set [`held_open_timeout`](Self::held_open_timeout) and [`snapshot_wait`](Self::snapshot_wait) after this.
+        timeout(s, limit: Duration) { s.settings.limits.set_all(limit) }
 
-    /// Sets the pause between two polls of a running creation (10 s by default) or restore (5 s by default).
-    pub fn poll_interval(mut self, pause: Duration) -> Self {
-        self.settings.poll_interval = Some(pause);
-        self
-    }
+        /// Sets how long connecting may take: name lookup, TCP and TLS together. 10 s by default.
+        connect_timeout(s, limit: Duration) { s.settings.limits.connect = limit }
 
-    /// What pauses the calling thread between retries and between polls; by default [`std::thread::sleep`]. For
-    /// tests.
-    #[doc(hidden)]
-    pub fn sleep(mut self, sleep: impl Fn(Duration) + Send + Sync + 'static) -> Self {
-        self.settings.sleep = Arc::new(sleep);
-        self
+        /// Sets how long a JSON call may take from start to end, retries and their pauses included; 30 s by default.
+        total_timeout(s, limit: Duration) { s.settings.limits.total = limit }
+
+        /// Sets how long a POST call may take, which the service may hold open for up to 95 s; 120 s by default.
+        held_open_timeout(s, limit: Duration) { s.settings.limits.held_open = limit }
+
+        /// Sets how long a transfer waits for the response's header section; 30 s by default.
+        first_byte_timeout(s, limit: Duration) { s.settings.limits.first_byte = limit }
+
+        /// Sets how long a transfer may receive nothing; 30 s by default. After that, the connection is given up, and
+        /// another one is tried before the transfer fails.
+        stall_timeout(s, limit: Duration) { s.settings.limits.stall = limit }
+
+        /// Sets the speed in bytes per second, measured over the stall limit, below which a transfer counts as stalled;
+        /// 1024 by default, 0 for no minimum.
+        min_speed(s, bytes_per_second: u64) { s.settings.limits.min_speed = bytes_per_second }
+
+        /// Sets how many times a failed call is repeated when that is safe; 2 by default. A POST is repeated only when the
+        /// service refuses a file because uploads are busy.
+        retries(s, n: u32) { s.settings.retries = n }
+
+        /// Sets the proxy for everything but loopback, as `http://user:password@host:port`; by default it is taken from
+        /// the environment's proxy variables.
+        proxy(s, url: impl Into<String>) { s.settings.proxy = Some(ProxyChoice::Url(url.into())) }
+
+        /// Sets the `User-Agent` header. The service's edge rejects some well-known values with HTTP 403.
+        user_agent(s, name: impl Into<String>) { s.settings.user_agent = name.into() }
+
+        /// Sets the root certificates, in PEM, to trust **instead** of the usual ones: for a server or proxy of your own.
+        root_certificates(s, pem: impl Into<Vec<u8>>) { s.settings.root_certificates = Some(pem.into()) }
+
+        /// Sets how long [`Client::snapshot`](crate::Client::snapshot) waits for a snapshot that the service is still
+        /// making; 5 min by default. With `Duration::ZERO` it returns [`Error::Pending`](crate::Error::Pending) at once.
+        snapshot_wait(s, at_most: Duration) { s.settings.limits.snapshot_wait = at_most }
+
+        /// Sets the pause between two polls of a running creation (10 s by default) or restore (5 s by default).
+        poll_interval(s, pause: Duration) { s.settings.poll_interval = Some(pause) }
+
+        /// What pauses the calling thread between retries and between polls; by default [`std::thread::sleep`]. For
+        /// tests.
+        #[doc(hidden)]
+        sleep(s, sleep: impl Fn(Duration) + Send + Sync + 'static) { s.settings.sleep = Arc::new(sleep) }
     }
 }
 

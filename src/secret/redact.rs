@@ -48,14 +48,14 @@ pub(crate) fn clean(text: &str, max: usize, secret: &str) -> String {
             out.push_str("...");
             break;
         }
-        if c.is_control() || is_bidi(c) { out.extend(c.escape_default()) } else { out.push(c) }
+        if c.is_control() || is_invisible(c) { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out
 }
 
-/// Characters that reorder a line of text, so that a terminal shows something else than was sent.
-fn is_bidi(c: char) -> bool {
-    matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Characters that make a text read as another one: they reorder it or take no room.
+pub(crate) fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Takes out every part of the secret, the value of everything that is part of a signature, and the query of every

@@ -59,8 +59,7 @@ pub(crate) fn download(location: &Location, path: &Path, options: &DownloadOptio
     let finished = |progress: Progress| {
         // The file is there: it is too late to cancel.
         let _ = throttle.report_now(progress);
-        let Progress { bytes, resumed_from, .. } = progress;
-        Ok(Download { path: target.path.clone(), bytes, resumed_from })
+        Ok(Download { path: target.path.clone(), bytes: progress.bytes, resumed_from: progress.resumed_from })
     };
     let start = Progress { attempt: 1, ..Progress::default() };
     let kept = |bytes| finished(Progress { bytes, total: Some(bytes), resumed_from: bytes, ..start });
@@ -92,10 +91,7 @@ fn target(location: &Location, path: &Path) -> Result<Target> {
         let name = location.file_name.to_string();
         return Ok(Target { dir: path.to_owned(), path: path.join(&name), name });
     }
-    let dir = match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir.to_owned(),
-        _ => PathBuf::from("."),
-    };
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
     // The part file's name is made from it; the final name stays as it is.
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Target { dir, name, path: path.to_owned() })
@@ -167,6 +163,7 @@ fn is_same(location: &Location, path: &Path) -> Result<bool> {
 }
 
 /// Checks that the part file is a whole archive, and with `verify` that every CRC matches.
+#[cfg_attr(not(feature = "zip"), allow(unused))]
 fn check(location: &Location, part: &Part, status: Option<u16>, verify: bool) -> Result<()> {
     let file = part.file();
     if let Err(why) = archive::check(file).map_err(|e| Error::io("reading", part.path(), e))? {
@@ -175,18 +172,11 @@ fn check(location: &Location, part: &Part, status: Option<u16>, verify: bool) ->
         first.truncate(count);
         return Err(location.not_an_archive(&first, why, status));
     }
-    if verify { verify_entries(file) } else { Ok(()) }
-}
-
-#[cfg(feature = "zip")]
-fn verify_entries(file: &fs::File) -> Result<()> {
-    let bad = archive::Archive::new(file)?.verify()?.bad.into_iter().next();
-    bad.map_or(Ok(()), |bad| Err(bad.into()))
-}
-
-#[cfg(not(feature = "zip"))]
-fn verify_entries(_: &fs::File) -> Result<()> {
-    Err(Error::invalid("verify(true)", "needs the crate's feature `zip`; enable it"))
+    #[cfg(feature = "zip")]
+    if verify && let Some(bad) = archive::Archive::new(file)?.verify()?.bad.into_iter().next() {
+        return Err(bad.into());
+    }
+    Ok(())
 }
 
 /// Syncs the data, gives the file its name, then syncs the directory.

@@ -81,25 +81,16 @@ pub(crate) fn publish(part: &Path, target: &Path, replace: bool) -> io::Result<(
 
 /// Puts a directory's names on the disk. Systems that cannot do that to directories are left alone.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    if !cfg!(unix) {
-        return Ok(());
-    }
-    match File::open(dir) {
-        Ok(open) => match open.sync_all() {
-            Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
-            result => result,
-        },
-        // A directory one may write to but not read.
-        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        Err(e) => Err(e),
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    match File::open(dir).and_then(|dir| dir.sync_all()) {
+        // A file system that cannot; a directory one may write to but not read; on Windows, any directory.
+        Err(e) if matches!(e.kind(), InvalidInput | PermissionDenied | Unsupported) => Ok(()),
+        result => result,
     }
 }
 
 /// Creates `dir` and its missing parents, durably.
 pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
     let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
     fs::create_dir_all(dir)?;
     for parent in missing.into_iter().filter_map(Path::parent) {

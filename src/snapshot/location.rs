@@ -42,7 +42,7 @@ impl Location {
             status: response.status,
             content_range: fields.get("content-range"),
             content_length: fields.get("content-length").and_then(number),
-            object: Object::new(fields.get("etag"), fields.get("x-amz-version-id"), fields.get("last-modified")),
+            object: Object::new(fields.get("etag"), fields.get("x-amz-version-id")),
         };
         let other_version = matches!((&self.version, &head.object.version_id), (Some(a), Some(b)) if **a != **b);
         let kind = fields.get("content-type").unwrap_or_default().to_ascii_lowercase();

@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::percent::{percent_decode, query_value};
+use crate::secret::is_invisible;
 
 /// The longest name made here, in bytes: file systems take 255, and the part file's name is longer.
 const MAX_NAME: usize = 200;
@@ -79,24 +80,18 @@ fn safe_stem(stem: &str, max: usize) -> String {
     if safe.is_empty() {
         safe.push_str("snapshot");
     }
-    if is_reserved(&safe) {
+    if is_device(&safe) {
         safe.insert(0, '_');
     }
     shorten(&safe, max)
 }
 
-/// Characters that make a name read as another one.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
-/// Names Windows gives to devices, with any extension.
-fn is_reserved(name: &str) -> bool {
-    let base = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
-    matches!(base.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" | "CLOCK$")
-        || (base.chars().count() == 4
-            && (base.starts_with("COM") || base.starts_with("LPT"))
-            && base.ends_with(|c: char| c.is_ascii_digit() || matches!(c, '¹' | '²' | '³')))
+/// Whether Windows takes `name` for a device, whatever its extension.
+pub(crate) fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or(name).trim_end().to_ascii_uppercase();
+    let number = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
+    number.is_some_and(|n| matches!(n, "¹" | "²" | "³") || (n.len() == 1 && n.as_bytes()[0].is_ascii_digit()))
+        || matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" | "CLOCK$")
 }
 
 /// FNV-1a, 64 bits: short, stable, and not a secret.

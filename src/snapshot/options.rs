@@ -41,50 +41,37 @@ impl<'a> DownloadOptions<'a> {
         Self { overwrite: Overwrite::Refuse, callback: None, verify: false, connections: 1, attempts: ATTEMPTS }
     }
 
-    /// Sets what to do when the target exists; [`Overwrite::Refuse`] by default.
-    ///
-    /// [`Overwrite::Keep`] succeeds at once when the file is the same: its length is the snapshot's, and its
-    /// name carries the snapshot's version (as [`Snapshot::file_name`](crate::Snapshot::file_name) does) or
-    /// its end, which holds the archive's central directory, equals the snapshot's (one request of at most 64 KiB).
-    /// Any other file is left alone and the call fails with [`Error::Exists`].
-    pub fn overwrite(mut self, overwrite: Overwrite) -> Self {
-        self.overwrite = overwrite;
-        self
-    }
+    crate::setters! {
+        /// Sets what to do when the target exists; [`Overwrite::Refuse`] by default.
+        ///
+        /// [`Overwrite::Keep`] succeeds at once when the file is the same: its length is the snapshot's, and its
+        /// name carries the snapshot's version (as [`Snapshot::file_name`](crate::Snapshot::file_name) does) or
+        /// its end, which holds the archive's central directory, equals the snapshot's (one request of at most 64 KiB).
+        /// Any other file is left alone and the call fails with [`Error::Exists`].
+        overwrite(s, overwrite: Overwrite) { s.overwrite = overwrite }
 
-    /// Reports progress, and cancels the download when the callback returns [`ControlFlow::Break`].
-    ///
-    /// Called at most about 200 times a second while bytes arrive and once at the end, never from two threads at
-    /// once; with several connections not always from the calling thread. A cancelled download keeps its part file,
-    /// and a later call continues it. While the host sends nothing, the callback is not called: the download is then
-    /// cancelled when bytes arrive again, or after
-    /// [`ClientBuilder::stall_timeout`](crate::ClientBuilder::stall_timeout) at the latest.
-    pub fn progress(mut self, callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'a) -> Self {
-        self.callback = Some(Callback::new(callback));
-        self
-    }
+        /// Reports progress, and cancels the download when the callback returns [`ControlFlow::Break`].
+        ///
+        /// Called at most about 200 times a second while bytes arrive and once at the end, never from two threads at
+        /// once; with several connections not always from the calling thread. A cancelled download keeps its part file,
+        /// and a later call continues it. While the host sends nothing, the callback is not called: the download is then
+        /// cancelled when bytes arrive again, or after
+        /// [`ClientBuilder::stall_timeout`](crate::ClientBuilder::stall_timeout) at the latest.
+        progress(s, callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'a) { s.callback = Some(Callback::new(callback)) }
 
-    /// Sets whether the CRC-32 of every entry is checked before the file gets its name; `false` by default. Reads and
-    /// inflates the file once more, after the last byte arrived. Needs the feature `zip`. The archive's structure is
-    /// always checked.
-    pub fn verify(mut self, verify: bool) -> Self {
-        self.verify = verify;
-        self
-    }
+        /// Sets whether the CRC-32 of every entry is checked before the file gets its name; `false` by default. Reads and
+        /// inflates the file once more, after the last byte arrived. Needs the feature `zip`. The archive's structure is
+        /// always checked.
+        verify(s, verify: bool) { s.verify = verify }
 
-    /// Sets how many connections fetch ranges of the snapshot at the same time: 1 (the default) to 32. Useful when the
-    /// host limits the speed of each. When the host does not support ranges, one is used. Each takes about 2 MiB of
-    /// memory.
-    pub fn connections(mut self, connections: usize) -> Self {
-        self.connections = connections;
-        self
-    }
+        /// Sets how many connections fetch ranges of the snapshot at the same time: 1 (the default) to 32. Useful when the
+        /// host limits the speed of each. When the host does not support ranges, one is used. Each takes about 2 MiB of
+        /// memory.
+        connections(s, connections: usize) { s.connections = connections }
 
-    /// Sets how many attempts in a row may bring nothing new before the download fails: 5 by default, at least 1.
-    /// Progress (4 KiB, or a 64th of a small snapshot) starts the count again.
-    pub fn attempts(mut self, attempts: u32) -> Self {
-        self.attempts = attempts;
-        self
+        /// Sets how many attempts in a row may bring nothing new before the download fails: 5 by default, at least 1.
+        /// Progress (4 KiB, or a 64th of a small snapshot) starts the count again.
+        attempts(s, attempts: u32) { s.attempts = attempts }
     }
 
     pub(crate) fn check(&self) -> Result<()> {

@@ -153,9 +153,7 @@ impl Part {
     /// piece held before belongs to the same object.
     pub(crate) fn begin(&mut self, object: &Object, piece: u64) -> Result<()> {
         let durable = self.pieces.iter().map(|piece| piece.durable).sum();
-        let Some(pieces) = record::cut(piece, object.total, self.done(), durable) else {
-            return Err(Error::invalid("the snapshot's length", "does not fit the pieces"));
-        };
+        let pieces = record::cut(piece, object.total, self.done(), durable);
         self.set(Record { object: object.clone(), piece, ..self.record.clone() }, pieces)
     }
 
@@ -182,9 +180,7 @@ impl Part {
 
     /// Writes the next bytes of a piece, then notes them.
     pub(crate) fn write(&self, piece: usize, bytes: &[u8]) -> Result<()> {
-        let (Some(start), Some(done)) = (self.pieces.get(piece).map(|p| p.start), self.done.get(piece)) else {
-            return Err(Error::io("writing", &self.path, io::ErrorKind::InvalidInput.into()));
-        };
+        let (start, done) = (self.pieces[piece].start, &self.done[piece]);
         let before = done.load(Ordering::Acquire);
         let after = before + bytes.len() as u64;
         write_all_at(&self.file, bytes, start + before).map_err(|e| Error::io("writing", &self.path, e))?;

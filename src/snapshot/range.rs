@@ -47,38 +47,24 @@ impl Range {
 pub(crate) struct Object {
     /// A strong entity tag, with its quotes.
     pub(crate) etag: Option<String>,
-    /// A weak or malformed entity tag: it can tell objects apart, but not show that they are the same.
-    pub(crate) weak: Option<String>,
     /// The store's version id.
     pub(crate) version_id: Option<String>,
-    /// `Last-Modified`, as sent.
-    pub(crate) modified: Option<String>,
     /// The length of the whole object.
     pub(crate) total: Option<u64>,
 }
 
-/// Whether two responses come from the same object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sameness {
-    Same,
-    Different,
-    Unproven,
-}
-
 impl Object {
-    /// From the header fields as sent; `total` is added by [`judge`].
-    pub(crate) fn new(etag: Option<&str>, version_id: Option<&str>, modified: Option<&str>) -> Self {
+    /// From the header fields as sent; `total` is added by [`judge`]. A weak entity tag and `Last-Modified` could only
+    /// tell objects apart, not show that they are the same.
+    pub(crate) fn new(etag: Option<&str>, version_id: Option<&str>) -> Self {
         let sane = |text: Option<&str>| {
             text.map(str::trim)
                 .filter(|t| !t.is_empty() && t.len() <= 512 && t.bytes().all(|b| (b' '..0x7f).contains(&b)))
                 .map(str::to_owned)
         };
-        let etag = sane(etag);
-        let strong = etag.as_deref().is_some_and(is_strong);
-        let (etag, weak) = if strong { (etag, None) } else { (None, etag) };
         // S3 says `null` for objects of buckets without versions: all of them share it.
         let version_id = sane(version_id).filter(|v| v != "null");
-        Self { etag, weak, version_id, modified: sane(modified), total: None }
+        Self { etag: sane(etag).filter(|etag| is_strong(etag)), version_id, total: None }
     }
 
     /// Whether a later response could be shown to come from the same object.
@@ -86,25 +72,16 @@ impl Object {
         self.etag.is_some() || (self.version_id.is_some() && self.total.is_some())
     }
 
-    pub(crate) fn compare(&self, other: &Self) -> Sameness {
-        let differ = |a: &Option<String>, b: &Option<String>| matches!((a, b), (Some(a), Some(b)) if a != b);
-        let equal = |a: &Option<String>, b: &Option<String>| matches!((a, b), (Some(a), Some(b)) if a == b);
-        if matches!((self.total, other.total), (Some(a), Some(b)) if a != b)
-            || differ(&self.etag, &other.etag)
-            || differ(&self.version_id, &other.version_id)
-        {
-            return Sameness::Different;
-        }
-        if equal(&self.etag, &other.etag) {
-            return Sameness::Same;
-        }
-        if differ(&self.weak, &other.weak) || differ(&self.modified, &other.modified) {
-            return Sameness::Different;
-        }
-        if equal(&self.version_id, &other.version_id) && self.total.is_some() && self.total == other.total {
-            return Sameness::Same;
-        }
-        Sameness::Unproven
+    /// Whether both are shown to be the same object: by the entity tag, or by version and length.
+    fn is_same(&self, other: &Self) -> bool {
+        let agree = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
+        let total = self.total.is_none() || other.total.is_none() || self.total == other.total;
+        let by_tag = self.etag.is_some() && self.etag == other.etag;
+        let by_version = self.version_id.is_some() && self.version_id == other.version_id;
+        total
+            && agree(&self.etag, &other.etag)
+            && agree(&self.version_id, &other.version_id)
+            && (by_tag || (by_version && self.total.is_some() && self.total == other.total))
     }
 }
 
@@ -185,13 +162,10 @@ fn judge_part(range: Range, known: &Object, head: Head<'_>) -> Worth {
         return Worth::StartOver("the response's two lengths contradict each other");
     }
     let object = Object { total: Some(total), ..head.object };
-    match known.compare(&object) {
-        Sameness::Different => Worth::StartOver("the snapshot changed"),
-        Sameness::Unproven if *known != Object::default() => {
-            Worth::StartOver("nothing shows that the response belongs to the same snapshot")
-        }
-        _ => Worth::Part { start, end, object },
+    if *known != Object::default() && !known.is_same(&object) {
+        return Worth::StartOver("the snapshot changed, or nothing shows that the response belongs to the same one");
     }
+    Worth::Part { start, end, object }
 }
 
 /// `bytes 0-9/100` as start, end (not included) and total (RFC 9110, section 14.4).
@@ -215,7 +189,7 @@ mod tests {
     use super::*;
 
     fn tagged(etag: &str, total: u64) -> Object {
-        Object { total: Some(total), ..Object::new(Some(etag), None, None) }
+        Object { total: Some(total), ..Object::new(Some(etag), None) }
     }
 
     fn part<'a>(range: &'a str, object: Object) -> Head<'a> {
@@ -224,25 +198,25 @@ mod tests {
 
     #[test]
     fn the_same_object_is_shown_by_tag_or_by_version_and_length() {
-        let v = |etag, id, modified, total| Object { total, ..Object::new(etag, id, modified) };
-        let same = |a: &Object, b: &Object| a.compare(b);
-        let tag = v(Some("\"a\""), None, None, Some(5));
-        assert_eq!(same(&tag, &v(Some("\"a\""), None, None, Some(5))), Sameness::Same);
-        assert_eq!(same(&tag, &v(Some("\"a\""), None, None, Some(6))), Sameness::Different);
-        assert_eq!(same(&tag, &v(Some("\"b\""), None, None, Some(5))), Sameness::Different);
-        assert_eq!(same(&tag, &v(None, None, None, Some(5))), Sameness::Unproven);
-        let weak = v(Some("W/\"a\""), None, None, Some(5));
-        assert_eq!(same(&weak, &weak), Sameness::Unproven);
-        assert_eq!(same(&weak, &v(Some("W/\"b\""), None, None, Some(5))), Sameness::Different);
-        let id = v(None, Some("k1"), None, Some(5));
-        assert_eq!(same(&id, &id), Sameness::Same);
-        assert_eq!(same(&id, &v(None, Some("k1"), None, None)), Sameness::Unproven);
-        assert_eq!(same(&id, &v(None, Some("k2"), None, Some(5))), Sameness::Different);
-        let null = v(None, Some("null"), None, Some(5));
-        assert_eq!(same(&null, &null), Sameness::Unproven);
-        let day = v(None, None, Some("Mon, 23 Nov 2026 10:00:00 GMT"), Some(5));
-        assert_eq!(same(&day, &day), Sameness::Unproven);
-        assert!(tag.is_provable() && id.is_provable() && !weak.is_provable() && !day.is_provable());
+        let object = |etag, id, total| Object { total, ..Object::new(etag, id) };
+        let tag = object(Some("\"a\""), None, Some(5));
+        assert!(tag.is_same(&tag) && tag.is_provable());
+        assert!(tag.is_same(&object(Some("\"a\""), Some("k"), None)));
+        for other in [
+            object(Some("\"a\""), None, Some(6)),
+            object(Some("\"b\""), None, Some(5)),
+            object(Some("W/\"a\""), None, Some(5)),
+            object(None, None, Some(5)),
+        ] {
+            assert!(!tag.is_same(&other), "{other:?}");
+        }
+        let id = object(None, Some("k1"), Some(5));
+        assert!(id.is_same(&id) && id.is_provable());
+        assert!(!id.is_same(&object(None, Some("k1"), None)) && !id.is_same(&object(None, Some("k2"), Some(5))));
+        assert!(!object(Some("\"a\""), Some("k1"), Some(5)).is_same(&object(Some("\"a\""), Some("k2"), Some(5))));
+        for unprovable in [object(Some("W/\"a\""), None, Some(5)), object(None, Some("null"), Some(5))] {
+            assert!(!unprovable.is_same(&unprovable) && !unprovable.is_provable());
+        }
     }
 
     #[test]
@@ -279,7 +253,7 @@ mod tests {
             "bytes 0-9/10",
             "bytes 4-9/99999999999999999999999",
         ] {
-            let worth = judge(Range::From(4), &known, part(range, Object::new(Some("\"a\""), None, None)));
+            let worth = judge(Range::From(4), &known, part(range, Object::new(Some("\"a\""), None)));
             assert!(matches!(worth, Worth::StartOver(_)), "{range}: {worth:?}");
         }
     }
@@ -293,7 +267,7 @@ mod tests {
         ) {
             let asked = asked % total;
             let known = tagged("\"t1\"", total);
-            let object = Object::new(match tag { 0 => None, 1 => Some("\"t1\""), _ => Some("\"t2\"") }, None, None);
+            let object = Object::new(match tag { 0 => None, 1 => Some("\"t1\""), _ => Some("\"t2\"") }, None);
             let range = format!("bytes {first}-{last}/{said}");
             let head = Head { content_length: length, ..part(&range, object) };
             let right = said == total && first == asked && last + 1 == total && tag == 1

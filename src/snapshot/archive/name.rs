@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use super::fault::{Fault, Judged};
 use super::format::{CentralHeader, UNICODE_PATH, UTF8, crc32_of_name, fields_of, u32_at};
 use crate::error::Refusal;
+use crate::snapshot::name::is_device;
 
 /// The upper half of code page 437 (APPNOTE appendix D.1).
 const CP437: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀\
@@ -162,11 +163,7 @@ fn windows(part: &str) -> Judged<()> {
     if part.ends_with(['.', ' ']) {
         return bad("a component ends with a dot or a space, which this system drops");
     }
-    let stem = part.split('.').next().unwrap_or(part).trim_end().to_ascii_uppercase();
-    let number = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
-    let numbered =
-        matches!(number.map(|n| n.chars().collect::<Vec<_>>()).as_deref(), Some(['0'..='9' | '¹' | '²' | '³']));
-    if numbered || matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$") {
+    if is_device(part) {
         return bad("a component is the name of a device on this system");
     }
     Ok(())

@@ -58,17 +58,13 @@ impl ExtractOptions {
         Self::default()
     }
 
-    /// Works with `n` threads, at least 1; all cores by default. Each takes half a MiB of memory.
-    pub fn threads(mut self, n: usize) -> Self {
-        self.threads = Some(n.max(1));
-        self
-    }
+    crate::setters! {
+        /// Works with `n` threads, at least 1; all cores by default. Each takes half a MiB of memory.
+        threads(s, n: usize) { s.threads = Some(n.max(1)) }
 
-    /// Extracts only entries for which `pick` is true. The others are not looked at: what is wrong with
-    /// them refuses nothing.
-    pub fn filter(mut self, pick: impl Fn(&Entry<'_>) -> bool + Send + Sync + 'static) -> Self {
-        self.filter = Some(Filter(Arc::new(pick)));
-        self
+        /// Extracts only entries for which `pick` is true. The others are not looked at: what is wrong with
+        /// them refuses nothing.
+        filter(s, pick: impl Fn(&Entry<'_>) -> bool + Send + Sync + 'static) { s.filter = Some(Filter(Arc::new(pick))) }
     }
 
     /// Extracts only what lies at or under this path; given several times, under any of them.
@@ -78,57 +74,35 @@ impl ExtractOptions {
         self
     }
 
-    /// Leaves out the first `n` components of every path, and entries that have no more than those.
-    pub fn strip(mut self, n: usize) -> Self {
-        self.strip = n;
-        self
-    }
+    crate::setters! {
+        /// Leaves out the first `n` components of every path, and entries that have no more than those.
+        strip(s, n: usize) { s.strip = n }
 
-    /// What to do when the target is a directory that is not empty. What is new is moved into it after everything has
-    /// been extracted and checked; a failure while doing so is undone.
-    pub fn overwrite(mut self, policy: Overwrite) -> Self {
-        self.overwrite = policy;
-        self
-    }
+        /// What to do when the target is a directory that is not empty. What is new is moved into it after everything has
+        /// been extracted and checked; a failure while doing so is undone.
+        overwrite(s, policy: Overwrite) { s.overwrite = policy }
 
-    /// How much the archive may ask for.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
+        /// How much the archive may ask for.
+        limits(s, limits: Limits) { s.limits = limits }
 
-    /// What becomes of symbolic links.
-    pub fn links(mut self, links: Links) -> Self {
-        self.links = links;
-        self
-    }
+        /// What becomes of symbolic links.
+        links(s, links: Links) { s.links = links }
 
-    /// Whether files and directories get the archive's modification times: yes by default. DOS times, which
-    /// have no time zone, are taken as UTC.
-    pub fn keep_times(mut self, keep: bool) -> Self {
-        self.drop_times = !keep;
-        self
-    }
+        /// Whether files and directories get the archive's modification times: yes by default. DOS times, which
+        /// have no time zone, are taken as UTC.
+        keep_times(s, keep: bool) { s.drop_times = !keep }
 
-    /// Whether files and directories get the archive's permission bits, less those of the umask: yes by
-    /// default. Set-id and sticky bits are never set, and no permission bits at all count as none given.
-    pub fn keep_modes(mut self, keep: bool) -> Self {
-        self.drop_modes = !keep;
-        self
-    }
+        /// Whether files and directories get the archive's permission bits, less those of the umask: yes by
+        /// default. Set-id and sticky bits are never set, and no permission bits at all count as none given.
+        keep_modes(s, keep: bool) { s.drop_modes = !keep }
 
-    /// Whether every file is read back and its checksum compared before the target appears: no by default.
-    /// Costs one more reading of all files.
-    pub fn verify(mut self, verify: bool) -> Self {
-        self.verify = verify;
-        self
-    }
+        /// Whether every file is read back and its checksum compared before the target appears: no by default.
+        /// Costs one more reading of all files.
+        verify(s, verify: bool) { s.verify = verify }
 
-    /// Reports how far the extraction is, and cancels it on [`ControlFlow::Break`]. Called from the working
-    /// threads, never twice at once.
-    pub fn progress(mut self, callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static) -> Self {
-        self.callback = Some(Callback::new(callback));
-        self
+        /// Reports how far the extraction is, and cancels it on [`ControlFlow::Break`]. Called from the working
+        /// threads, never twice at once.
+        progress(s, callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static) { s.callback = Some(Callback::new(callback)) }
     }
 }
 
@@ -182,41 +156,25 @@ impl Limits {
         Self::default()
     }
 
-    /// Bytes of all extracted files together.
-    pub fn total_bytes(mut self, bytes: u64) -> Self {
-        self.total_bytes = bytes;
-        self
-    }
+    crate::setters! {
+        /// Bytes of all extracted files together.
+        total_bytes(s, bytes: u64) { s.total_bytes = bytes }
 
-    /// Bytes of one extracted file.
-    pub fn entry_bytes(mut self, bytes: u64) -> Self {
-        self.entry_bytes = bytes;
-        self
-    }
+        /// Bytes of one extracted file.
+        entry_bytes(s, bytes: u64) { s.entry_bytes = bytes }
 
-    /// Entries to extract, directories counted, those that no entry lists as well.
-    pub fn entries(mut self, entries: u64) -> Self {
-        self.entries = entries;
-        self
-    }
+        /// Entries to extract, directories counted, those that no entry lists as well.
+        entries(s, entries: u64) { s.entries = entries }
 
-    /// Components of a path; 900 at most.
-    pub fn depth(mut self, components: usize) -> Self {
-        self.depth = components.min(DEEPEST);
-        self
-    }
+        /// Components of a path; 900 at most.
+        depth(s, components: usize) { s.depth = components.min(DEEPEST) }
 
-    /// Bytes of a path inside the target.
-    pub fn path_length(mut self, bytes: usize) -> Self {
-        self.path_length = bytes;
-        self
-    }
+        /// Bytes of a path inside the target.
+        path_length(s, bytes: usize) { s.path_length = bytes }
 
-    /// Extracted bytes to compressed bytes: of each entry of more than 8 MiB, and of all entries together when they
-    /// are more than 8 MiB. `u64::MAX` lifts the limit.
-    pub fn ratio(mut self, ratio: u64) -> Self {
-        self.ratio = ratio;
-        self
+        /// Extracted bytes to compressed bytes: of each entry of more than 8 MiB, and of all entries together when they
+        /// are more than 8 MiB. `u64::MAX` lifts the limit.
+        ratio(s, ratio: u64) { s.ratio = ratio }
     }
 
     pub(super) fn path(&self, path: &str) -> Judged<()> {
