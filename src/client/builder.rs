@@ -83,7 +83,7 @@ impl ClientBuilder {
         min_speed(s, bytes_per_second: u64) { s.settings.limits.min_speed = bytes_per_second }
 
         /// Sets how many times a failed call is repeated when that is safe; 2 by default. A POST is repeated only when the
-        /// service refuses a file because uploads are busy.
+        /// service refuses it because it is busy.
         retries(s, n: u32) { s.settings.retries = n }
 
         /// Sets the proxy for everything but loopback, as `http://user:password@host:port`; by default it is taken from

@@ -18,7 +18,8 @@ const REDACTED: &str = "[redacted]";
 
 /// How the names of the credentials begin that S3 and the service's own responses contain; lower case. `key` counts in
 /// JSON only.
-const NAMES: [&str; 5] = ["awsaccesskeyid", "signature", "credential", "x-amz-security-token", "\"key"];
+const NAMES: &str = "awsaccesskeyid signature stringtosign canonicalrequest credential x-amz-security-token \
+                     authorization apikey api_key \"key";
 
 /// The beginning of a response body, fit to be shown; of an S3 error its code and message only.
 ///
@@ -41,7 +42,8 @@ fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 
 /// A text of the service, fit to be shown: redacted, then cut to `max` characters.
 pub(crate) fn clean(text: &str, max: usize, secret: &str) -> String {
-    let redacted = redact(text, secret);
+    let end = (0..=WINDOW.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    let redacted = redact(&text[..end.unwrap_or(0)], secret);
     let mut out = String::new();
     for (n, c) in redacted.trim().chars().enumerate() {
         if n == max {
@@ -74,15 +76,24 @@ fn redact(text: &str, secret: &str) -> String {
             }
         }
     }
-    for (at, name) in NAMES.iter().flat_map(|name| lower.match_indices(name)) {
-        if let Some(value) = value_after(&lower, at + name.len()) {
-            hidden[value].fill(true);
+    let query = |at: usize| {
+        let length = text[at..].find(['"', '\'', '<', '>', '\\', ' ', '\n', '\r', '\t']);
+        Some(at..length.map_or(text.len(), |length| at + length))
+    };
+    for name in NAMES.split(' ').chain(["?"]) {
+        let mut done = 0;
+        for (at, _) in lower.match_indices(name) {
+            // What is hidden already is not searched again: a text full of names must not cost its square.
+            if at < done || lower[..at].ends_with("</") {
+                continue;
+            }
+            let end = at + name.len();
+            let value = if name == "?" { query(end) } else { value_after(&lower, end) };
+            if let Some(value) = value {
+                done = value.end;
+                hidden[value].fill(true);
+            }
         }
-    }
-    for (at, _) in text.match_indices('?') {
-        let query = &text[at + 1..];
-        let length = query.find(['"', '\'', '<', '>', '\\', ' ', '\n', '\r', '\t']).unwrap_or(query.len());
-        hidden[at + 1..at + 1 + length].fill(true);
     }
     let mut out = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
@@ -98,19 +109,20 @@ fn redact(text: &str, secret: &str) -> String {
 /// What is secret in a key or a signed query: all of a key, and the values of a query, encoded and decoded. A version
 /// id is also in the listing, so it is not.
 fn values(secret: &str) -> Vec<String> {
-    let name = secret.split('=').next().unwrap_or_default();
-    let is_query = secret.contains('&') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-    if !is_query {
-        return vec![secret.to_owned()];
-    }
+    let is_plain = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let is_query = secret.split_once('=').is_some_and(|(name, _)| is_plain(name));
     let pairs = secret.split('&').filter_map(|pair| pair.split_once('='));
-    let secrets = pairs.filter(|(name, _)| *name != "versionId");
-    secrets.flat_map(|(_, value)| [Some(value.to_owned()), percent_decode(value)]).flatten().collect()
+    let secrets = pairs.filter(|(name, _)| is_query && *name != "versionId");
+    let whole = (!is_query || !secret.contains('&')).then(|| secret.to_owned());
+    secrets.flat_map(|(_, value)| [Some(value.to_owned()), percent_decode(value)]).flatten().chain(whole).collect()
 }
 
 /// Where the value is in `name=value`, `<name>value<` or `"name": "value"`, in lower case, when `name` ends at `at`.
 fn value_after(lower: &str, at: usize) -> Option<Range<usize>> {
-    let rest = lower[at..].trim_start_matches(|c: char| c.is_ascii_alphabetic() || "\\\"".contains(c));
+    // The rest of a name is not long.
+    let rest = lower.as_bytes()[at..].iter().take(40);
+    let name = rest.take_while(|byte| byte.is_ascii_alphabetic() || b"\\\"".contains(byte)).count();
+    let rest = lower[at + name..].trim_start_matches(' ');
     let (value, ends): (&str, &[char]) = match rest.strip_prefix([':', '>']) {
         Some(value) => (value.trim_start_matches(['\\', '"', ' ']), &['"', '\\', ',', '}', '<', '\n']),
         None => {
@@ -218,6 +230,23 @@ mod tests {
         ) {
             let shown = excerpt(&bytes, &query);
             proptest::prop_assert!(!shown.chars().any(char::is_control));
+        }
+    }
+
+    /// A megabyte of names or of question marks is cut and searched once.
+    #[test]
+    fn a_hostile_text_costs_no_square() {
+        for piece in ["?", "signature=", "signature", "\"key"] {
+            assert!(clean(&piece.repeat(1 << 20), 1000, "1-hush-hush").len() <= 1010, "{piece}");
+        }
+    }
+
+    #[test]
+    fn the_values_of_any_query_are_taken_out_decoded_too() {
+        let text = b"<Code>X</Code><Message>bad iWPed/csouR= given, \"signature\" : \"abc\"</Message>";
+        for query in ["Signature=iWPed%2FcsouR%3D", "A=1&Signature=iWPed%2FcsouR%3D"] {
+            let shown = excerpt(text, query);
+            assert!(!shown.contains("iWPed") && !shown.contains("csouR") && !shown.contains("abc"), "{shown}");
         }
     }
 }

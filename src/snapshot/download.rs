@@ -165,8 +165,8 @@ fn is_same(location: &Location, path: &Path) -> Result<bool> {
 /// Checks that the part file is a whole archive, and with `verify` that every CRC matches.
 #[cfg_attr(not(feature = "zip"), allow(unused))]
 fn check(location: &Location, part: &Part, status: Option<u16>, verify: bool) -> Result<()> {
-    let file = part.file();
-    if let Err(why) = archive::check(file).map_err(|e| Error::io("reading", part.path(), e))? {
+    let file = &part.file;
+    if let Err(why) = archive::check(file).map_err(|e| Error::io("reading", &part.path, e))? {
         let mut first = vec![0; EXCERPT];
         let count = file.read_at(0, &mut first).unwrap_or(0);
         first.truncate(count);
@@ -181,16 +181,16 @@ fn check(location: &Location, part: &Part, status: Option<u16>, verify: bool) ->
 
 /// Syncs the data, gives the file its name, then syncs the directory.
 fn finish(location: &Location, part: Part, target: &Target, options: &DownloadOptions<'_>) -> Result<()> {
-    part.file().sync_all().map_err(|e| {
+    part.file.sync_all().map_err(|e| {
         // Data that could not be written to the disk may be lost from the page cache, too.
         part.discard();
-        Error::io("syncing", part.path(), e)
+        Error::io("syncing", &part.path, e)
     })?;
     if !part.is_in_place() {
         // Removed, or in another process's hands: what the path leads to now is not what was checked.
         return Err(Error::io("creating", &target.path, io::ErrorKind::NotFound.into()));
     }
-    match publish(part.path(), &target.path, options.overwrite == Overwrite::Replace) {
+    match publish(&part.path, &target.path, options.overwrite == Overwrite::Replace) {
         Ok(()) => drop(part),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
             part.discard();

@@ -31,8 +31,8 @@ const CHANGES: u32 = 20;
 
 /// An open, locked part file. Threads write to it side by side, each to pieces of its own.
 pub(crate) struct Part {
-    file: File,
-    path: PathBuf,
+    pub(crate) file: File,
+    pub(crate) path: PathBuf,
     /// The record's file, as soon as there is something to record.
     meta: Option<File>,
     meta_path: PathBuf,
@@ -89,14 +89,6 @@ impl Part {
             None => part.clear()?,
         }
         Ok(part)
-    }
-
-    pub(crate) fn file(&self) -> &File {
-        &self.file
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// What the bytes belong to.

@@ -47,10 +47,11 @@ impl RemoteReader {
                 Ok(Some(count))
             }
             Step::End => {
-                check_end(&self.last, self.stream.at).map_err(|why| self.stream.not_an_archive(&self.first, why))?;
+                check_end(&self.last, self.stream.at)
+                    .map_err(|why| self.stream.location.not_an_archive(&self.first, why, self.stream.status))?;
                 Ok(Some(0))
             }
-            Step::StartOver if before > 0 => Err(self.stream.take_failure().unwrap_or_else(|| {
+            Step::StartOver if before > 0 => Err(self.stream.failure.take().unwrap_or_else(|| {
                 self.stream.error(
                     "the snapshot changed or cannot be continued, and part of it has already been read; start again",
                 )

@@ -32,7 +32,7 @@ pub(crate) enum Step {
 
 /// Bytes of a snapshot in order, over as many connections as it takes.
 pub(crate) struct Stream {
-    location: Location,
+    pub(crate) location: Location,
     /// What the bytes so far belong to.
     pub(crate) object: Object,
     /// The next byte's offset.
@@ -40,7 +40,7 @@ pub(crate) struct Stream {
     /// The highest `at` so far: only bytes beyond it are progress.
     highest: u64,
     /// Where to stop, when that is not the object's end.
-    end: Option<u64>,
+    pub(crate) end: Option<u64>,
     /// How many of the last bytes are wanted, as long as it is not known where they begin.
     last: Option<u64>,
     open: Option<Open>,
@@ -56,7 +56,7 @@ pub(crate) struct Stream {
     speed: Speed,
     begun: Instant,
     /// Why the last attempt failed, when nothing has come since.
-    failure: Option<Error>,
+    pub(crate) failure: Option<Error>,
 }
 
 struct Open {
@@ -102,11 +102,6 @@ impl Stream {
     /// Whether a response is being read.
     pub(crate) fn is_open(&self) -> bool {
         self.open.is_some()
-    }
-
-    /// Whether less was requested than all of `total` bytes.
-    pub(crate) fn ends_before(&self, total: u64) -> bool {
-        self.end.is_some_and(|end| end < total)
     }
 
     /// [`step`](Self::step), for callers that have nothing else to do during a pause.
@@ -290,17 +285,7 @@ impl Stream {
         }
     }
 
-    /// Why the last attempt failed, when nothing has come since.
-    pub(crate) fn take_failure(&mut self) -> Option<Error> {
-        self.failure.take()
-    }
-
     pub(crate) fn error(&self, problem: impl Into<std::borrow::Cow<'static, str>>) -> Error {
         self.location.error(problem, self.status)
-    }
-
-    /// The error about bytes that are not a whole archive; `first` are the first of them.
-    pub(crate) fn not_an_archive(&self, first: &[u8], why: &'static str) -> Error {
-        self.location.not_an_archive(first, why, self.status)
     }
 }

@@ -72,7 +72,7 @@ impl<'a> Transfer<'a> {
             let pieces = Pieces::new(self, part, first.take());
             let Some(stream) = pieces.fetch_all(connections)? else {
                 let status = pieces.status.into_inner();
-                part.file().set_len(part.done()).map_err(|e| Error::io("writing", part.path(), e))?;
+                part.file.set_len(part.done()).map_err(|e| Error::io("writing", &part.path, e))?;
                 return Ok(Some(status).filter(|status| *status > 0));
             };
             // The object changed, or the host stopped serving ranges: start again, in one piece.
@@ -92,10 +92,8 @@ impl<'a> Transfer<'a> {
                 wait(pause, || self.tick(&none, None, stream.attempt).map(|()| true))?;
             }
         }
-        let piece = match stream.object.total {
-            Some(total) if stream.ends_before(total) => piece_len(total, connections),
-            _ => 0,
-        };
+        let cut = stream.object.total.filter(|total| stream.end.is_some_and(|end| end < *total));
+        let piece = cut.map_or(0, |total| piece_len(total, connections));
         part.begin(&stream.object, piece)?;
         Ok(stream)
     }

@@ -506,3 +506,12 @@ fn a_source_that_fails_at_any_read_leaves_nothing() {
     assert!(refused > bytes.len());
     assert_eq!(paths(&out.path().join("t")), ["a", "b/c", "l"]);
 }
+
+#[test]
+fn a_new_target_may_be_spelled_with_a_dot_or_a_separator() {
+    for spelled in ["new", "new/", "new/.", "deep/new/."] {
+        let out = tempfile::tempdir().unwrap();
+        sample().extract(out.path().join(spelled)).unwrap_or_else(|e| panic!("{spelled}: {e:?}"));
+        assert!(out.path().join(spelled).join("top.json").is_file(), "{spelled}");
+    }
+}

@@ -79,7 +79,8 @@ impl SnapshotAgent {
                 return Ok(SnapshotResponse { status, headers, body, queries });
             }
             url = redirect(&url, headers.get("location")).map_err(|problem| about.protocol(problem))?;
-            queries = format!("{queries}&{}", url.query());
+            queries.push_str(if queries.is_empty() { "" } else { "&" });
+            queries.push_str(url.query());
         }
         Err(about.protocol(format!("the snapshot host redirected more than {MAX_REDIRECTS} times")))
     }

@@ -91,7 +91,8 @@ impl<S: Source> Archive<S> {
         }
         let kept = planned - plan.leaves().count();
         let staging = target.staging()?;
-        let bytes = plan.files.iter().map(|leaf| self.directory.record(leaf.index).size).sum();
+        let sizes = plan.files.iter().map(|leaf| self.directory.record(leaf.index).size);
+        let bytes = sizes.fold(0, u64::saturating_add);
         let throttle = Throttle::new(options.callback.clone(), "extracting to", dir);
         let meter = Meter::new(throttle, bytes, plan.leaves().count() as u64);
         let threads = options.threads.unwrap_or_else(cores);

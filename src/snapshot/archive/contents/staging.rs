@@ -33,8 +33,9 @@ impl Target {
         let looking = |e| Error::io("looking at", dir, e);
         let exists = || Error::Exists { path: dir.to_owned() };
         if let Err(e) = fs::symlink_metadata(dir) {
-            let is_new = e.kind() == ErrorKind::NotFound && dir.file_name().is_some();
-            return if is_new { Ok(Self::New(dir.to_owned())) } else { Err(looking(e)) };
+            // Not `dir` itself: nothing can be renamed to `new/.`.
+            let new = dir.file_name().map(|name| dir.with_file_name(name));
+            return new.filter(|_| e.kind() == ErrorKind::NotFound).map(Self::New).ok_or_else(|| looking(e));
         }
         // A dangling link exists, too.
         let Some(real) = fs::canonicalize(dir).ok().filter(|real| real.is_dir()) else { return Err(exists()) };
@@ -123,6 +124,8 @@ impl Staging {
         }
         finish(&made)?;
         undo.0.clear();
+        // The files moved aside go, too.
+        let _ = fs::remove_dir_all(&self.root);
         Ok(())
     }
 
@@ -149,7 +152,7 @@ struct Undo(Vec<(PathBuf, PathBuf)>);
 impl Drop for Undo {
     fn drop(&mut self) {
         for (from, to) in self.0.drain(..).rev() {
-            // A destructor has nobody to tell; what cannot be moved back stays where it is.
+            // A destructor has nobody to tell; what cannot be moved back stays where it is, in the staging directory.
             let _ = fs::rename(from, to);
         }
     }
@@ -158,8 +161,9 @@ impl Drop for Undo {
 impl Drop for Staging {
     fn drop(&mut self) {
         if !self.root.as_os_str().is_empty() {
-            // A destructor has nobody to tell.
-            let _ = fs::remove_dir_all(&self.root);
+            // A destructor has nobody to tell. A file moved aside that could not be moved back keeps the directory.
+            let _ = fs::remove_dir_all(&self.tree);
+            let _ = fs::remove_dir(&self.root);
         }
         for parent in &self.made {
             // Only if still empty: the target is in it now, or something that somebody else put there meanwhile.
