@@ -130,7 +130,7 @@ pub(crate) fn judge(range: Range, known: &Object, head: Head<'_>) -> Worth {
         }
         (_, 404 | 410) => Worth::Unusable("the snapshot is gone; list the snapshots to see which are there".into()),
         (_, 429) => Worth::Unusable("too many downloads; wait before the next one".into()),
-        _ => Worth::Unusable("expected 200".into()),
+        _ => Worth::Unusable("a status that a download never has".into()),
     }
 }
 
