@@ -11,13 +11,12 @@ use super::entry::Entry;
 use super::local::Reader;
 use super::options::ExtractOptions;
 use super::paths::{Folder, Leaf};
-use super::plan::{self, ExtractPlan};
+use super::plan::ExtractPlan;
 use super::staging::{Target, check_existing, create_dir, too_long};
 use super::work::{Meter, cores, read_and_write, read_entries};
 use crate::error::{Error, Refusal, Result};
 use crate::progress::Throttle;
 use crate::snapshot::archive::fault::Fault;
-use crate::snapshot::archive::name::Platform;
 use crate::snapshot::options::Overwrite;
 use crate::snapshot::source::Source;
 
@@ -42,74 +41,42 @@ pub struct Extracted {
     pub kept: usize,
 }
 
-impl<S: Source> Archive<S> {
-    /// The dry run of an extraction: what would be made, and all that is refused before data is read. Reads the links'
-    /// targets, and the local file headers of entries that seem to overlap; writes nothing. What else headers and data
-    /// in front of the central directory tell is found by [`verify`](Self::verify), or by an extraction before anything
-    /// appears at its target.
-    ///
-    /// # Errors
-    /// [`Error::Archive`] when the source fails. What is refused is not an error but part of the plan.
-    pub fn plan(&self, options: &ExtractOptions) -> Result<ExtractPlan> {
-        plan::draw(self, options, Platform::HERE)
+/// Extracts what `options` select to `dir`.
+pub(super) fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &ExtractOptions) -> Result<Extracted> {
+    let target = Target::look(dir, options.overwrite)?;
+    let mut plan = archive.plan(options)?;
+    if let Some(bad) = plan.refused().first() {
+        return Err(bad.clone().into());
     }
-
-    /// Extracts everything into `dir`, which must not exist or be empty. All or nothing: the files are written into a
-    /// private directory first, beside a new `dir` or in an existing one. A new `dir` appears with one rename. An existing
-    /// one keeps its owner and permissions; it is filled by renames, and emptied again if one fails.
-    ///
-    /// Uses all cores. Memory: half a MiB a core, another MiB for each file above 8 MiB that is being written, and some
-    /// 200 bytes an entry. Disk: the extracted bytes.
-    ///
-    /// # Errors
-    /// [`Error::Exists`]; [`Error::Refused`] for the first thing that
-    /// [`plan`](Self::plan) refuses, or for damaged data; [`Error::Io`] when the file system fails;
-    /// [`Error::Archive`] when the source does.
-    pub fn extract(&self, dir: impl AsRef<Path>) -> Result<Extracted> {
-        self.extract_with(dir, &ExtractOptions::new())
+    // What lies before the first entry does not matter when only some entries are asked for.
+    if options.filter.is_none() && options.prefixes.is_empty() {
+        Reader::of_all(archive).judge_prefix()?;
     }
-
-    /// [`extract`](Self::extract), as the options say.
-    ///
-    /// # Errors
-    /// Those of [`extract`](Self::extract), and [`Error::Cancelled`].
-    pub fn extract_with(&self, dir: impl AsRef<Path>, options: &ExtractOptions) -> Result<Extracted> {
-        let dir = dir.as_ref();
-        let target = Target::look(dir, options.overwrite)?;
-        let mut plan = self.plan(options)?;
-        if let Some(bad) = plan.refused().first() {
-            return Err(bad.clone().into());
-        }
-        // What lies before the first entry does not matter when only some entries are asked for.
-        if options.filter.is_none() && options.prefixes.is_empty() {
-            Reader::of_all(self).judge_prefix()?;
-        }
-        let planned = plan.leaves().count();
-        // An empty directory has nothing to compare with.
-        if let (Target::Existing(real), Overwrite::Replace | Overwrite::Keep) = (&target, options.overwrite) {
-            check_existing(&mut plan, real, options.overwrite)?;
-        }
-        let kept = planned - plan.leaves().count();
-        let staging = target.staging()?;
-        let sizes = plan.files.iter().map(|leaf| self.directory.record(leaf.index).size);
-        let bytes = sizes.fold(0, u64::saturating_add);
-        let throttle = Throttle::new(options.callback.clone(), "extracting to", dir);
-        let meter = Meter::new(throttle, bytes, plan.leaves().count() as u64);
-        let threads = options.threads.unwrap_or_else(cores);
-        let work = Work { archive: self, options, plan: &plan, root: &staging.tree, threads, meter };
-        work.run()?;
-        match &target {
-            Target::New(path) => {
-                work.finish(&staging.tree, &plan.folders)?;
-                staging.place(path)?;
-            }
-            Target::Existing(real) => {
-                staging.place_inside(real, &plan, options.overwrite, |made| work.finish(real, made))?
-            }
-        }
-        let (files, directories, links) = (plan.files.len(), plan.folders.len(), plan.links.len());
-        Ok(Extracted { path: dir.to_owned(), files, directories, links, bytes, kept })
+    let planned = plan.leaves().count();
+    // An empty directory has nothing to compare with.
+    if let (Target::Existing(real), Overwrite::Replace | Overwrite::Keep) = (&target, options.overwrite) {
+        check_existing(&mut plan, real, options.overwrite)?;
     }
+    let kept = planned - plan.leaves().count();
+    let staging = target.staging()?;
+    let sizes = plan.files.iter().map(|leaf| archive.directory.record(leaf.index).size);
+    let bytes = sizes.fold(0, u64::saturating_add);
+    let throttle = Throttle::new(options.callback.clone(), "extracting to", dir);
+    let meter = Meter::new(throttle, bytes, plan.leaves().count() as u64);
+    let threads = options.threads.unwrap_or_else(cores);
+    let work = Work { archive, options, plan: &plan, root: &staging.tree, threads, meter };
+    work.run()?;
+    match &target {
+        Target::New(path) => {
+            work.finish(&staging.tree, &plan.folders)?;
+            staging.place(path)?;
+        }
+        Target::Existing(real) => {
+            staging.place_inside(real, &plan, options.overwrite, |made| work.finish(real, made))?
+        }
+    }
+    let (files, directories, links) = (plan.files.len(), plan.folders.len(), plan.links.len());
+    Ok(Extracted { path: dir.to_owned(), files, directories, links, bytes, kept })
 }
 
 /// What all workers share.
