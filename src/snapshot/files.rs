@@ -25,7 +25,8 @@ pub(crate) fn lock(path: &Path) -> io::Result<Locked> {
         Err(TryLockError::WouldBlock) => return Ok(Locked::Busy),
     }
     match names(&file, path) {
-        Some(1) => return Ok(Locked::Ours(file)),
+        // 0 where the file system does not count names, as some FUSE file systems do not.
+        Some(0 | 1) => return Ok(Locked::Ours(file)),
         // It has been published: another name leads to it. Only this name goes.
         Some(_) => drop(fs::remove_file(path)),
         None => {}

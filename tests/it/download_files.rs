@@ -25,7 +25,7 @@ fn slow(object: Vec<u8>, size: usize, pause: Duration) -> Origin {
 }
 
 /// Leaves a part file with some bytes in `dir`; for [`Origin::breaking`].
-fn begin(snapshot: &Snapshot, path: &Path) -> u64 {
+pub(super) fn begin(snapshot: &Snapshot, path: &Path) -> u64 {
     let seen = AtomicU64::new(0);
     let options = DownloadOptions::new().progress(|p| {
         seen.store(p.bytes, Ordering::Relaxed);
@@ -241,7 +241,7 @@ fn child() {
     }
 }
 
-fn child_command(shell: Option<&str>, url: &str, path: &Path, connections: usize) -> Command {
+pub(super) fn child_command(shell: Option<&str>, url: &str, path: &Path, connections: usize) -> Command {
     let exe = std::env::current_exe().unwrap();
     let module = module_path!().split_once("::").unwrap().1;
     let child = format!("{module}::child");

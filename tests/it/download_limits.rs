@@ -3,7 +3,6 @@
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,6 +10,9 @@ use std::time::{Duration, Instant};
 use squarecloud_blocking::{Client, DownloadOptions, Snapshot};
 
 use super::Origin;
+use super::download_files::begin;
+#[cfg(target_os = "linux")]
+use super::download_files::child_command;
 use crate::download_origin::{Asked, Reply, archive, chain, names, quick_dir};
 
 const ONE: Option<&str> = Some("\"one\"");
@@ -21,17 +23,6 @@ const META: &str = ".x.zip.part.meta";
 fn impatient(url: &str, min_speed: u64) -> Snapshot {
     let client = Client::builder("key-0").timeout(LIMIT).min_speed(min_speed).no_proxy().build().unwrap();
     client.open_url(url).unwrap()
-}
-
-/// Leaves a part file of about 700 kB; for [`Origin::breaking`].
-fn begin(snapshot: &Snapshot, path: &Path) -> u64 {
-    let seen = AtomicU64::new(0);
-    let options = DownloadOptions::new().progress(|p| {
-        seen.store(p.bytes, Ordering::Relaxed);
-        if p.bytes > 600_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    assert!(snapshot.download_with(path, &options).unwrap_err().is_cancelled());
-    seen.load(Ordering::Relaxed)
 }
 
 /// Where a download goes on; it is cancelled at its first word.
@@ -46,32 +37,22 @@ fn resumed(snapshot: &Snapshot, path: &Path, connections: usize) -> u64 {
     first.unwrap()
 }
 
-/// A host that is fast and then silent, over and over, stays below the minimum speed for ever: the time of a read
-/// that fails is counted by nobody.
+/// A host that is fast and then silent, or late, over and over: 5 kB in 200 ms and more, a fortieth of the minimum.
 #[test]
 fn bursts_between_silences_are_below_the_minimum_speed() {
     let object = archive(400_000, 3);
-    // 5 kB for each 300 ms of silence: 16 kB/s, a sixtieth of the minimum.
-    let origin = Origin::start(move |asked| {
-        let right = Reply::right(&object, ONE, asked);
-        Reply { silent: Some((5000, LIMIT * 4)).filter(|(n, _)| *n < right.body.len()), ..right }
-    });
-    let (dir, begun) = (quick_dir(), Instant::now());
-    let result = impatient(&origin.url(), 1 << 20).download(dir.path());
-    assert!(result.is_err() && begun.elapsed() < LIMIT * 6, "{:?}, {result:?}", begun.elapsed());
-}
-
-/// The same with a wait before each response: nobody counts that either.
-#[test]
-fn bursts_between_late_answers_are_below_the_minimum_speed() {
-    let object = archive(400_000, 3);
-    let origin = Origin::start(move |asked| {
-        let right = Reply::right(&object, ONE, asked);
-        Reply { late: LIMIT / 3, cut: Some(5000).filter(|n| *n < right.body.len()), ..right }
-    });
-    let (dir, begun) = (quick_dir(), Instant::now());
-    let result = impatient(&origin.url(), 1 << 20).download(dir.path());
-    assert!(result.is_err() && begun.elapsed() < LIMIT * 6, "{:?}, {result:?}", begun.elapsed());
+    type Delay = fn(Reply) -> Reply;
+    let delays: [Delay; 2] = [
+        |right| Reply { silent: Some((5000, LIMIT * 4)).filter(|(n, _)| *n < right.body.len()), ..right },
+        |right| Reply { late: LIMIT / 3, cut: Some(5000).filter(|n| *n < right.body.len()), ..right },
+    ];
+    for delay in delays {
+        let body = object.clone();
+        let origin = Origin::start(move |asked| delay(Reply::right(&body, ONE, asked)));
+        let (dir, begun) = (quick_dir(), Instant::now());
+        let result = impatient(&origin.url(), 1 << 20).download(dir.path());
+        assert!(result.is_err() && begun.elapsed() < LIMIT * 6, "{:?}, {result:?}", begun.elapsed());
+    }
 }
 
 /// The time limit of the first response is that of 1 MiB, and the host that ignores ranges sends all.
@@ -254,36 +235,6 @@ fn the_first_attempt_is_number_one() {
     assert_eq!(lowest.load(Ordering::Relaxed), 1);
 }
 
-/// Downloads in a process of its own, for the tests below.
-#[test]
-#[ignore = "a process that other tests start"]
-fn review_child() {
-    let (Ok(url), Ok(path)) = (std::env::var("DOWNLOAD_URL"), std::env::var("DOWNLOAD_PATH")) else { return };
-    let connections = std::env::var("DOWNLOAD_CONNECTIONS").map_or(1, |n| n.parse().unwrap());
-    let options = DownloadOptions::new().connections(connections);
-    match Snapshot::from_url(&url).unwrap().download_with(path, &options) {
-        Ok(done) => println!("done {}", done.bytes),
-        Err(error) => println!("{error:?}"),
-    }
-}
-
-/// `script` runs before the child, or around it: `"$0" "$@"` is the child.
-#[cfg(unix)]
-fn child(script: &str, url: &str, path: &Path, connections: usize) -> String {
-    let module = module_path!().split_once("::").unwrap().1;
-    let output = Command::new("sh")
-        .arg("-c")
-        .arg(script)
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("{module}::review_child"), "--ignored", "--nocapture", "--test-threads=1"])
-        .env("DOWNLOAD_URL", url)
-        .env("DOWNLOAD_PATH", path)
-        .env("DOWNLOAD_CONNECTIONS", connections.to_string())
-        .output()
-        .unwrap();
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
-
 /// A process that has no more files to open must not remove what an earlier one fetched.
 #[cfg(target_os = "linux")]
 #[test]
@@ -296,8 +247,9 @@ fn too_many_open_files_cost_no_part_file() {
         let path = dir.path().join("x.zip");
         begin(&snapshot, &path);
         assert_eq!(names(dir.path()), [PART, META]);
-        let said = child(&format!("ulimit -n {files}; exec \"$0\" \"$@\""), &origin.url(), &path, 1);
-        assert!(path.exists() || dir.path().join(PART).exists(), "{files} files: the part file is gone: {said}");
+        let limit = format!("ulimit -n {files}");
+        let said = child_command(Some(&limit), &origin.url(), &path, 1).output().unwrap();
+        assert!(path.exists() || dir.path().join(PART).exists(), "{files} files: the part file is gone: {said:?}");
     }
 }
 
