@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::archive;
-use super::files::{create_dir, publish, sync_dir};
+use super::files::{create_dir, publish, sync_dir, sync_file};
 use super::location::{EXCERPT, Location};
 use super::name::signing_time;
 use super::options::{DownloadOptions, Overwrite};
@@ -181,7 +181,7 @@ fn check(location: &Location, part: &Part, status: Option<u16>, verify: bool) ->
 
 /// Syncs the data, gives the file its name, then syncs the directory.
 fn finish(location: &Location, part: Part, target: &Target, options: &DownloadOptions<'_>) -> Result<()> {
-    part.file.sync_all().map_err(|e| {
+    sync_file(&part.file).map_err(|e| {
         // Data that could not be written to the disk may be lost from the page cache, too.
         part.discard();
         Error::io("syncing", &part.path, e)

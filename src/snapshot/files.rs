@@ -80,14 +80,28 @@ pub(crate) fn publish(part: &Path, target: &Path, replace: bool) -> io::Result<(
     }
 }
 
+/// Puts a file's data and length on the disk. A file system that has no such thing (some FUSE, 9P and network mounts)
+/// is no failure: the file is as safe there as it can be.
+pub(crate) fn sync_file(file: &File) -> io::Result<()> {
+    file.sync_all().or_else(|e| if cannot_sync(&e) { Ok(()) } else { Err(e) })
+}
+
 /// Puts a directory's names on the disk. Systems that cannot do that to directories are left alone.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
-    match File::open(dir).and_then(|dir| dir.sync_all()) {
-        // A file system that cannot; a directory one may write to but not read; on Windows, any directory.
-        Err(e) if matches!(e.kind(), InvalidInput | PermissionDenied | Unsupported) => Ok(()),
-        result => result,
-    }
+    use io::ErrorKind::{NotFound, PermissionDenied};
+    let synced = File::open(dir).and_then(|dir| dir.sync_all());
+    // A directory one may write to but not read, and on Windows any directory, is not opened; SMB and some FUSE mounts
+    // have no directory to open (NotFound), or answer EBADF (9) or ENOTTY (25), which have no kind of their own.
+    let cannot = |e: &io::Error| {
+        cannot_sync(e) || matches!(e.kind(), NotFound | PermissionDenied) || matches!(e.raw_os_error(), Some(9 | 25))
+    };
+    synced.or_else(|e| if cannot(&e) { Ok(()) } else { Err(e) })
+}
+
+/// EINVAL, ENOSYS, EOPNOTSUPP, and the ENOTSUP of macOS (45), which has no kind of its own.
+fn cannot_sync(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, Unsupported};
+    matches!(error.kind(), InvalidInput | Unsupported) || error.raw_os_error() == Some(45)
 }
 
 /// Creates `dir` and its missing parents, durably.

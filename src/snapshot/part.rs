@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::files::{Locked, lock, names, release};
+use super::files::{Locked, lock, names, release, sync_file};
 use super::location::Location;
 use super::name::part_name;
 use super::range::Object;
@@ -184,7 +184,7 @@ impl Part {
     /// Puts on the disk what is written, then notes it.
     pub(crate) fn sync(&self) -> Result<()> {
         let done: Vec<u64> = (0..self.done.len()).map(|piece| self.done_of(piece)).collect();
-        self.file.sync_data().map_err(|e| {
+        sync_file(&self.file).map_err(|e| {
             // Data that could not be written to the disk may be lost from the page cache, too.
             self.discard();
             Error::io("syncing", &self.path, e)
@@ -193,7 +193,7 @@ impl Part {
             for (piece, done) in done.into_iter().enumerate() {
                 self.note(piece, record::DURABLE, done)?;
             }
-            self.meta.as_ref().map_or(Ok(()), File::sync_data)
+            self.meta.as_ref().map_or(Ok(()), sync_file)
         };
         noted().map_err(|e| Error::io("syncing", &self.meta_path, e))
     }
