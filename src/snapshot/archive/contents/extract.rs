@@ -4,6 +4,7 @@
 use std::fs::{self, File, FileTimes, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use super::Archive;
@@ -11,17 +12,24 @@ use super::entry::Entry;
 use super::local::Reader;
 use super::options::ExtractOptions;
 use super::paths::{Folder, Leaf};
-use super::plan::ExtractPlan;
-use super::staging::{Target, check_existing, create_dir, too_long};
+use super::plan::{self, ExtractPlan};
+use super::staging::{create_dir, symlink, too_long};
+use super::target::{Target, sync_dirs};
 use super::work::{Meter, cores, read_and_write, read_entries};
 use crate::error::{Error, Refusal, Result};
 use crate::progress::Throttle;
 use crate::snapshot::archive::fault::Fault;
+use crate::snapshot::archive::name::Platform;
+use crate::snapshot::files::sync_file;
 use crate::snapshot::options::Overwrite;
 use crate::snapshot::source::Source;
 
 /// Files larger than this are written by a second thread while they are inflated.
 const LARGE: u64 = 8 << 20;
+
+/// How many threads write at least when every file is synced: most of the time they wait for the disk, which puts several
+/// files on it at once.
+const SYNCING: usize = 16;
 
 /// What an extraction made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,46 +45,71 @@ pub struct Extracted {
     pub links: usize,
     /// Bytes written into files.
     pub bytes: u64,
-    /// Files and links left as they were, with [`Overwrite::Keep`].
+    /// Files and links left as they were: with [`Overwrite::Keep`], or because an extraction that was killed while it
+    /// filled an empty directory had put them there.
     pub kept: usize,
+    /// Files and directories whose modification time the file system did not take.
+    pub times_not_kept: usize,
+    /// Files and directories whose permission bits the file system did not take.
+    pub modes_not_kept: usize,
 }
 
 /// Extracts what `options` select to `dir`.
 pub(super) fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &ExtractOptions) -> Result<Extracted> {
     let target = Target::look(dir, options.overwrite)?;
-    let mut plan = archive.plan(options)?;
-    if let Some(bad) = plan.refused().first() {
-        return Err(bad.clone().into());
-    }
+    // Whether names that differ in case are one file is the file system's matter where it is not Windows.
+    let mut platform = if cfg!(windows) { Platform::Windows } else { Platform::Unix };
+    let mut plan = decide(archive, options, platform)?;
     // What lies before the first entry does not matter when only some entries are asked for.
     if options.filter.is_none() && options.prefixes.is_empty() {
         Reader::of_all(archive).judge_prefix()?;
     }
-    let planned = plan.leaves().count();
-    // An empty directory has nothing to compare with.
-    if let (Target::Existing(real), Overwrite::Replace | Overwrite::Keep) = (&target, options.overwrite) {
-        check_existing(&mut plan, real, options.overwrite)?;
+    let mut staging = target.staging()?;
+    if platform == Platform::Unix && staging.ignores_case() {
+        platform = Platform::Apple;
+        plan = decide(archive, options, platform)?;
     }
+    staging.judge(&plan)?;
+    let planned = plan.leaves().count();
+    target.compare(&mut plan, options.overwrite, platform, |leaf, path| is_same(archive, leaf, path))?;
     let kept = planned - plan.leaves().count();
-    let staging = target.staging()?;
     let sizes = plan.files.iter().map(|leaf| archive.directory.record(leaf.index).size);
     let bytes = sizes.fold(0, u64::saturating_add);
     let throttle = Throttle::new(options.callback.clone(), "extracting to", dir);
     let meter = Meter::new(throttle, bytes, plan.leaves().count() as u64);
-    let threads = options.threads.unwrap_or_else(cores);
-    let work = Work { archive, options, plan: &plan, root: &staging.tree, threads, meter };
+    let durable = options.durable.unwrap_or(options.overwrite == Overwrite::Replace);
+    let lost = Lost { times: 0.into(), modes: 0.into(), no_modes: !staging.keeps_modes() };
+    let work = Work { archive, options, plan: &plan, root: staging.tree.clone(), durable, meter, lost };
     work.run()?;
-    match &target {
-        Target::New(path) => {
-            work.finish(&staging.tree, &plan.folders)?;
-            staging.place(path)?;
-        }
-        Target::Existing(real) => {
-            staging.place_inside(real, &plan, options.overwrite, |made| work.finish(real, made))?
-        }
+    let changed = target.place(&mut staging, &plan, options.overwrite, |root, made| work.finish(root, made))?;
+    if durable {
+        let parents = staging.made.iter().filter_map(|made| made.parent());
+        sync_dirs(changed.iter().map(PathBuf::as_path).chain(parents.filter(|parent| !parent.as_os_str().is_empty())))?;
     }
     let (files, directories, links) = (plan.files.len(), plan.folders.len(), plan.links.len());
-    Ok(Extracted { path: dir.to_owned(), files, directories, links, bytes, kept })
+    let (times_not_kept, modes_not_kept) = (work.lost.times.into_inner(), work.lost.modes.into_inner());
+    Ok(Extracted { path: dir.to_owned(), files, directories, links, bytes, kept, times_not_kept, modes_not_kept })
+}
+
+/// The plan, if nothing is refused.
+fn decide<S: Source>(archive: &Archive<S>, options: &ExtractOptions, platform: Platform) -> Result<ExtractPlan> {
+    let plan = plan::draw(archive, options, platform)?;
+    match plan.refused().first() {
+        Some(bad) => Err(bad.clone().into()),
+        None => Ok(plan),
+    }
+}
+
+/// Whether what exists at a path is what would be written there.
+fn is_same<S: Source>(archive: &Archive<S>, leaf: &Leaf, path: &Path) -> bool {
+    match &leaf.target {
+        Some(target) => fs::read_link(path).is_ok_and(|found| found == Path::new(target)),
+        None => {
+            let found = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file);
+            let file = found.and_then(|_| File::open(path).ok());
+            file.is_some_and(|file| Reader::of_some(archive).compare(leaf.index, &file).is_ok())
+        }
+    }
 }
 
 /// What all workers share.
@@ -85,9 +118,19 @@ struct Work<'a, S: Source> {
     options: &'a ExtractOptions,
     plan: &'a ExtractPlan,
     /// Where the tree grows.
-    root: &'a Path,
-    threads: usize,
+    root: PathBuf,
+    /// Whether everything is on the disk before it is moved to the target.
+    durable: bool,
     meter: Meter<'a>,
+    lost: Lost,
+}
+
+/// What the file system did not take.
+struct Lost {
+    times: AtomicUsize,
+    modes: AtomicUsize,
+    /// It takes no permission bits at all.
+    no_modes: bool,
 }
 
 impl<'a, S: Source> Work<'a, S> {
@@ -106,14 +149,24 @@ impl<'a, S: Source> Work<'a, S> {
             Some(leaf) => self.write(leaf, reader),
             None => reader.read(index, &mut |_| Ok(())),
         };
-        read_entries(self.archive, files.chain(unwritten).collect(), self.threads, &self.meter.stop, read)?;
+        let jobs = files.chain(unwritten).collect();
+        read_entries(self.archive, jobs, self.threads(), &self.meter.stop, read)?;
         for leaf in &self.plan.links {
             let path = self.root.join(&leaf.path);
             let target = leaf.target.as_deref().unwrap_or_default();
             symlink(target, &path).map_err(|e| not_made("linking", &leaf.path, &path, e))?;
             self.meter.add(0, 1)?;
         }
+        if self.durable {
+            let folders: Vec<PathBuf> = self.plan.folders.iter().rev().map(|f| self.root.join(&f.path)).collect();
+            sync_dirs(folders.iter().chain([&self.root]).map(PathBuf::as_path))?;
+        }
         self.meter.report_now()
+    }
+
+    fn threads(&self) -> usize {
+        let least = if self.durable { SYNCING } else { 1 };
+        self.options.threads.unwrap_or_else(|| cores().max(least))
     }
 
     fn entry(&self, index: u32) -> Entry<'a> {
@@ -142,7 +195,7 @@ impl<'a, S: Source> Work<'a, S> {
             file.write_all(piece).map_err(|e| Error::io("writing", &path, e))?;
             self.meter.add(piece.len() as u64, 0)
         };
-        if self.threads > 1 && self.entry(index).size() > LARGE {
+        if self.threads() > 1 && self.entry(index).size() > LARGE {
             read_and_write(|out| reader.read(index, out), write)?;
         } else {
             reader.read(index, &mut write)?;
@@ -150,31 +203,47 @@ impl<'a, S: Source> Work<'a, S> {
         if self.options.verify {
             reader.compare(index, &file).map_err(|e| Error::io("reading back", &path, e))?;
         }
-        if let Some(times) = self.time(index) {
-            file.set_times(times).map_err(|e| Error::io("setting the time of", &path, e))?;
+        self.set_time(index, &file);
+        if self.lost.no_modes && self.mode(index).is_some() {
+            self.lost.modes.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.durable {
+            sync_file(&file).map_err(|e| Error::io("syncing", &path, e))?;
         }
         drop(file);
         self.meter.add(0, 1)
     }
 
+    /// Some network and FUSE file systems refuse times: the content is right without them.
+    fn set_time(&self, index: u32, file: &File) {
+        if self.time(index).is_some_and(|times| file.set_times(times).is_err()) {
+            self.lost.times.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Gives directories their final permissions and times, the deepest first: making something in them would undo both.
     fn finish(&self, root: &Path, folders: &[Folder]) -> Result<()> {
-        for (folder, index) in folders.iter().rev().filter_map(|folder| Some((folder, folder.index?))) {
+        // Windows opens no directories like files, and gives them no permission bits.
+        let folders = folders.iter().rev().filter_map(|folder| Some((folder, folder.index?)));
+        for (folder, index) in folders.filter(|_| cfg!(unix)) {
             let path = root.join(&folder.path);
-            finish_dir(&path, self.time(index), self.mode(index).unwrap_or(0o777))
-                .map_err(|e| Error::io("setting the time and permissions of", &path, e))?;
+            let dir = File::open(&path).map_err(|e| Error::io("opening the directory", &path, e))?;
+            self.set_time(index, &dir);
+            if self.mode(index).is_some_and(|mode| self.lost.no_modes || take_away(&dir, mode).is_err()) {
+                self.lost.modes.fetch_add(1, Ordering::Relaxed);
+            }
+            if self.durable {
+                sync_dirs([path.as_path()])?;
+            }
         }
         Ok(())
     }
 }
 
+/// Takes away what a directory's owner may not do.
 #[cfg(unix)]
-fn finish_dir(path: &Path, time: Option<FileTimes>, mode: u32) -> io::Result<()> {
+fn take_away(dir: &File, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    let dir = File::open(path)?;
-    if let Some(time) = time {
-        dir.set_times(time)?;
-    }
     if mode & 0o700 == 0o700 {
         return Ok(());
     }
@@ -183,7 +252,7 @@ fn finish_dir(path: &Path, time: Option<FileTimes>, mode: u32) -> io::Result<()>
 }
 
 #[cfg(not(unix))]
-fn finish_dir(_: &Path, _: Option<FileTimes>, _: u32) -> io::Result<()> {
+fn take_away(_: &File, _: u32) -> io::Result<()> {
     Ok(())
 }
 
@@ -195,14 +264,4 @@ fn not_made(action: &'static str, path: &str, at: &Path, e: io::Error) -> Error 
         return Fault::new(Refusal::Collision, detail).error(Some(path));
     }
     too_long(path, &e).unwrap_or_else(|| Error::io(action, at, e))
-}
-
-#[cfg(unix)]
-fn symlink(target: &str, path: &Path) -> io::Result<()> {
-    std::os::unix::fs::symlink(target, path)
-}
-
-#[cfg(not(unix))]
-fn symlink(_: &str, _: &Path) -> io::Result<()> {
-    Err(io::Error::new(ErrorKind::Unsupported, "links are made on unix only; use `Links::Skip`"))
 }

@@ -27,6 +27,7 @@ mod paths;
 mod plan;
 mod read;
 mod staging;
+mod target;
 mod work;
 
 /// A ZIP archive: a snapshot's files, in a file, in memory or at the snapshot host.

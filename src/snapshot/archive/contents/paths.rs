@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use super::entry::{Entry, EntryKind};
 use super::options::ExtractOptions;
 use crate::error::Refusal;
-use crate::snapshot::archive::fault::{Fault, Judged};
+use crate::snapshot::archive::fault::{Fault, Judged, shown};
 use crate::snapshot::archive::name::{self, Platform};
 
 /// A file or a link to make.
@@ -58,14 +58,14 @@ pub(super) fn under(path: &str, prefixes: &[String]) -> bool {
 }
 
 /// What has a path.
-enum Owner {
-    File,
-    Link,
+enum Owner<'a> {
+    File(&'a str),
+    Link(&'a str),
     /// By its place among the directories to make.
     Folder(usize),
 }
 
-type Owners<'a> = HashMap<Cow<'a, str>, Owner>;
+type Owners<'a> = HashMap<Cow<'a, str>, Owner<'a>>;
 
 /// Gives every path one owner: the directories to make, parents first, and the entries that claim what another has. Ends
 /// when there are more than `most` directories.
@@ -77,9 +77,9 @@ pub(super) fn assign<'a>(
 ) -> (Vec<Folder>, Vec<(u32, Fault)>) {
     let (mut owners, mut faults) = (Owners::new(), Vec::new());
     for leaf in leaves.clone() {
-        let owner = if leaf.target.is_some() { Owner::Link } else { Owner::File };
-        if owners.insert(name::key(&leaf.path, platform), owner).is_some() {
-            faults.push((leaf.index, Fault::new(Refusal::Collision, "another entry has the same path")));
+        let owner = if leaf.target.is_some() { Owner::Link(&leaf.path) } else { Owner::File(&leaf.path) };
+        if let Some(Owner::File(other) | Owner::Link(other)) = owners.insert(name::key(&leaf.path, platform), owner) {
+            faults.push((leaf.index, Fault::new(Refusal::Collision, format!("it is one path with {}", shown(other)))));
         }
     }
     let mut folders = Vec::new();
@@ -108,16 +108,16 @@ fn enter<'a>(
     let mut missing = Vec::new();
     for folder in own.map(|_| path).into_iter().chain(parents) {
         let key = name::key(folder, platform);
-        let (refusal, detail) = match owners.get(&key) {
+        let (refusal, what, other) = match owners.get(&key) {
             None => {
                 missing.push((key, folder));
                 continue;
             }
             Some(Owner::Folder(_)) => break,
-            Some(Owner::Link) => (Refusal::Link, "it lies behind a symbolic link of the archive"),
-            Some(Owner::File) => (Refusal::Collision, "it lies where the archive has a file"),
+            Some(Owner::Link(other)) => (Refusal::Link, "behind the archive's symbolic link", other),
+            Some(Owner::File(other)) => (Refusal::Collision, "where the archive has the file", other),
         };
-        return Err(Fault::new(refusal, detail));
+        return Err(Fault::new(refusal, format!("it lies {what} {}", shown(other))));
     }
     for (key, path) in missing.into_iter().rev() {
         owners.insert(key, Owner::Folder(folders.len()));
@@ -130,6 +130,23 @@ fn enter<'a>(
         folder.index = own;
     }
     Ok(())
+}
+
+/// Spells every path like the directory that is made for it where case does not count: after `Dir/a`, `dir/b` is `Dir/b`.
+pub(super) fn respell<'a>(folders: &mut [Folder], leaves: impl Iterator<Item = &'a mut Leaf>, platform: Platform) {
+    let mut made: HashMap<String, String> = HashMap::new();
+    let respell = |made: &HashMap<String, String>, path: &mut String| {
+        if let Some((parent, name)) = path.rsplit_once('/')
+            && let Some(spelled) = made.get(&*name::key(parent, platform)).filter(|spelled| *spelled != parent)
+        {
+            *path = format!("{spelled}/{name}");
+        }
+    };
+    for Folder { path, .. } in folders {
+        respell(&made, path);
+        made.insert(name::key(path, platform).into_owned(), path.clone());
+    }
+    leaves.for_each(|leaf| respell(&made, &mut leaf.path));
 }
 
 #[cfg(test)]

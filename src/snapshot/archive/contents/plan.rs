@@ -8,7 +8,7 @@ use super::entry::{Entry, EntryKind};
 use super::links::{self, LinkTree};
 use super::local::Reader;
 use super::options::{ExtractOptions, Links};
-use super::paths::{Folder, Leaf, assign, under, wanted};
+use super::paths::{Folder, Leaf, assign, respell, under, wanted};
 use crate::error::{Refusal, Result};
 use crate::snapshot::archive::directory::Record;
 use crate::snapshot::archive::fault::{BadEntry, Fault, Judged};
@@ -127,7 +127,7 @@ impl<S: Source> Draft<'_, S> {
                 return;
             }
         };
-        if let Err(fault) = content(entry, options).and_then(|()| options.limits.path(&path)) {
+        if let Err(fault) = content(entry, options, self.platform).and_then(|()| options.limits.path(&path)) {
             return self.refuse(Some(index), fault);
         }
         match entry.kind() {
@@ -158,6 +158,10 @@ impl<S: Source> Draft<'_, S> {
         let count = limits.count((folders.len().max(self.listed.len()) + self.plan.leaves().count()) as u64);
         let whole = limits.whole(self.plan.bytes, compressed);
         self.plan.folders = folders;
+        if self.platform != Platform::Unix {
+            let leaves = self.plan.files.iter_mut().chain(&mut self.plan.links);
+            respell(&mut self.plan.folders, leaves, self.platform);
+        }
         let long = self.options.links != Links::Skip && targets > links::LONGEST_TOGETHER;
         let long = long.then(|| Fault::new(Refusal::TooLarge, "the targets of its links have more than 64 MiB"));
         let modest = count.is_ok() && long.is_none();
@@ -205,7 +209,7 @@ impl<S: Source> Draft<'_, S> {
 }
 
 /// Whether the data of an entry can be read at all, and asks for no more than allowed.
-fn content(entry: &Entry<'_>, options: &ExtractOptions) -> Judged<()> {
+fn content(entry: &Entry<'_>, options: &ExtractOptions, platform: Platform) -> Judged<()> {
     let refuse = |refusal, detail: &'static str| Err(Fault::new(refusal, detail));
     let (kind, size) = (entry.kind(), entry.size());
     if kind == EntryKind::Special {
@@ -214,6 +218,9 @@ fn content(entry: &Entry<'_>, options: &ExtractOptions) -> Judged<()> {
     if kind == EntryKind::Symlink {
         if options.links == Links::Refuse {
             return refuse(Refusal::Link, "it is a link, and links were asked to be refused");
+        }
+        if options.links == Links::Keep && platform == Platform::Windows {
+            return refuse(Refusal::Unsupported, "links are made on Unix only; leave them out with `Links::Skip`");
         }
         if entry.name().ends_with('/') {
             return refuse(Refusal::Corrupt, "it is a link by its mode and a directory by its name");

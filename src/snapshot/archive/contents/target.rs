@@ -1,0 +1,305 @@
+//! Where an extraction goes, and the way there from its staging directory: one rename to a new target; several into an
+//! existing directory, undone when one of them fails.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs::{self, File, FileTimes, FileType};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use super::links::{Existing, LinkTree};
+use super::paths::{Folder, Leaf};
+use super::plan::ExtractPlan;
+use super::staging::{self, Staging, symlink, too_long};
+use crate::error::{Error, Refusal, Result};
+use crate::snapshot::archive::fault::Fault;
+use crate::snapshot::archive::name::Platform;
+use crate::snapshot::files::sync_dir;
+use crate::snapshot::options::Overwrite;
+
+/// The staging directories inside a target.
+const INSIDE: &str = ".extract.";
+
+/// What the target is now.
+pub(super) enum Target {
+    /// Nothing: it appears with one rename.
+    New(PathBuf),
+    /// A directory, which stays the one it is: everything is moved into it.
+    Existing {
+        real: PathBuf,
+        /// Staging directories of an extraction that was killed while it filled the empty directory. They show that what
+        /// is there may be that extraction's.
+        unfinished: Vec<PathBuf>,
+    },
+}
+
+impl Target {
+    /// Looks at the target, and removes what killed extractions left. A symbolic link given as target counts as what it
+    /// leads to.
+    pub(super) fn look(dir: &Path, overwrite: Overwrite) -> Result<Self> {
+        if dir.as_os_str().is_empty() {
+            return Err(Error::invalid("the target directory", "is an empty path; give `.` for the current directory"));
+        }
+        let looking = |e| Error::io("looking at", dir, e);
+        if let Err(e) = fs::symlink_metadata(dir) {
+            // Not `dir` itself: nothing can be renamed to `new/.`.
+            let new = dir.file_name().map(|name| dir.with_file_name(name));
+            let new = new.filter(|_| e.kind() == ErrorKind::NotFound).ok_or_else(|| looking(e))?;
+            sweep(beside(&new), &prefix(&new));
+            return Ok(Self::New(new));
+        }
+        let exists = || Error::Exists { path: dir.to_owned() };
+        // A dangling link exists, too.
+        let Some(real) = fs::canonicalize(dir).ok().filter(|real| real.is_dir()) else { return Err(exists()) };
+        sweep(beside(&real), &prefix(&real));
+        let left = staging::all_in(&real, INSIDE);
+        let is_other = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| !left.contains(&entry.path()));
+        let mut unfinished = Vec::new();
+        if overwrite == Overwrite::Refuse && fs::read_dir(&real).map_err(looking)?.any(is_other) {
+            unfinished = left.into_iter().filter(|root| staging::is_dead(root)).collect();
+            if unfinished.is_empty() {
+                return Err(exists());
+            }
+        } else {
+            sweep(&real, INSIDE);
+        }
+        Ok(Self::Existing { real, unfinished })
+    }
+
+    /// A staging directory from which the target can be made or filled by renaming.
+    pub(super) fn staging(&self) -> Result<Staging> {
+        match self {
+            Self::New(path) => Staging::new(beside(path), &prefix(path)),
+            Self::Existing { real, .. } => Staging::new(real, INSIDE),
+        }
+    }
+
+    /// Compares the plan with what exists, and takes out of it what is kept: the files that `is_same` knows, too, when
+    /// they may be those of a killed extraction. Links that are there are never followed.
+    pub(super) fn compare(
+        &self,
+        plan: &mut ExtractPlan,
+        overwrite: Overwrite,
+        platform: Platform,
+        is_same: impl Fn(&Leaf, &Path) -> bool,
+    ) -> Result<()> {
+        let Self::Existing { real, unfinished } = self else { return Ok(()) };
+        if overwrite == Overwrite::Refuse && unfinished.is_empty() {
+            // There is nothing to compare with.
+            return Ok(());
+        }
+        if !unfinished.is_empty() {
+            only_from(plan, real)?;
+        }
+        for Folder { path, .. } in &plan.folders {
+            match kind(real, path)? {
+                Some(kind) if kind.is_symlink() => {
+                    let detail =
+                        "the target directory has a symbolic link where the archive has a directory; remove it first";
+                    return Err(Fault::new(Refusal::Link, detail).error(Some(path)));
+                }
+                Some(kind) if !kind.is_dir() => return Err(Error::Exists { path: real.join(path) }),
+                _ => {}
+            }
+        }
+        let mut kept = HashSet::new();
+        for leaf in plan.leaves() {
+            let Some(kind) = kind(real, &leaf.path)? else { continue };
+            let path = real.join(&leaf.path);
+            let keep = match overwrite {
+                Overwrite::Replace if kind.is_dir() => return Err(Error::Exists { path }),
+                Overwrite::Replace => false,
+                Overwrite::Keep => true,
+                Overwrite::Refuse if is_same(leaf, &path) => true,
+                Overwrite::Refuse => return Err(Error::Exists { path }),
+            };
+            if keep {
+                kept.insert(leaf.index);
+            }
+        }
+        plan.files.retain(|leaf| !kept.contains(&leaf.index));
+        plan.links.retain(|leaf| !kept.contains(&leaf.index));
+        check_links(plan, real, platform)
+    }
+
+    /// Moves the finished tree to the target. `finish` gets the directories that were not there, and where they are now.
+    pub(super) fn place(
+        &self,
+        staging: &mut Staging,
+        plan: &ExtractPlan,
+        overwrite: Overwrite,
+        finish: impl FnOnce(&Path, &[Folder]) -> Result<()>,
+    ) -> Result<BTreeSet<PathBuf>> {
+        match self {
+            Self::New(path) => {
+                use ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
+                finish(&staging.tree, &plan.folders)?;
+                fs::rename(&staging.tree, path).map_err(|e| match e.kind() {
+                    DirectoryNotEmpty | AlreadyExists | NotADirectory => Error::Exists { path: path.to_owned() },
+                    _ => Error::io("moving the extracted directory to", path, e),
+                })?;
+                Ok(BTreeSet::from([beside(path).to_owned()]))
+            }
+            Self::Existing { real, unfinished } => {
+                let mut moves = Moves { real, staging, overwrite, undo: Vec::new(), changed: BTreeSet::new() };
+                let made = moves.all(plan, !unfinished.is_empty())?;
+                finish(real, &made)?;
+                moves.undo.clear();
+                unfinished.iter().for_each(|root| staging::remove(root));
+                Ok(std::mem::take(&mut moves.changed))
+            }
+        }
+    }
+}
+
+/// The directory that a path is in.
+fn beside(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// What the names of the staging directories beside a target begin with.
+fn prefix(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    format!(".{}.", name.chars().take(40).collect::<String>())
+}
+
+fn sweep(dir: &Path, prefix: &str) {
+    staging::all_in(dir, prefix).iter().filter(|root| staging::is_dead(root)).for_each(|root| staging::remove(root));
+}
+
+/// Moves into an existing directory, undone when dropped.
+struct Moves<'a> {
+    real: &'a Path,
+    staging: &'a mut Staging,
+    overwrite: Overwrite,
+    /// What to move where to undo what was done.
+    undo: Vec<(PathBuf, PathBuf)>,
+    /// The directories that something was moved into.
+    changed: BTreeSet<PathBuf>,
+}
+
+impl Moves<'_> {
+    /// Moves everything in the tree, and returns the directories that were not there; with `all`, those that were, too.
+    fn all(&mut self, plan: &ExtractPlan, all: bool) -> Result<Vec<Folder>> {
+        let mut made: Vec<Folder> = Vec::new();
+        let mut moved: HashSet<&str> = HashSet::new();
+        // A child of a moved directory went with it.
+        let with_parent =
+            |moved: &HashSet<&str>, path: &str| path.rsplit_once('/').is_some_and(|(parent, _)| moved.contains(parent));
+        let merge = all || self.overwrite != Overwrite::Refuse;
+        for folder in &plan.folders {
+            let goes_along = with_parent(&moved, &folder.path);
+            let is_there = !goes_along && merge && kind(self.real, &folder.path)?.is_some_and(|kind| kind.is_dir());
+            if !goes_along && !is_there {
+                self.one(&folder.path, false)?;
+            }
+            if !is_there {
+                moved.insert(&folder.path);
+            }
+            if !is_there || all {
+                made.push(folder.clone());
+            }
+        }
+        for leaf in plan.leaves().filter(|leaf| !with_parent(&moved, &leaf.path)) {
+            self.one(&leaf.path, self.overwrite == Overwrite::Replace)?;
+        }
+        Ok(made)
+    }
+
+    /// Moves one file or directory, in place of an old file with `replace`: at every moment, the path has its old or its new
+    /// content.
+    fn one(&mut self, path: &str, replace: bool) -> Result<()> {
+        let (from, to) = (self.staging.tree.join(path), self.real.join(path));
+        let moving = |e| Error::io("moving an extracted file to", &to, e);
+        let back = match kind(self.real, path)? {
+            None => (to.clone(), from.clone()),
+            Some(existing) if existing.is_dir() || !replace => return Err(Error::Exists { path: to }),
+            Some(_) => {
+                let aside = self.staging.root.join(format!("aside-{}", self.undo.len()));
+                keep_aside(&to, &aside).map_err(|e| Error::io("keeping aside", &to, e))?;
+                (aside, to.clone())
+            }
+        };
+        fs::rename(&from, &to).map_err(moving)?;
+        self.undo.push(back);
+        self.changed.insert(beside(&to).to_owned());
+        Ok(())
+    }
+}
+
+impl Drop for Moves<'_> {
+    fn drop(&mut self) {
+        for (from, to) in self.undo.drain(..).rev() {
+            // A destructor has nobody to tell: an old file that cannot be moved back is kept where it is.
+            if fs::rename(&from, to).is_err() && from.starts_with(&self.staging.root) {
+                self.staging.keep = true;
+            }
+        }
+    }
+}
+
+/// Checks that nothing but staging directories is in the target that the plan would not put there.
+fn only_from(plan: &ExtractPlan, real: &Path) -> Result<()> {
+    let planned: HashSet<&str> = plan.paths().filter_map(|path| path.split('/').next()).collect();
+    let staged = staging::all_in(real, INSIDE);
+    for entry in fs::read_dir(real).map_err(|e| Error::io("looking at", real, e))?.flatten() {
+        let is_planned = entry.file_name().to_str().is_some_and(|name| planned.contains(name));
+        if !is_planned && !staged.contains(&entry.path()) {
+            return Err(Error::Exists { path: entry.path() });
+        }
+    }
+    Ok(())
+}
+
+/// Gives an old file a second name: it keeps the first one until the new file takes it. A copy where the file system has
+/// no hard links (FAT, exFAT), or the system allows none to another user's file.
+fn keep_aside(old: &Path, aside: &Path) -> io::Result<()> {
+    let Err(refused) = fs::hard_link(old, aside) else { return Ok(()) };
+    let metadata = fs::symlink_metadata(old)?;
+    if metadata.is_symlink() {
+        return symlink(&fs::read_link(old)?.to_string_lossy(), aside);
+    }
+    if !metadata.is_file() {
+        return Err(refused);
+    }
+    fs::copy(old, aside)?;
+    let times = FileTimes::new().set_modified(metadata.modified()?);
+    // Only worth something if the file is moved back.
+    let _ = File::options().write(true).open(aside).and_then(|file| file.set_times(times));
+    Ok(())
+}
+
+/// Puts on the disk which names the directories have.
+pub(super) fn sync_dirs<'a>(dirs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+    dirs.into_iter().try_for_each(|dir| sync_dir(dir).map_err(|e| Error::io("syncing the directory", dir, e)))
+}
+
+/// The archive's links stay inside among themselves; over links that are there already, they may not.
+fn check_links(plan: &ExtractPlan, real: &Path, platform: Platform) -> Result<()> {
+    if plan.links.is_empty() {
+        return Ok(());
+    }
+    let files: HashSet<&str> = plan.files.iter().map(|leaf| leaf.path.as_str()).collect();
+    let existing = |path: &str| {
+        let at = real.join(path);
+        match fs::symlink_metadata(&at) {
+            // Replaced before anybody can follow it.
+            _ if files.contains(path) => Existing::Nothing,
+            Ok(found) if found.is_dir() => Existing::Directory,
+            Ok(found) if found.is_symlink() => fs::read_link(&at)
+                .map_or(Existing::Nothing, |target| Existing::Link(target.to_string_lossy().into_owned())),
+            _ => Existing::Nothing,
+        }
+    };
+    let mut tree = LinkTree::of(&plan.links, platform, Some(&existing));
+    plan.links.iter().try_for_each(|Leaf { path, .. }| tree.follow(path).map_err(|fault| fault.error(Some(path))))
+}
+
+/// What is at a path inside the target directory.
+fn kind(real: &Path, path: &str) -> Result<Option<FileType>> {
+    let at = real.join(path);
+    match fs::symlink_metadata(&at) {
+        Ok(metadata) => Ok(Some(metadata.file_type())),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(too_long(path, &e).unwrap_or_else(|| Error::io("looking at", at, e))),
+    }
+}
