@@ -22,6 +22,8 @@ mod archive_hostile;
 #[cfg(feature = "zip")]
 mod archive_inspect;
 mod conformance;
+#[cfg(all(unix, feature = "zip"))]
+mod extract_kills;
 mod download_nginx;
 mod download_origin;
 mod public_surface;

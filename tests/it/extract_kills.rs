@@ -1,0 +1,221 @@
+//! Extractions that are killed: what they leave whole, and what the next one removes.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use squarecloud_blocking::{Archive, Error, ExtractOptions, Overwrite};
+
+use crate::raw_zip::*;
+
+/// Files enough for a kill to fall between the moves.
+const FILES: usize = 600;
+
+fn content(age: &str, n: usize) -> Vec<u8> {
+    format!("{age} {n} ").repeat(20 + n % 50).into_bytes()
+}
+
+fn name(n: usize) -> String {
+    if n.is_multiple_of(3) { format!("top-{n}.txt") } else { format!("dir-{}/sub/{n}.txt", n % 7) }
+}
+
+fn archive_at(dir: &Path) -> PathBuf {
+    let path = dir.join("new.zip");
+    let entries = (0..FILES).map(|n| deflated(name(n), &content("new", n)));
+    fs::write(&path, zip(entries.collect()).bytes()).unwrap();
+    path
+}
+
+/// Extracts in a process of its own. Started by the tests below, and of `extract_disks`.
+#[test]
+#[ignore = "a process that other tests start and kill"]
+fn child() {
+    let (Ok(zip), Ok(dir)) = (std::env::var("EXTRACT_ZIP"), std::env::var("EXTRACT_DIR")) else { return };
+    let set = |name: &str| std::env::var_os(name).is_some();
+    let mut options = ExtractOptions::new();
+    if set("EXTRACT_REPLACE") {
+        options = options.overwrite(Overwrite::Replace);
+    }
+    if set("EXTRACT_DURABLE") {
+        options = options.durable(true);
+    }
+    if set("EXTRACT_EXIT") {
+        // As dead as after a kill: no destructor runs.
+        options = options.progress(|p| {
+            if p.entries == p.total_entries { std::process::exit(9) } else { ControlFlow::Continue(()) }
+        });
+    }
+    match Archive::open(zip).unwrap().extract_with(dir, &options) {
+        Ok(done) => println!("{done:?}"),
+        Err(error) => println!("{error:?}"),
+    }
+}
+
+pub fn extract_in_child(zip: &Path, dir: &Path, set: &[&str]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "extract_kills::child", "--ignored", "--nocapture", "--test-threads=1"])
+        .env("EXTRACT_ZIP", zip)
+        .env("EXTRACT_DIR", dir)
+        .envs(set.iter().map(|name| (name, "1")))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    command
+}
+
+/// An extraction that dies when everything is written and nothing is moved yet.
+fn die(zip: &Path, dir: &Path) {
+    assert_eq!(extract_in_child(zip, dir, &["EXTRACT_EXIT"]).status().unwrap().code(), Some(9));
+}
+
+fn staged(dir: &Path) -> Vec<PathBuf> {
+    let all = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    all.filter(|path| path.to_string_lossy().ends_with(".partial")).collect()
+}
+
+/// Kills replacing extractions at random moments of their run; after each, every file is old or new, and whole.
+pub fn kill_while_replacing(scratch: &Path, target: &Path, rounds: u32) {
+    let zip = archive_at(scratch);
+    let restore = || {
+        for n in 0..FILES {
+            let path = target.join(name(n));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content("old", n)).unwrap();
+        }
+    };
+    restore();
+    let begun = Instant::now();
+    assert!(extract_in_child(&zip, target, &["EXTRACT_REPLACE"]).status().unwrap().success());
+    let full = begun.elapsed().as_micros() as u64;
+    let mut state = 4711u32;
+    for round in 0..rounds {
+        restore();
+        let mut child = extract_in_child(&zip, target, &["EXTRACT_REPLACE"]).spawn().unwrap();
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // The last third of a run is where files move.
+        let share = 400 + u64::from(state >> 16) % 700;
+        std::thread::sleep(Duration::from_micros(full * share / 1000));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for n in 0..FILES {
+            let found = fs::read(target.join(name(n))).unwrap_or_default();
+            let whole = found == content("old", n) || found == content("new", n);
+            assert!(whole, "round {round}: {} has {} bytes", name(n), found.len());
+        }
+    }
+    let options = ExtractOptions::new().overwrite(Overwrite::Replace);
+    Archive::open(&zip).unwrap().extract_with(target, &options).unwrap();
+    assert!((0..FILES).all(|n| fs::read(target.join(name(n))).unwrap() == content("new", n)));
+    assert_eq!(staged(target), [] as [&Path; 0], "what the killed ones left is gone");
+}
+
+#[test]
+fn a_kill_while_files_are_replaced_leaves_each_old_or_new() {
+    let (scratch, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    kill_while_replacing(scratch.path(), target.path(), 25);
+}
+
+#[test]
+fn what_a_killed_extraction_left_is_removed_by_the_next() {
+    let around = tempfile::tempdir().unwrap();
+    let zip = archive_at(around.path());
+    let archive = Archive::open(&zip).unwrap();
+    let target = around.path().join("target");
+    for _ in 0..2 {
+        die(&zip, &target);
+    }
+    assert_eq!(staged(around.path()).len(), 1, "the second one removed what the first one left");
+    archive.extract(&target).unwrap();
+    assert_eq!(staged(around.path()).len(), 0);
+
+    // The same inside a directory that is there already, which counts as empty all the time.
+    let volume = around.path().join("volume");
+    fs::create_dir(&volume).unwrap();
+    for _ in 0..2 {
+        die(&zip, &volume);
+        assert_eq!(staged(&volume).len(), 1);
+    }
+    archive.extract(&volume).unwrap();
+    assert_eq!(tree(&volume), tree(&target));
+
+    // Of another target, of a stranger, or not of ours at all: left alone.
+    for other in [".other.0123456789abcdef.partial", ".target.0123.partial", ".target.0123456789abcdef.partial.txt"] {
+        fs::create_dir(around.path().join(other)).unwrap();
+    }
+    fs::write(around.path().join(".target.0123456789abcdef.partial"), "a file").unwrap();
+    let replace = ExtractOptions::new().overwrite(Overwrite::Replace);
+    archive.extract_with(&target, &replace).unwrap();
+    assert_eq!(fs::read_dir(around.path()).unwrap().count(), 7);
+}
+
+#[test]
+fn what_a_living_extraction_writes_is_not_removed() {
+    let around = tempfile::tempdir().unwrap();
+    let zip = archive_at(around.path());
+    for existing in [false, true] {
+        let target = around.path().join(format!("target-{existing}"));
+        if existing {
+            fs::create_dir(&target).unwrap();
+        }
+        let (go, wait) = mpsc::channel::<()>();
+        let (begun, other) = mpsc::channel();
+        let wait = std::sync::Mutex::new(wait);
+        let options = ExtractOptions::new().progress(move |_| {
+            let _ = begun.send(());
+            let _ = wait.lock().unwrap().recv();
+            ControlFlow::Continue(())
+        });
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| Archive::open(&zip).unwrap().extract_with(&target, &options));
+            other.recv().unwrap();
+            Archive::open(&zip).unwrap().extract(&target).unwrap();
+            drop(go);
+            // It wrote all it had to, and found that the other one was first.
+            let error = first.join().unwrap().unwrap_err();
+            assert!(matches!(error, Error::Exists { .. }), "{error:?}");
+        });
+        let whole = |n| fs::read(target.join(name(n))).unwrap() == content("new", n);
+        assert!((0..FILES).all(whole));
+        assert_eq!(staged(around.path()).len() + staged(&target).len(), 0);
+    }
+}
+
+/// A target as a kill between two moves leaves it.
+fn half_filled(around: &Path, zip: &Path) -> PathBuf {
+    let target = around.join("target");
+    let _ = fs::remove_dir_all(&target);
+    fs::create_dir(&target).unwrap();
+    die(zip, &target);
+    let from = staged(&target)[0].join("tree");
+    for moved in ["dir-0", "dir-1", "top-0.txt"] {
+        fs::rename(from.join(moved), target.join(moved)).unwrap();
+    }
+    target
+}
+
+#[test]
+fn an_empty_directory_that_a_killed_extraction_filled_in_part_is_completed() {
+    let around = tempfile::tempdir().unwrap();
+    let zip = archive_at(around.path());
+    let archive = Archive::open(&zip).unwrap();
+    let target = half_filled(around.path(), &zip);
+    let done = archive.extract(&target).unwrap();
+    assert!(done.kept > 100 && done.kept + done.files == FILES, "{done:?}");
+    assert!((0..FILES).all(|n| fs::read(target.join(name(n))).unwrap() == content("new", n)));
+    assert_eq!(staged(&target).len(), 0);
+    assert!(matches!(archive.extract(&target), Err(Error::Exists { .. })), "it is full now");
+
+    // What somebody else put there or changed since is theirs.
+    for (path, theirs) in [("theirs.txt", "theirs"), ("dir-0/sub/7.txt", "changed"), ("top-3.txt", "theirs")] {
+        let target = half_filled(around.path(), &zip);
+        fs::write(target.join(path), theirs).unwrap();
+        let before: Vec<_> = tree(&target).into_iter().filter(|(path, _)| !path.contains("partial")).collect();
+        let error = archive.extract(&target).unwrap_err();
+        assert!(matches!(&error, Error::Exists { path: found } if found.ends_with(path)), "{error:?}");
+        let after: Vec<_> = tree(&target).into_iter().filter(|(path, _)| !path.contains("partial")).collect();
+        assert!(before == after);
+    }
+}
