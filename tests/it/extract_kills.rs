@@ -1,9 +1,10 @@
 //! Extractions that are killed: what they leave whole, and what the next one removes.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -42,12 +43,17 @@ fn child() {
     if set("EXTRACT_DURABLE") {
         options = options.durable(true);
     }
-    if set("EXTRACT_EXIT") {
-        // As dead as after a kill: no destructor runs.
-        options = options.progress(|p| {
-            if p.entries == p.total_entries { std::process::exit(9) } else { ControlFlow::Continue(()) }
-        });
-    }
+    let exit = set("EXTRACT_EXIT");
+    options = options.progress(move |p| {
+        if p.entries == p.total_entries {
+            println!("written");
+            if exit {
+                // As dead as after a kill: no destructor runs.
+                std::process::exit(9);
+            }
+        }
+        ControlFlow::Continue(())
+    });
     match Archive::open(zip).unwrap().extract_with(dir, &options) {
         Ok(done) => println!("{done:?}"),
         Err(error) => println!("{error:?}"),
@@ -76,7 +82,15 @@ fn staged(dir: &Path) -> Vec<PathBuf> {
     all.filter(|path| path.to_string_lossy().ends_with(".partial")).collect()
 }
 
-/// Kills replacing extractions at random moments of their run; after each, every file is old or new, and whole.
+/// Starts a replacing extraction and returns when everything is written and files begin to move.
+fn begin_to_move(zip: &Path, target: &Path) -> Child {
+    let mut child = extract_in_child(zip, target, &["EXTRACT_REPLACE"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().ends_with("written")));
+    child
+}
+
+/// Kills replacing extractions while files move; after each, every file is old or new, and whole.
 pub fn kill_while_replacing(scratch: &Path, target: &Path, rounds: u32) {
     let zip = archive_at(scratch);
     let restore = || {
@@ -87,17 +101,14 @@ pub fn kill_while_replacing(scratch: &Path, target: &Path, rounds: u32) {
         }
     };
     restore();
+    let mut child = begin_to_move(&zip, target);
     let begun = Instant::now();
-    assert!(extract_in_child(&zip, target, &["EXTRACT_REPLACE"]).status().unwrap().success());
+    assert!(child.wait().unwrap().success());
     let full = begun.elapsed().as_micros() as u64;
-    let mut state = 4711u32;
     for round in 0..rounds {
         restore();
-        let mut child = extract_in_child(&zip, target, &["EXTRACT_REPLACE"]).spawn().unwrap();
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        // The last third of a run is where files move.
-        let share = 400 + u64::from(state >> 16) % 700;
-        std::thread::sleep(Duration::from_micros(full * share / 1000));
+        let mut child = begin_to_move(&zip, target);
+        std::thread::sleep(Duration::from_micros(full * u64::from(round) / u64::from(rounds)));
         child.kill().unwrap();
         child.wait().unwrap();
         for n in 0..FILES {
@@ -115,7 +126,7 @@ pub fn kill_while_replacing(scratch: &Path, target: &Path, rounds: u32) {
 #[test]
 fn a_kill_while_files_are_replaced_leaves_each_old_or_new() {
     let (scratch, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    kill_while_replacing(scratch.path(), target.path(), 25);
+    kill_while_replacing(scratch.path(), target.path(), 15);
 }
 
 #[test]
