@@ -22,10 +22,14 @@ mod archive_hostile;
 #[cfg(feature = "zip")]
 mod archive_inspect;
 mod conformance;
-#[cfg(all(unix, feature = "zip"))]
-mod extract_kills;
+#[cfg(all(target_os = "linux", feature = "zip"))]
+mod disks;
 mod download_nginx;
 mod download_origin;
+#[cfg(all(target_os = "linux", feature = "zip"))]
+mod extract_disks;
+#[cfg(all(unix, feature = "zip"))]
+mod extract_kills;
 mod public_surface;
 #[cfg(feature = "zip")]
 mod raw_zip;

@@ -115,13 +115,16 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
+        // Closed first: FUSE and Windows keep an open file's name, and with it the directory, until then.
+        if let Some(lock) = self.lock.take() {
+            release(&lock);
+        }
         if self.keep {
             // Under a name that no other extraction takes for one that may be deleted.
             let _ = fs::rename(&self.root, self.root.with_extension("saved"));
         } else if !self.root.as_os_str().is_empty() {
             remove(&self.root);
         }
-        self.lock.iter().for_each(release);
         for parent in &self.made {
             // Only if still empty: the target is in it now, or something that somebody else put there meanwhile.
             let _ = fs::remove_dir(parent);
