@@ -30,6 +30,8 @@ mod download_origin;
 mod extract_disks;
 #[cfg(all(unix, feature = "zip"))]
 mod extract_kills;
+#[cfg(all(target_os = "linux", feature = "zip"))]
+mod extract_shim;
 mod public_surface;
 #[cfg(feature = "zip")]
 mod raw_zip;

@@ -169,7 +169,8 @@ pub(super) fn all_in(dir: &Path, prefix: &str) -> Vec<PathBuf> {
 
 /// Whether the owner of a staging directory is dead.
 pub(super) fn is_dead(root: &Path) -> bool {
-    match File::open(root.join(LOCK)) {
+    // NFS locks only what is open for writing.
+    match File::options().write(true).open(root.join(LOCK)) {
         Ok(lock) => {
             let free = lock.try_lock().is_ok();
             release(&lock);
