@@ -32,6 +32,8 @@ mod sandbox_faults;
 mod sandbox_raw;
 mod sandbox_uploads;
 mod sandbox_world;
+#[cfg(target_os = "linux")]
+mod shim;
 mod support;
 
 /// The downloads. Every test takes `Origin` from here.
@@ -47,6 +49,8 @@ mod download {
     mod download_parallel;
     mod download_places;
     mod download_remote;
+    #[cfg(target_os = "linux")]
+    mod download_shim;
 }
 
 /// The same tests again, with an origin that sends one byte at a time.
