@@ -109,7 +109,7 @@ fn targets_that_cannot_be_are_refused_before_anything_is_sent() {
     let snapshot = Snapshot::from_url(&origin.url()).unwrap();
     fs::write(dir.path().join("file"), "mine").unwrap();
     let long = format!("{}.zip", "n".repeat(300));
-    for path in [long.as_str(), "missing/x.zip", "file", "file/x.zip", "file/dir", "nul\0.zip"] {
+    for path in [long.as_str(), "file", "file/x.zip", "file/dir", "nul\0.zip"] {
         let error = snapshot.download(dir.path().join(path)).unwrap_err();
         assert!(matches!(error, Error::Io { .. }), "{path}: {error:?}");
     }
