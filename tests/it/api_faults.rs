@@ -135,7 +135,7 @@ impl Stage {
         let started = Instant::now();
         let result = self.run(&client, op);
         let took = started.elapsed();
-        let sent = self.sandbox.count(op.on());
+        let sent = self.sandbox.count(op.route());
         let checks = self.sandbox.requests().len() - sent;
         self.sandbox.clear_faults();
 

@@ -3,6 +3,7 @@
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
 
+mod api_created;
 mod api_faults;
 mod api_faults_raw;
 mod api_limits;
