@@ -99,8 +99,10 @@ impl Record {
     /// or its link expired before `now`. `finished` is known by its link's path and version and by its `object`.
     pub(crate) fn is_useless(text: &[u8], finished: &Self, now: i64) -> bool {
         Self::split(text).is_some_and(|(record, _)| {
-            let same_version = record.version.is_some() && record.version == finished.version;
-            let same = same_version || record.object.is_same(&finished.object);
+            let same = match (&record.version, &finished.version) {
+                (Some(version), Some(other)) => version == other,
+                _ => record.object.is_same(&finished.object),
+            };
             (record.path == finished.path && same) || record.expires.is_some_and(|at| at < now)
         })
     }

@@ -35,6 +35,8 @@ mod sandbox_uploads;
 mod sandbox_world;
 #[cfg(target_os = "linux")]
 mod shim;
+#[cfg(all(target_os = "linux", feature = "zip"))]
+mod shim_threads;
 mod support;
 
 /// The downloads. Every test takes `Origin` from here.
@@ -48,6 +50,7 @@ mod download {
     mod download_files;
     mod download_limits;
     mod download_parallel;
+    mod download_parts;
     mod download_places;
     mod download_remote;
     #[cfg(target_os = "linux")]
