@@ -39,9 +39,12 @@ impl Core {
 
     /// Sends a GET, repeats it where that is safe, and returns what `read` makes of the response.
     pub(super) fn get<T>(&self, path: &str, read: impl Fn(&RawResponse) -> Result<T>) -> Result<T> {
-        self.repeat(self.settings.limits.total, |timeout| {
-            read(&self.api.send(Request { method: "GET", path, payload: Payload::Nothing, timeout })?)
-        })
+        self.repeat(self.settings.limits.total, |timeout| read(&self.get_once(path, timeout)?))
+    }
+
+    /// Sends a GET once.
+    pub(super) fn get_once(&self, path: &str, timeout: Duration) -> Result<RawResponse> {
+        self.api.send(Request { method: "GET", path, payload: Payload::Nothing, timeout })
     }
 
     /// Sends a GET and decodes the `response` of its envelope.

@@ -15,7 +15,7 @@ use crate::api::http::Payload;
 use crate::error::{Error, ErrorCode, Result};
 use crate::percent::encode;
 use crate::secret::{SignedKey, SignedUrl, clean};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, snapshot_name};
 use crate::types::{Kind, Listing, Response, RestoreState, RestoreStatus, SnapshotInfo, text};
 
 const SNAPSHOTS: &str = "/snapshots";
@@ -62,13 +62,23 @@ impl Resource {
     pub(super) fn create_snapshot(&self) -> Result<Snapshot> {
         let sent = Instant::now();
         let response = self.core.post(&self.path(SNAPSHOTS)?, Payload::Nothing)?;
-        match response.unless_pending(created)? {
-            Some((url, key)) => Ok(Snapshot::new(self.core.files.clone(), url, key, None)),
-            None => {
-                let awaited = Awaited::new(response.date, sent.elapsed());
-                self.core.open(&self.await_snapshot(awaited)?)
-            }
+        let mut awaited = Awaited::new(response.date, sent.elapsed());
+        let Some((url, key)) = response.unless_pending(created)? else {
+            return self.core.open(&self.await_snapshot(awaited)?);
+        };
+        // What the listing says is worth one request, but neither a pause nor a failure.
+        let found = self.look_for(&mut awaited).ok().flatten();
+        match found.filter(|info| info.id == snapshot_name(url.path())) {
+            Some(info) if info.url().is_some() => self.core.open(&info),
+            info => Ok(Snapshot::new(self.core.files.clone(), url, key, info)),
         }
+    }
+
+    /// Looks for the new snapshot in the listing. One request.
+    fn look_for(&self, awaited: &mut Awaited) -> Result<Option<SnapshotInfo>> {
+        let response = self.core.get_once(&self.path(SNAPSHOTS)?, self.core.settings.limits.total)?;
+        let listing = response.data(|data| Listing::decode(self.kind, data))?;
+        Ok(awaited.find(&listing.snapshots, response.date).cloned())
     }
 
     /// Polls the listing until the new snapshot is in it.
@@ -82,13 +92,7 @@ impl Resource {
         if at_most.is_zero() {
             return Err(pending(Duration::ZERO));
         }
-        let path = self.path(SNAPSHOTS)?;
-        self.poll(at_most, BETWEEN_LISTINGS, pending, || {
-            let (listing, date) = self
-                .core
-                .get(&path, |response| Ok((response.data(|data| Listing::decode(self.kind, data))?, response.date)))?;
-            Ok(awaited.find(&listing.snapshots, date).cloned())
-        })
+        self.poll(at_most, BETWEEN_LISTINGS, pending, || self.look_for(&mut awaited))
     }
 
     /// Restores a listed snapshot, after the checks that need no request.

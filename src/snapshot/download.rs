@@ -3,13 +3,15 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use time::OffsetDateTime;
 
 use super::archive;
 use super::files::{create_dir, publish, sync_dir, sync_file};
 use super::location::{EXCERPT, Location};
-use super::name::signing_time;
 use super::options::{DownloadOptions, Overwrite};
-use super::part::{Part, tidy};
+use super::part::{Part, tidy, tidy_others};
 use super::range::{Object, Range};
 use super::source::{Source, read_exact_at};
 use super::stream::{ATTEMPTS, Step, Stream};
@@ -92,6 +94,7 @@ fn target(location: &Location, path: &Path) -> Result<Target> {
         return Ok(Target { dir: path.to_owned(), path: path.join(&name), name });
     }
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+    create_dir(&dir).map_err(|e| Error::io("creating the directory", &dir, e))?;
     // The part file's name is made from it; the final name stays as it is.
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Target { dir, name, path: path.to_owned() })
@@ -112,11 +115,15 @@ fn existing(location: &Location, target: &Target, options: &DownloadOptions<'_>)
     }
     let kept = options.overwrite == Overwrite::Keep && is_same(location, &target.path)?;
     tidy(&target.dir, &target.name, kept);
-    if kept { Ok(Some(found.len())) } else { Err(Error::Exists { path: target.path.clone() }) }
+    if !kept {
+        return Err(Error::Exists { path: target.path.clone() });
+    }
+    tidy_others(&target.dir, location, &Object::default());
+    Ok(Some(found.len()))
 }
 
-/// Whether the file at `path` is the snapshot: the same length, and a name that carries its version or the same
-/// bytes at the end. No request when a listing gave the length and the name carries the version.
+/// Whether the file at `path` is the snapshot: the same length, and a name that stands for it alone or the same
+/// bytes at the end. No request when a listing gave the length and the name stands for it alone.
 fn is_same(location: &Location, path: &Path) -> Result<bool> {
     let failed = |e| Error::io("reading", path, e);
     // Before it is opened: opening a pipe would block.
@@ -132,10 +139,9 @@ fn is_same(location: &Location, path: &Path) -> Result<bool> {
     if archive::check(&file).map_err(failed)?.is_err() {
         return Ok(false);
     }
-    let unique = location.version.is_some() || signing_time(location.url.query()).is_some();
-    let named = unique && path.file_name().is_some_and(|name| *name == *location.file_name);
-    if let Some(size) = location.size.filter(|_| named) {
-        return Ok(size == length);
+    let named = location.is_unique && path.file_name().is_some_and(|name| *name == *location.file_name);
+    if let Some(info) = location.info.as_ref().filter(|_| named) {
+        return Ok(info.size == length);
     }
     let mut stream = Stream::new(location.clone(), Object::default(), Range::Last(END), ATTEMPTS);
     let (mut theirs, mut ours) = (vec![0; END as usize], vec![0; END as usize]);
@@ -179,8 +185,12 @@ fn check(location: &Location, part: &Part, status: Option<u16>, verify: bool) ->
     Ok(())
 }
 
-/// Syncs the data, gives the file its name, then syncs the directory.
+/// Syncs the data, gives the file its name, then syncs the directory. Once it has its name, nothing fails any more: an
+/// error would have the caller try again, and be told that the file exists.
 fn finish(location: &Location, part: Part, target: &Target, options: &DownloadOptions<'_>) -> Result<()> {
+    let created_at = location.info.as_ref().and_then(|info| system_time(info.created_at));
+    // Some file systems keep no times.
+    let _ = created_at.map(|time| part.file.set_modified(time));
     sync_file(&part.file).map_err(|e| {
         // Data that could not be written to the disk may be lost from the page cache, too.
         part.discard();
@@ -191,7 +201,7 @@ fn finish(location: &Location, part: Part, target: &Target, options: &DownloadOp
         return Err(Error::io("creating", &target.path, io::ErrorKind::NotFound.into()));
     }
     match publish(&part.path, &target.path, options.overwrite == Overwrite::Replace) {
-        Ok(()) => drop(part),
+        Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
             part.discard();
             if options.overwrite == Overwrite::Keep && is_same(location, &target.path)? {
@@ -201,5 +211,13 @@ fn finish(location: &Location, part: Part, target: &Target, options: &DownloadOp
         }
         Err(e) => return Err(Error::io("creating", &target.path, e)),
     }
-    sync_dir(&target.dir).map_err(|e| Error::io("syncing the directory", &target.dir, e))
+    let _ = sync_dir(&target.dir);
+    let object = part.object().clone();
+    drop(part);
+    tidy_others(&target.dir, location, &object);
+    Ok(())
+}
+
+fn system_time(at: OffsetDateTime) -> Option<SystemTime> {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::try_from(at - OffsetDateTime::UNIX_EPOCH).ok()?)
 }

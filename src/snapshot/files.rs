@@ -74,7 +74,11 @@ pub(crate) fn publish(part: &Path, target: &Path, replace: bool) -> io::Result<(
         return fs::rename(part, target);
     }
     match fs::hard_link(part, target) {
-        Ok(()) => fs::remove_file(part),
+        Ok(()) => {
+            // The file has its name, so nothing fails any more: the next download there removes the other one.
+            let _ = fs::remove_file(part);
+            Ok(())
+        }
         Err(_) if fs::symlink_metadata(target).is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
         Err(_) => fs::rename(part, target),
     }

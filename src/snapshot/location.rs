@@ -9,6 +9,7 @@ use super::range::{Head, Object, Range, Worth, judge, number};
 use crate::api::http::{SnapshotAgent, SnapshotResponse};
 use crate::error::{Error, Result};
 use crate::secret::{SignedUrl, excerpt};
+use crate::types::SnapshotInfo;
 
 /// How many of the first bytes are kept for an error.
 pub(crate) const EXCERPT: usize = 4096;
@@ -23,8 +24,10 @@ pub(crate) struct Location {
     pub(crate) file_name: Arc<str>,
     /// The version that the link or the listing names.
     pub(crate) version: Option<Arc<str>>,
-    /// The length that a listing gave.
-    pub(crate) size: Option<u64>,
+    /// Whether the name stands for this snapshot alone.
+    pub(crate) is_unique: bool,
+    /// What a listing says of it.
+    pub(crate) info: Option<Arc<SnapshotInfo>>,
 }
 
 impl Location {

@@ -28,6 +28,7 @@ mod transfer;
 
 use download::Download;
 use location::Location;
+pub(crate) use name::snapshot_name;
 use options::DownloadOptions;
 use reader::RemoteReader;
 use remote::Remote;
@@ -39,7 +40,6 @@ use remote::Remote;
 pub struct Snapshot {
     location: Location,
     key: SignedKey,
-    info: Option<Arc<SnapshotInfo>>,
 }
 
 impl Snapshot {
@@ -65,10 +65,11 @@ impl Snapshot {
     pub(crate) fn new(agent: SnapshotAgent, url: SignedUrl, key: SignedKey, info: Option<SnapshotInfo>) -> Self {
         let listed = || info.as_ref()?.version_id.clone().filter(|version| !version.is_empty());
         let version = query_value(url.query(), "versionId").or_else(listed).map(Arc::from);
-        let file_name = name::file_name(url.path(), url.query(), version.as_deref()).into();
-        let size = info.as_ref().map(|info| info.size);
-        let location = Location { agent, url: url.into(), file_name, version, size };
-        Self { location, key, info: info.map(Arc::new) }
+        let created_at = info.as_ref().map(|info| info.created_at).or_else(|| name::signed_at(url.query()));
+        let file_name = name::file_name(url.path(), created_at, version.as_deref()).into();
+        let is_unique = created_at.is_some() || version.is_some();
+        let info = info.map(Arc::new);
+        Self { location: Location { agent, url: url.into(), file_name, version, is_unique, info }, key }
     }
 
     /// Returns the signed download link.
@@ -81,8 +82,11 @@ impl Snapshot {
         &self.key
     }
 
-    /// Returns the name that [`download`](Self::download) gives the file in a directory: the snapshot's name and
-    /// version, or the time of signing for a link without a version. The same link always gives the same name.
+    /// Returns the name that [`download`](Self::download) gives the file in a directory: the snapshot's name, when it
+    /// was created (UTC) and its version, as in `app.20261125T022944Z.k3Zp0VQ-8d1f0b2c.zip`; names sort by time.
+    ///
+    /// A version is shortened to 16 characters, different ones differently. A link without a listing's item gives the
+    /// time of signing instead of the creation. What is not known is left out.
     pub fn file_name(&self) -> &str {
         &self.location.file_name
     }
@@ -92,8 +96,14 @@ impl Snapshot {
     ///
     /// Costs one request when nothing goes wrong, about 3 MiB of memory whatever the size, and the snapshot's length
     /// on the disk. A broken connection is continued where it broke off; a later call continues what an earlier one
-    /// left in `.<name>.part`. The file gets its name once it is complete, checked and on the disk. While another
-    /// download writes to the same target, the call waits for it.
+    /// left in `.<name>.part`. The file gets its name once it is complete, checked and on the disk (as far as the file
+    /// system can do that), and the snapshot's creation as its time. While another download writes to the same target,
+    /// the call waits for it.
+    ///
+    /// A call that fails, is cancelled or is killed leaves what it received in `.<name>.part`, at most the snapshot's
+    /// length, and `.<name>.part.meta` beside it. They go when a download to the same target finishes, when the same
+    /// snapshot is downloaded to another name in that directory, and when any download finishes there after the link
+    /// has expired. Missing parent directories are created, and stay.
     ///
     /// # Errors
     /// See [`download_with`](Self::download_with).
@@ -148,9 +158,9 @@ impl Snapshot {
         archive::Archive::new(self.remote()?)
     }
 
-    /// Returns the listing's item, if the snapshot was opened from one.
+    /// Returns the listing's item, if the snapshot was opened from one, or was found in the listing after it was created.
     pub fn info(&self) -> Option<&SnapshotInfo> {
-        self.info.as_deref()
+        self.location.info.as_deref()
     }
 }
 

@@ -1,7 +1,7 @@
 //! PURE. What a downloaded snapshot and the files beside it are called.
 
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 use crate::percent::{percent_decode, query_value};
 use crate::secret::is_invisible;
@@ -11,22 +11,27 @@ const MAX_NAME: usize = 200;
 /// How long a signed link lives, in seconds.
 const LINK_LIFE: i64 = 30 * 24 * 60 * 60;
 
-/// The file name of the snapshot behind a link: `<stem>.<version>.zip`.
+/// The file name of a snapshot: `<name>.<created_at>.<version>.zip`, without what is not known.
 ///
-/// `path` and `query` are the link's. Without a version, the time of signing takes its place, so that two snapshots of
-/// one app do not collide. Never contains any part of the signature.
-pub(crate) fn file_name(path: &str, query: &str, version: Option<&str>) -> String {
+/// `path` is the link's. Never contains any part of the signature.
+pub(crate) fn file_name(path: &str, created_at: Option<OffsetDateTime>, version: Option<&str>) -> String {
+    let mut tail = String::new();
+    for mark in [created_at.and_then(compact), version.map(safe_version)].into_iter().flatten() {
+        tail.push('.');
+        tail.push_str(&mark);
+    }
+    tail.push_str(".zip");
+    safe_stem(&snapshot_name(path), MAX_NAME - tail.len()) + &tail
+}
+
+/// The snapshot's name in a link: the last segment of its path, without `.zip`.
+pub(crate) fn snapshot_name(path: &str) -> String {
     let last = path.rsplit('/').next().unwrap_or_default();
-    let stem = percent_decode(last).unwrap_or_else(|| last.to_owned());
-    let stem = match stem.len().checked_sub(4).and_then(|at| stem.split_at_checked(at)) {
+    let name = percent_decode(last).unwrap_or_else(|| last.to_owned());
+    match name.len().checked_sub(4).and_then(|at| name.split_at_checked(at)) {
         Some((stem, zip)) if zip.eq_ignore_ascii_case(".zip") => stem.to_owned(),
-        _ => stem,
-    };
-    let mark = version.map(safe_version).or_else(|| signing_time(query));
-    let tail = mark.map_or_else(|| ".zip".to_owned(), |mark| format!(".{mark}.zip"));
-    let mut name = safe_stem(&stem, MAX_NAME - tail.len());
-    name.push_str(&tail);
-    name
+        _ => name,
+    }
 }
 
 /// The name of the file that collects the bytes of `name`.
@@ -46,23 +51,32 @@ fn shorten(name: &str, max: usize) -> String {
     format!("{}-{:016x}", name.get(..at).unwrap_or_default(), fnv1a(name.as_bytes()))
 }
 
-/// When the link was signed, from its `Expires`, as `20261120T180411Z`.
-pub(crate) fn signing_time(query: &str) -> Option<String> {
-    let expires: i64 = query_value(query, "Expires")?.parse().ok()?;
-    let at = OffsetDateTime::from_unix_timestamp(expires.checked_sub(LINK_LIFE)?).ok()?;
+/// When the link expires, in seconds since 1970.
+pub(crate) fn expires(query: &str) -> Option<i64> {
+    query_value(query, "Expires")?.parse().ok()
+}
+
+/// When the link was signed.
+pub(crate) fn signed_at(query: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp(expires(query)?.checked_sub(LINK_LIFE)?).ok()
+}
+
+/// A time as `20261120T180411Z`.
+fn compact(at: OffsetDateTime) -> Option<String> {
+    let at = at.checked_to_offset(UtcOffset::UTC)?.replace_nanosecond(0).ok()?;
     Some(at.format(&Rfc3339).ok()?.replace(['-', ':'], ""))
 }
 
-/// A version as part of a name. Different versions give different results, also where upper and lower case
-/// are the same.
+/// A version as part of a name, at most 16 characters. Different versions give different results; those that are
+/// changed do so also where upper and lower case are the same.
 fn safe_version(version: &str) -> String {
-    let plain = version.len() <= 64 && version.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    if plain {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if version.len() <= 16 && version.chars().all(plain) {
         return version.to_owned();
     }
-    let safe: String =
-        version.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).take(40).collect();
-    format!("{safe}-{:016x}", fnv1a(version.as_bytes()))
+    let safe: String = version.chars().map(|c| if plain(c) { c } else { '_' }).take(7).collect();
+    let hash = fnv1a(version.as_bytes());
+    format!("{safe:_<7}-{:08x}", (hash >> 32) ^ (hash & 0xffff_ffff))
 }
 
 /// A stem that every file system takes and that cannot leave its directory.
@@ -106,25 +120,33 @@ mod tests {
     const QUERY: &str = "AWSAccessKeyId=EXAMPLE&Expires=1797790051&Signature=iWPed%2FcsouRAP%3D";
 
     #[test]
-    fn names_carry_the_version_or_the_time_of_signing() {
+    fn names_carry_the_time_and_the_version() {
         let path = "/applications/1/app_javascript_manual.zip";
-        assert_eq!(file_name(path, QUERY, Some("v-1")), "app_javascript_manual.v-1.zip");
-        assert_eq!(file_name(path, QUERY, None), "app_javascript_manual.20261120T180731Z.zip");
-        assert_eq!(file_name(path, "", None), "app_javascript_manual.zip");
-        assert_eq!(file_name(path, "Expires=soon", None), "app_javascript_manual.zip");
+        let signed = signed_at(QUERY);
+        assert_eq!(file_name(path, signed, Some("v-1")), "app_javascript_manual.20261120T180731Z.v-1.zip");
+        assert_eq!(file_name(path, signed, None), "app_javascript_manual.20261120T180731Z.zip");
+        assert_eq!(file_name(path, None, Some("v-1")), "app_javascript_manual.v-1.zip");
+        assert_eq!(file_name(path, None, None), "app_javascript_manual.zip");
+        for query in ["", "Expires=soon", "Expires=-9223372036854775808", "Expires=9223372036854775807"] {
+            assert_eq!(signed_at(query), None, "{query}");
+        }
+        let elsewhere = |text| OffsetDateTime::parse(text, &Rfc3339).ok();
+        let there = elsewhere("2026-11-25T01:59:44.512+23:30");
+        assert_eq!(file_name(path, there, None), "app_javascript_manual.20261124T022944Z.zip");
+        assert_eq!(file_name(path, elsewhere("0000-01-01T00:00:00+01:00"), None), "app_javascript_manual.zip");
     }
 
     #[test]
     fn odd_versions_stay_apart_and_stay_inside() {
-        let path = "/a/app.zip";
-        let names: Vec<String> = ["a/b", "a.b", "a+b", "a%2Fb", "../../x", &"v".repeat(400)]
-            .iter()
-            .map(|v| file_name(path, "", Some(v)))
-            .collect();
+        let versions =
+            ["a/b", "a.b", "a+b", "a%2Fb", "../../x", "ü", &"v".repeat(17), &"V".repeat(17), &"v".repeat(400)];
+        let names: Vec<String> = versions.iter().map(|v| file_name("/a/app.zip", None, Some(v))).collect();
         for (i, name) in names.iter().enumerate() {
-            assert!(!name.contains('/') && name.ends_with(".zip") && name.len() <= MAX_NAME, "{name}");
+            assert!(!name.contains('/') && name.len() == "app..zip".len() + 16, "{name}");
             assert!(names.iter().skip(i + 1).all(|other| !other.eq_ignore_ascii_case(name)), "{name}");
         }
+        let most = "0123456789abcd-_";
+        assert_eq!(file_name("/a/app.zip", None, Some(most)), format!("app.{most}.zip"));
     }
 
     #[test]
@@ -138,17 +160,16 @@ mod tests {
             ("/a/%00%0a.ZIP", "__.zip"),
             ("/a/%zz.zip", "%zz.zip"),
         ] {
-            assert_eq!(file_name(path, "", None), want, "{path}");
+            assert_eq!(file_name(path, None, None), want, "{path}");
         }
-        let long = file_name(&format!("/a/{}.zip", "é".repeat(300)), "", Some(&"v".repeat(64)));
-        assert!(long.len() <= MAX_NAME && long.ends_with(&format!("{}.zip", "v".repeat(64))));
+        let long = file_name(&format!("/a/{}.zip", "é".repeat(300)), signed_at(QUERY), Some(&"v".repeat(16)));
+        assert!(long.len() <= MAX_NAME && long.ends_with(&format!(".20261120T180731Z.{}.zip", "v".repeat(16))));
     }
 
     proptest::proptest! {
         #[test]
-        fn any_name_is_safe_and_stable(path in "/.{0,80}", version in proptest::option::of(".{0,90}")) {
-            let name = file_name(&path, "", version.as_deref());
-            proptest::prop_assert_eq!(&name, &file_name(&path, "", version.as_deref()));
+        fn any_name_is_safe(path in "/.{0,80}", version in proptest::option::of(".{0,90}"), expires: i64) {
+            let name = file_name(&path, signed_at(&format!("Expires={expires}")), version.as_deref());
             proptest::prop_assert!(name.ends_with(".zip") && name.len() <= MAX_NAME && !name.starts_with('.'));
             proptest::prop_assert!(!name.contains(['/', '\\', ':', '\0']));
             proptest::prop_assert!(part_name(&name).len() + 5 < 255);

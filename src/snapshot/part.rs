@@ -8,15 +8,17 @@
 //!
 //! The part file is locked by who writes it; the rules that keep two processes apart are in [`files`](super::files).
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
 use super::files::{Locked, lock, names, release, sync_file};
 use super::location::Location;
-use super::name::part_name;
+use super::name::{expires, part_name};
 use super::range::Object;
 use super::record::{self, Piece, Record};
 use crate::error::{Error, Result};
@@ -78,7 +80,7 @@ impl Part {
             path,
             meta: None,
             meta_path,
-            record: Record { path: link.to_owned(), version: version.map(str::to_owned), ..Record::default() },
+            record: of(location),
             pieces: Vec::new(),
             done: Vec::new(),
             lines: 0,
@@ -123,7 +125,7 @@ impl Part {
             last.done = last.done.saturating_sub(1);
             last.durable = last.durable.min(last.done);
         }
-        self.set(record, pieces)
+        self.set(Record { expires: self.record.expires, ..record }, pieces)
     }
 
     /// Forgets everything: the record first, so that a crash in between leaves nothing to trust.
@@ -230,23 +232,56 @@ impl Drop for Part {
     }
 }
 
+/// What a record says of the snapshot at `location` before any response.
+fn of(location: &Location) -> Record {
+    let (path, version) = (location.url.path().to_owned(), location.version.as_deref().map(str::to_owned));
+    Record { path, version, expires: expires(location.url.query()), ..Record::default() }
+}
+
 /// Removes what a killed download left beside a finished file: a part file that is the finished file under its
 /// second name, a record without its part file. `kept`: also any part file that no one is writing, since the finished
 /// file makes it unnecessary.
 pub(crate) fn tidy(dir: &Path, name: &str, kept: bool) {
-    let path = dir.join(part_name(name));
-    let gone = match fs::symlink_metadata(&path) {
+    // Without locks, only one download of a name runs at a time.
+    remove_leftover(&dir.join(part_name(name)), kept, true);
+}
+
+/// Removes the part files in `dir` that are of no use once the snapshot at `location`, known to be `object`, is there:
+/// those of the same snapshot under other names, and those whose link has expired. Never one that may be written to.
+pub(crate) fn tidy_others(dir: &Path, location: &Location, object: &Object) {
+    let finished = Record { object: object.clone(), ..of(location) };
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let part = name.to_str().and_then(|name| name.strip_suffix(".meta"));
+        let Some(part) = part.filter(|part| part.starts_with('.') && part.ends_with(".part")) else { continue };
+        if read_record(&entry.path()).is_ok_and(|text| Record::is_useless(&text, &finished, now)) {
+            remove_leftover(&dir.join(part), true, false);
+        }
+    }
+}
+
+/// Removes a part file that no one is writing, and its record. `any`: also one that is not another file's second name.
+/// `unlocked`: also where there are no locks.
+fn remove_leftover(path: &Path, any: bool, unlocked: bool) {
+    let gone = match fs::symlink_metadata(path) {
         Err(e) => e.kind() == io::ErrorKind::NotFound,
         Ok(found) if !found.is_file() => false,
-        Ok(_) => File::open(&path).is_ok_and(|file| {
-            let free = file.try_lock().is_ok() && names(&file, &path).is_some_and(|count| kept || count > 1);
-            let gone = free && fs::remove_file(&path).is_ok();
+        // NFS locks only what is open for writing.
+        Ok(_) => OpenOptions::new().read(true).write(true).open(path).is_ok_and(|file| {
+            let free = match file.try_lock() {
+                Ok(()) => true,
+                Err(TryLockError::Error(_)) => unlocked,
+                Err(TryLockError::WouldBlock) => false,
+            };
+            let free = free && names(&file, path).is_some_and(|count| any || count > 1);
+            let gone = free && fs::remove_file(path).is_ok();
             release(&file);
             gone
         }),
     };
     if gone {
-        let _ = fs::remove_file(with_suffix(&path, ".meta"));
+        let _ = fs::remove_file(with_suffix(path, ".meta"));
     }
 }
 

@@ -73,7 +73,7 @@ impl Object {
     }
 
     /// Whether both are shown to be the same object: by the entity tag, or by version and length.
-    fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         let agree = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
         let total = self.total.is_none() || other.total.is_none() || self.total == other.total;
         let by_tag = self.etag.is_some() && self.etag == other.etag;

@@ -27,6 +27,9 @@ pub(crate) struct Record {
     pub(crate) object: Object,
     /// The length of a piece; 0: all is one piece.
     pub(crate) piece: u64,
+    /// When the link expires, in seconds since 1970.
+    #[serde(default)]
+    pub(crate) expires: Option<i64>,
     /// The machine's boot id when it was written, if the system has one.
     pub(crate) boot: Option<String>,
 }
@@ -55,13 +58,12 @@ impl Record {
         boot: Option<&str>,
         length: u64,
     ) -> Option<(Self, Vec<Piece>)> {
-        let json = text.iter().position(|&b| b == b'\n')?;
-        let record: Self = serde_json::from_slice(text.get(..json)?).ok()?;
+        let (record, lines) = Self::split(text)?;
         let said = &record.object;
         // The tag goes into a header: only one that could have come from a header is taken.
         let checked = Object::new(said.etag.as_deref(), said.version_id.as_deref());
         let sound = checked.etag == said.etag && checked.version_id == said.version_id && said.is_provable();
-        let ours = record.format == FORMAT && record.path == path && record.version.as_deref() == version;
+        let ours = record.path == path && record.version.as_deref() == version;
         if !sound || !ours {
             return None;
         }
@@ -70,7 +72,6 @@ impl Record {
             return None;
         }
         let mut pieces = cut(record.piece, said.total, 0, 0);
-        let lines = text.get(json + 1..)?;
         if lines.len() != pieces.len() * LINE {
             return None;
         }
@@ -85,6 +86,25 @@ impl Record {
             }
         }
         Some((record, pieces))
+    }
+
+    /// A record of ours, and its lines.
+    fn split(text: &[u8]) -> Option<(Self, &[u8])> {
+        let json = text.iter().position(|&b| b == b'\n')?;
+        let record: Self = serde_json::from_slice(text.get(..json)?).ok()?;
+        (record.format == FORMAT).then_some((record, text.get(json + 1..)?))
+    }
+
+    /// Whether nobody needs the part file of this record once `finished` is there: its bytes are of the same snapshot,
+    /// or its link expired before `now`. `finished` is known by its link's path and version and by its `object`.
+    pub(crate) fn is_useless(text: &[u8], finished: &Self, now: i64) -> bool {
+        Self::split(text).is_some_and(|(record, _)| {
+            let same = match (&record.version, &finished.version) {
+                (Some(version), Some(other)) => version == other,
+                _ => record.object.is_same(&finished.object),
+            };
+            (record.path == finished.path && same) || record.expires.is_some_and(|at| at < now)
+        })
     }
 
     /// The record's text, and where the lines begin.
@@ -127,7 +147,7 @@ mod tests {
     fn record(piece: u64, total: u64) -> Record {
         let object = Object { total: Some(total), ..Object::new(Some("\"t\""), None) };
         let (path, version) = ("/a/app.zip".into(), Some("v1".into()));
-        Record { format: FORMAT, path, version, object, piece, boot: Some("run".into()) }
+        Record { format: FORMAT, path, version, object, piece, expires: Some(100), boot: Some("run".into()) }
     }
 
     fn parse(text: &[u8], boot: &str, length: u64) -> Option<(Record, Vec<Piece>)> {

@@ -3,6 +3,7 @@
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
 
+mod api_created;
 mod api_faults;
 mod api_faults_raw;
 mod api_limits;
@@ -40,6 +41,10 @@ mod sandbox_faults;
 mod sandbox_raw;
 mod sandbox_uploads;
 mod sandbox_world;
+#[cfg(target_os = "linux")]
+mod shim;
+#[cfg(all(target_os = "linux", feature = "zip"))]
+mod shim_threads;
 mod support;
 
 /// The downloads. Every test takes `Origin` from here.
@@ -53,8 +58,11 @@ mod download {
     mod download_files;
     mod download_limits;
     mod download_parallel;
+    mod download_parts;
     mod download_places;
     mod download_remote;
+    #[cfg(target_os = "linux")]
+    mod download_shim;
 }
 
 /// The same tests again, with an origin that sends one byte at a time.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ureq::http::{self, HeaderValue, Uri};
 use ureq::{Agent, AsSendBody, SendBody};
 
-use super::{About, Headers, MAX_HEADER_BYTES, common, is_local};
+use super::{About, Headers, MAX_HEADER_BYTES, common, is_local, lookup};
 use crate::api::envelope::RawResponse;
 use crate::api::retry::{http_date, retry_after};
 use crate::api::settings::{Limits, Settings};
@@ -128,14 +128,16 @@ impl ApiAgent {
             }
         };
         let config = self.agent.configure_request(request);
-        let config = config.max_idle_age(if fresh { Duration::ZERO } else { MAX_IDLE_AGE });
+        let lookup = lookup(&self.limits);
+        let config = config.max_idle_age(if fresh { Duration::ZERO } else { MAX_IDLE_AGE }).timeout_resolve(lookup);
+        let config = config.timeout_recv_response(Some(timeout));
         if !is_upload {
-            return self.agent.run(config.timeout_global(Some(timeout)).build());
+            let config = config.timeout_global(lookup.map(|_| timeout)).timeout_recv_body(Some(timeout));
+            return self.agent.run(config.build());
         }
         // No total timeout: the call ends when sending stalls.
         let stall = Some(self.limits.stall);
-        let config = config.timeout_per_write(stall).timeout_recv_response(Some(timeout));
-        self.agent.run(config.timeout_recv_body(stall).build()).map_err(unsent)
+        self.agent.run(config.timeout_per_write(stall).timeout_recv_body(stall).build()).map_err(unsent)
     }
 }
 

@@ -7,6 +7,7 @@ mod api_agent;
 mod snapshot_agent;
 
 use std::io::{self, Read};
+use std::thread;
 use std::time::Duration;
 
 use ureq::config::{Config, ConfigBuilder};
@@ -128,6 +129,13 @@ impl About {
     }
 }
 
+/// The limit for looking up a name, when the system has a thread left for that: with a limit for this, for a call or
+/// for all, ureq looks it up in a new thread, and panics when there is none.
+fn lookup(limits: &Limits) -> Option<Duration> {
+    let thread = thread::Builder::new().spawn(|| {}).ok()?;
+    thread.join().ok().map(|()| limits.connect)
+}
+
 /// Whether a URL leads to this machine, which is always reached directly.
 fn is_local(url: &str) -> bool {
     url.parse::<Uri>().is_ok_and(|uri| uri.host().is_some_and(is_loopback))
@@ -141,7 +149,6 @@ fn common(settings: &Settings, direct: bool) -> Result<ConfigBuilder<AgentScope>
         .user_agent(settings.user_agent.as_str())
         .accept_encoding("identity")
         .timeout_connect(Some(settings.limits.connect))
-        .timeout_resolve(Some(settings.limits.connect))
         .output_buffer_size(16 * 1024)
         .max_response_header_size(MAX_HEADER_BYTES)
         .tls_config(tls(settings)?);

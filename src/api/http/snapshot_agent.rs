@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 use ureq::http::{Request, Response};
 
-use super::{About, Body, Headers, common, is_local};
+use super::{About, Body, Headers, common, is_local, lookup};
 use crate::api::settings::{Limits, Settings};
 use crate::error::Result;
 use crate::secret::SignedUrl;
@@ -101,6 +101,7 @@ impl SnapshotAgent {
         let mut config = self
             .agent
             .configure_request(request)
+            .timeout_resolve(lookup(&self.limits))
             .timeout_per_read(Some(stall))
             .timeout_recv_response(Some(first_byte))
             .timeout_recv_body(Some(self.limits.body(length)));

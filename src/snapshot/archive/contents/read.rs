@@ -49,7 +49,8 @@ impl<S: Source> Archive<S> {
         Ok(entry.size())
     }
 
-    /// An entry as a stream, decoded by a thread of its own while it is read. Memory: about 1 MiB.
+    /// An entry as a stream, decoded by a thread of its own while it is read. Memory: about 1 MiB. Where the system has
+    /// no more threads, it is [read](Self::read) into memory at once, with the limit of that method.
     ///
     /// # Errors
     /// Those of [`copy`](Self::copy) that show before anything is read; later ones come from the stream.
@@ -61,8 +62,8 @@ impl<S: Source> Archive<S> {
         let (sender, pieces) = sync_channel(AHEAD);
         let work = move || send_pieces(&archive, index, &sender);
         let thread = thread::Builder::new().name("archive-entry".into()).spawn(work);
-        thread.map_err(|e| Error::io("starting a thread to read", "the archive", e))?;
-        Ok(EntryReader { pieces, piece: io::Cursor::default(), done: false })
+        let content = if thread.is_ok() { Vec::new() } else { self.read(name)? };
+        Ok(EntryReader { pieces, piece: io::Cursor::new(content), done: thread.is_err() })
     }
 
     /// Compares every entry's headers and data with the central directory: structure, sizes and CRC-32. Everything is
