@@ -139,7 +139,8 @@ fn an_ext4_file_is_old_or_new_after_a_kill() {
 fn an_empty_directory_stays_the_one_it_is_wherever_it_is_mounted() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
     let (disk, dir) = (Disk::ext4(), tempfile::tempdir().unwrap());
-    for (volume, place) in [(disk.path().join("v"), dir.path().join("m")), (dir.path().join("v"), dir.path().join("n"))] {
+    for (volume, place) in [(disk.path().join("v"), dir.path().join("m")), (dir.path().join("v"), dir.path().join("n"))]
+    {
         fs::create_dir(&volume).unwrap();
         fs::create_dir(&place).unwrap();
         chown(&volume, Some(1234), Some(5678)).unwrap();

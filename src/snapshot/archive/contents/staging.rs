@@ -167,17 +167,22 @@ pub(super) fn all_in(dir: &Path, prefix: &str) -> Vec<PathBuf> {
     ours.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
 }
 
-/// Whether the owner of a staging directory is dead.
-pub(super) fn is_dead(root: &Path) -> bool {
+/// Whether the owner of a staging directory lives; `None` where the file system has no locks.
+pub(super) fn is_alive(root: &Path) -> Option<bool> {
     // NFS locks only what is open for writing.
     match File::options().write(true).open(root.join(LOCK)) {
-        Ok(lock) => {
-            let free = lock.try_lock().is_ok();
-            release(&lock);
-            free
-        }
+        Ok(lock) => match lock.try_lock() {
+            Ok(()) => {
+                release(&lock);
+                Some(false)
+            }
+            Err(fs::TryLockError::WouldBlock) => Some(true),
+            Err(fs::TryLockError::Error(_)) => None,
+        },
         // Killed before it made the lock; an owner that lives makes another directory.
-        Err(e) => e.kind() == ErrorKind::NotFound && fs::remove_dir(root).is_ok(),
+        Err(e) if e.kind() == ErrorKind::NotFound => Some(fs::remove_dir(root).is_err()),
+        // Another user's.
+        Err(_) => Some(true),
     }
 }
 

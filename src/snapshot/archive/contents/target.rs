@@ -55,7 +55,8 @@ impl Target {
         let is_other = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| !left.contains(&entry.path()));
         let mut unfinished = Vec::new();
         if overwrite == Overwrite::Refuse && fs::read_dir(&real).map_err(looking)?.any(is_other) {
-            unfinished = left.into_iter().filter(|root| staging::is_dead(root)).collect();
+            // Without locks, it is the caller who sees to it that only one extraction works there.
+            unfinished = left.into_iter().filter(|root| staging::is_alive(root) != Some(true)).collect();
             if unfinished.is_empty() {
                 return Err(exists());
             }
@@ -163,7 +164,8 @@ fn prefix(path: &Path) -> String {
 }
 
 fn sweep(dir: &Path, prefix: &str) {
-    staging::all_in(dir, prefix).iter().filter(|root| staging::is_dead(root)).for_each(|root| staging::remove(root));
+    let all = staging::all_in(dir, prefix);
+    all.iter().filter(|root| staging::is_alive(root) == Some(false)).for_each(|root| staging::remove(root));
 }
 
 /// Moves into an existing directory, undone when dropped.
