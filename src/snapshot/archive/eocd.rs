@@ -231,7 +231,7 @@ mod tests {
         let padded = [&whole[..], &[0; 10_240]].concat();
         for bytes in [stub, padded] {
             assert_eq!(check(&bytes).unwrap(), Ok(()));
-            assert_eq!(check_end(&bytes, bytes.len() as u64), Ok(()));
+            assert_eq!(check_end(&[], &bytes, bytes.len() as u64), Ok(()));
             #[cfg(feature = "zip")]
             assert!(crate::Archive::new(bytes).is_ok());
         }
@@ -246,11 +246,8 @@ mod tests {
     }
 
     #[test]
-    fn bytes_after_the_end_and_a_missing_middle_are_found() {
+    fn a_missing_middle_is_found() {
         let whole = archive(30, "", false);
-        let mut longer = whole.clone();
-        longer.push(1);
-        assert!(check(&longer).unwrap().is_err());
         for gap in [1, 10, 100] {
             let mut shorter = whole.clone();
             shorter.drain(40..40 + gap);
