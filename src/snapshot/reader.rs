@@ -12,13 +12,13 @@ use crate::error::Result;
 /// A reader of a snapshot's bytes in order, as they arrive.
 ///
 /// When the connection breaks off, the reader continues where it was, provided that the host still has the same
-/// snapshot. At the end, it checks that the bytes end like a zip archive, and nothing else. Dropping it ends the
-/// transfer. It takes about 1 MiB of memory; read into buffers of at least 64 KiB.
+/// snapshot. At the end, it checks what the first and the last bytes tell of a zip archive: that it is whole and not
+/// another's part. Dropping it ends the transfer. It takes about 1 MiB of memory; read into buffers of at least 64 KiB.
 ///
 /// Its errors contain an [`Error`](crate::Error): `io_error.downcast::<Error>()` returns it.
 pub struct RemoteReader {
     stream: Stream,
-    /// The first bytes, for an error.
+    /// The first bytes: [`EXCERPT`].
     first: Vec<u8>,
     /// The last bytes: [`LAST`], and at times some more.
     last: Vec<u8>,
@@ -47,7 +47,7 @@ impl RemoteReader {
                 Ok(Some(count))
             }
             Step::End => {
-                check_end(&self.last, self.stream.at)
+                check_end(&self.first, &self.last, self.stream.at)
                     .map_err(|why| self.stream.location.not_an_archive(&self.first, why, self.stream.status))?;
                 Ok(Some(0))
             }

@@ -76,7 +76,7 @@ impl Remote {
         }
         let end = Window { start: stream.at - bytes.len() as u64, bytes };
         let first = if end.start == 0 { &end.bytes } else { &b"PK"[..] };
-        check_end(&end.bytes, stream.at).map_err(|why| location.not_an_archive(first, why, stream.status))?;
+        check_end(&[], &end.bytes, stream.at).map_err(|why| location.not_an_archive(first, why, stream.status))?;
         Ok(Self { location, object: stream.object, end, windows: Mutex::new(Vec::new()) })
     }
 

@@ -15,9 +15,13 @@ mod architecture;
 #[cfg(feature = "zip")]
 mod archive_damage;
 #[cfg(feature = "zip")]
+mod archive_doors;
+#[cfg(feature = "zip")]
 mod archive_equal;
 #[cfg(feature = "zip")]
 mod archive_extract;
+#[cfg(feature = "zip")]
+mod archive_honest;
 #[cfg(feature = "zip")]
 mod archive_hostile;
 #[cfg(feature = "zip")]

@@ -58,21 +58,25 @@ impl CentralDirectory {
         if place.len > LARGEST {
             return Err(Fault::new(Refusal::TooMany, "its central directory is larger than 512 MiB").into());
         }
-        let mut bytes = vec![0; usize::try_from(place.len).unwrap_or(0)];
-        read_exact_at(source, place.start, &mut bytes)?;
-        let directory = Self::parse(bytes, place)?;
-
         let is_local_header = |at| -> Result<bool, Failure> {
             let mut found = [0; 4];
             read_exact_at(source, at, &mut found)?;
             Ok(found == LOCAL)
         };
         // A prefix is a script or a program. If it is an archive, the central directory does not list what is in the file.
+        let hidden = |first| Ok::<_, Failure>(first > 3 && is_local_header(0)?);
+        let beside = || Fault::corrupt("it has entries or a central directory beside those it lists").into();
+        // The first entry is behind the prefix: enough when the central directory is not at hand.
+        if hidden(place.prefix)? {
+            return Err(beside());
+        }
+        let mut bytes = vec![0; usize::try_from(place.len).unwrap_or(0)];
+        read_exact_at(source, place.start, &mut bytes)?;
+        let directory = Self::parse(bytes, place)?;
         let first = directory.first();
-        let hidden = first > 3 && is_local_header(0)?;
         let misplaced = place.prefix > 0 && first < directory.start && !is_local_header(first)?;
-        if hidden || misplaced {
-            return Err(Fault::corrupt("it has entries or a central directory beside those it lists").into());
+        if misplaced || hidden(first)? {
+            return Err(beside());
         }
         Ok(directory)
     }
@@ -90,15 +94,19 @@ impl CentralDirectory {
             if !fields(header.extra).any(|(id, _)| id == ZIP64 || id == UNICODE_PATH) {
                 header.extra = &[];
             }
-            let record = record(&header, at, place)?;
+            let mut record = record(&header, at, place)?;
             let (name, problem) = name::decode(&header);
+            // Some tools give a directory the size it has on their disk.
+            if record.compressed == 0 && name::is_directory(&header, &name) {
+                (record.size, record.crc) = (0, 0);
+            }
             if problem.is_some() || matches!(name, Cow::Owned(_)) {
                 decoded.insert(records.len() as u32, (name.into(), problem));
             }
             records.push(record);
             at += header.len;
         }
-        if records.len() as u64 != place.entries {
+        if !place.counts(records.len() as u64) {
             return Err(Fault::corrupt(format!(
                 "its end of central directory record counts {} entries and its central directory has {}",
                 place.entries,
@@ -154,6 +162,17 @@ impl CentralDirectory {
         Some((*same.next()?, same.next().is_some()))
     }
 
+    /// Whether it is a directory without data.
+    pub(super) fn is_bare(&self, index: u32) -> bool {
+        self.record(index).compressed == 0 && name::is_directory(&self.header(index), self.name(index))
+    }
+
+    /// Where the next entry, or the central directory, begins.
+    pub(super) fn next(&self, index: u32) -> u64 {
+        let (starts, offset) = (&self.layout().starts, self.record(index).offset);
+        starts.get(starts.partition_point(|start| *start <= offset)).copied().unwrap_or(self.start)
+    }
+
     /// Where the entries' data may be. The first call sorts them: 8 bytes an entry.
     pub(super) fn layout(&self) -> &Layout {
         self.layout.get_or_init(|| Layout::of(self))
@@ -162,8 +181,8 @@ impl CentralDirectory {
 
 /// Where the entries' data may be.
 pub(super) struct Layout {
-    /// Where the next entry, or the central directory, begins behind each entry.
-    next: Vec<u64>,
+    /// Where the entries begin, in the order of their data.
+    starts: Vec<u64>,
     /// Entries that share bytes with another, in the order of their data, as far as the central directory tells; true:
     /// with one before it that begins at the same place.
     pub(super) overlapping: Vec<(u32, bool)>,
@@ -173,26 +192,22 @@ impl Layout {
     fn of(directory: &CentralDirectory) -> Self {
         let mut order: Vec<u32> = directory.indices().collect();
         order.sort_by_key(|index| directory.record(*index).offset);
-        let mut layout = Self { next: vec![0; directory.records.len()], overlapping: Vec::new() };
+        let offset = |index: &u32| directory.record(*index).offset;
+        let mut layout = Self { starts: order.iter().map(offset).collect(), overlapping: Vec::new() };
+        // Listed twice, a directory is still one: its local file header has the name that both must have.
+        order.dedup_by(|b, a| offset(a) == offset(b) && [a, b].iter().all(|index| directory.is_bare(**index)));
         let (mut reach, mut previous) = (0, None);
         for (place, &index) in order.iter().enumerate() {
             let record = directory.record(index);
-            let next = order.get(place + 1).map_or(directory.start, |next| directory.record(*next).offset);
+            let next = order.get(place + 1).map_or(directory.start, offset);
             let least = (LOCAL_LEN + directory.header(index).name.len()) as u64;
             let end = record.offset + least + record.compressed;
             if record.offset < reach || end > next {
                 layout.overlapping.push((index, Some(record.offset) == previous));
             }
             (reach, previous) = (reach.max(end), Some(record.offset));
-            if let Some(slot) = layout.next.get_mut(index as usize) {
-                *slot = next;
-            }
         }
         layout
-    }
-
-    pub(super) fn next(&self, index: u32) -> u64 {
-        self.next.get(index as usize).copied().unwrap_or(0)
     }
 }
 
@@ -240,8 +255,8 @@ fn numbers(header: &CentralHeader<'_>) -> Result<([u64; 3], u32), &'static str> 
         return Err("lacks a ZIP64 field that it needs");
     };
     let numbers = [size, compressed, offset];
-    // A field that is not needed may not say otherwise: some readers believe it.
-    let said = [0, 8, 16].map(|at| u64_at(field, at));
+    // A field that is not needed is room kept for numbers, or has the same ones: others, some readers believe.
+    let said = [0, 8, 16].map(|at| u64_at(field, at).filter(|said| *said != 0));
     let differs = said.iter().zip(numbers).any(|(said, number)| said.is_some_and(|said| said != number));
     if !open_disk && rest.len() == field.len() && differs {
         return Err("has a ZIP64 field that contradicts its header");

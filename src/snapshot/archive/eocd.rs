@@ -2,11 +2,12 @@
 //!
 //! Readers that disagree about which record counts see different archives in one file. So: exactly one EOCD record
 //! whose comment reaches the file's last byte (or zeros that fill a block), the central directory right before it, and
-//! whatever is said twice agrees. A prefix (a self-extractor, a script) is fine, with offsets from its end or from
-//! the file's start.
+//! whatever is said twice agrees. Where no record ends the file, the last that makes sense may have other bytes behind it
+//! that are no header (a line break, a signature). A prefix (a self-extractor, a script) is fine, with offsets from its end
+//! or from the file's start.
 
 use super::fault::{Failure, Fault, Judged};
-use super::format::{CENTRAL, CENTRAL_LEN, EOCD, EOCD_LEN, u16_at, u32_at, u64_at};
+use super::format::{CENTRAL, CENTRAL_LEN, EOCD, EOCD_LEN, has_header, u16_at, u32_at, u64_at};
 use crate::error::Refusal;
 use crate::snapshot::source::{Source, read_exact_at};
 
@@ -27,6 +28,14 @@ pub(super) struct Place {
     pub(super) entries: u64,
     /// What is added to every offset in the archive: the length of a prefix that offsets do not count.
     pub(super) prefix: u64,
+    zip64: bool,
+}
+
+impl Place {
+    /// Whether the records count so many entries. Without ZIP64, macOS counts them modulo 65,536.
+    pub(super) fn counts(&self, entries: u64) -> bool {
+        self.entries == if self.zip64 { entries } else { entries & 0xFFFF }
+    }
 }
 
 /// The numbers of an EOCD record, 32-bit or 64-bit, in its order: this disk, the disk of the central directory, the entries
@@ -90,32 +99,50 @@ pub(super) fn spans() -> Fault {
 /// The one EOCD record in the file's tail, which begins at `from`, and its place there.
 fn record(tail: &[u8], from: u64) -> Judged<(usize, Numbers)> {
     let mut found: Option<(usize, Numbers)> = None;
+    // The last one with other bytes behind its comment, and where they begin.
+    let mut followed: Option<(usize, Numbers, usize)> = None;
     let (mut another, mut cut) = (false, false);
     for at in (0..tail.len().saturating_sub(EOCD_LEN - 1)).rev() {
         let Some(b) = tail.get(at..).filter(|b| b.starts_with(&EOCD)) else { continue };
         let (Some(numbers), Some(comment)) = (numbers(b), u16_at(b, 20)) else { continue };
+        let end = at + EOCD_LEN + usize::from(comment);
         // Written to a pipe, bsdtar fills its last block with zeros.
-        let rest = b.get(EOCD_LEN + usize::from(comment)..);
-        let whole = rest.is_some_and(|rest| rest.iter().all(|byte| *byte == 0));
+        let whole = tail.get(end..).is_some_and(|rest| rest.iter().all(|byte| *byte == 0));
         match (whole, found.is_some()) {
             (true, false) => found = Some((at, numbers)),
             (true, true) => another = true,
             // What only looks like a record, in a comment or in a file's data, makes no sense as one.
-            (false, _) => cut |= found.is_none() && plausible(numbers, tail, from, at),
+            (false, false) if plausible(numbers, tail, from, at) => match followed {
+                None if end < tail.len() => followed = Some((at, numbers, end)),
+                // One that ends before it belongs to an archive in a file's data.
+                Some((later, ..)) if end <= later => {}
+                _ => cut = true,
+            },
+            (false, _) => {}
         }
     }
-    match found {
-        Some(_) if another || cut => Err(Fault::corrupt(
+    match (found, followed) {
+        (Some(_), followed) if another || cut || followed.is_some() => Err(Fault::corrupt(
             "it has several end of central directory records and readers would disagree on which counts",
         )),
-        Some(found) => Ok(found),
-        None if cut => Err(Fault::corrupt(
-            "its end of central directory record does not end with the file: it is cut off or something was appended",
-        )),
-        None => {
+        (Some(found), _) => Ok(found),
+        (None, Some((at, numbers, end))) if !cut && may_follow(tail, from, at, numbers, end) => Ok((at, numbers)),
+        (None, None) if !cut => {
             Err(Fault::corrupt("it has no end of central directory record: it is not a ZIP archive or it is cut off"))
         }
+        (None, _) => Err(Fault::corrupt(
+            "its end of central directory record does not end with the file: it is cut off or something was appended",
+        )),
     }
+}
+
+/// Whether the bytes from `end` on may follow a record at `at`: within the reach of a comment, and no part of an archive.
+fn may_follow(tail: &[u8], from: u64, at: usize, numbers: Numbers, end: usize) -> bool {
+    let [.., len, _] = numbers;
+    // An empty archive is a record and nothing else: among other bytes it says nothing about the file.
+    (len > 0 || from + at as u64 == 0)
+        && tail.len() - at <= EOCD_LEN + usize::from(u16::MAX)
+        && tail.get(end..).is_some_and(|rest| !has_header(rest, from + end as u64))
 }
 
 fn numbers(b: &[u8]) -> Option<Numbers> {
@@ -131,7 +158,8 @@ fn plausible(numbers: Numbers, tail: &[u8], from: u64, at: usize) -> bool {
     if disk != 0 || directory_disk != 0 || entries != entries_here {
         return false;
     }
-    if entries == 0 {
+    // None may be 65,536: see [`Place::counts`].
+    if entries == 0 && len < (CENTRAL_LEN << 16) as u64 {
         return len == 0;
     }
     // Some readers go to the offset without looking whether the central directory ends here.
@@ -164,7 +192,7 @@ fn place(numbers: Numbers, before: u64, zip64_said: Option<u64>) -> Judged<Place
     if entries.checked_mul(CENTRAL_LEN as u64).is_none_or(|least| least > len) {
         return Err(Fault::corrupt("it counts more entries than its central directory can hold"));
     }
-    Ok(Place { start, len, entries, prefix })
+    Ok(Place { start, len, entries, prefix, zip64: zip64_said.is_some() })
 }
 
 #[cfg(test)]
@@ -203,7 +231,7 @@ mod tests {
         let padded = [&whole[..], &[0; 10_240]].concat();
         for bytes in [stub, padded] {
             assert_eq!(check(&bytes).unwrap(), Ok(()));
-            assert_eq!(check_end(&bytes, bytes.len() as u64), Ok(()));
+            assert_eq!(check_end(&[], &bytes, bytes.len() as u64), Ok(()));
             #[cfg(feature = "zip")]
             assert!(crate::Archive::new(bytes).is_ok());
         }
@@ -218,11 +246,8 @@ mod tests {
     }
 
     #[test]
-    fn bytes_after_the_end_and_a_missing_middle_are_found() {
+    fn a_missing_middle_is_found() {
         let whole = archive(30, "", false);
-        let mut longer = whole.clone();
-        longer.push(1);
-        assert!(check(&longer).unwrap().is_err());
         for gap in [1, 10, 100] {
             let mut shorter = whole.clone();
             shorter.drain(40..40 + gap);

@@ -138,6 +138,32 @@ pub(super) fn fields_of(extra: &[u8], id: u16) -> impl Iterator<Item = &[u8]> {
     fields(extra).filter(move |(found, _)| *found == id).map(|(_, body)| body)
 }
 
+/// Whether a header begins somewhere in `b`, `at` bytes into the file, that makes sense as one: programs in front of an
+/// archive, padding and text behind it may have a signature in them.
+pub(super) fn has_header(b: &[u8], at: u64) -> bool {
+    (0..b.len()).any(|i| b.get(i..).is_some_and(|b| b.starts_with(b"PK") && is_header(b, at + i as u64)))
+}
+
+fn is_header(b: &[u8], at: u64) -> bool {
+    // No reader takes other methods or makes files of longer names; versions, some readers ignore.
+    let sensible = |method_at, name_len_at| {
+        u16_at(b, method_at).is_some_and(|method| method <= 20 || (93..=99).contains(&method))
+            && u16_at(b, name_len_at).is_some_and(|len| (1..=4096).contains(&len))
+    };
+    let end = || Some(u64::from(u32_at(b, 12)?) + u64::from(u32_at(b, 16)?));
+    match b.first_chunk() {
+        Some(&LOCAL) => sensible(8, 26),
+        Some(&CENTRAL) => sensible(10, 28),
+        Some(&EOCD) => {
+            b.len() >= EOCD_LEN
+                && u16_at(b, 4) == Some(0)
+                && u16_at(b, 8) == u16_at(b, 10)
+                && end().is_some_and(|end| end <= at)
+        }
+        _ => false,
+    }
+}
+
 /// CRC-32 of something short: names. The data's checksums are the `zip` crate's work.
 pub(super) fn crc32_of_name(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, byte| {

@@ -45,10 +45,31 @@ pub(crate) fn check<S: Source + ?Sized>(source: &S) -> io::Result<Result<(), &'s
     }
 }
 
-/// The same as far as the last bytes alone tell: `tail` are those of `size` in all.
-pub(crate) fn check_end(tail: &[u8], size: u64) -> Result<(), &'static str> {
-    let tail = tail.get(tail.len().saturating_sub(LAST)..).unwrap_or_default();
-    eocd::in_tail(tail, size - tail.len() as u64).map(drop).map_err(what)
+/// The same as far as the first and the last of `size` bytes tell.
+pub(crate) fn check_end(first: &[u8], last: &[u8], size: u64) -> Result<(), &'static str> {
+    check(&Ends { first, last, size }).unwrap_or(Ok(()))
+}
+
+/// The ends of a source. Reading between them fails.
+struct Ends<'a> {
+    first: &'a [u8],
+    last: &'a [u8],
+    size: u64,
+}
+
+impl Source for Ends<'_> {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.size)
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let (bytes, at) = match offset.checked_sub(self.size - self.last.len() as u64) {
+            Some(at) => (self.last, at),
+            None => (self.first, offset),
+        };
+        let bytes = usize::try_from(at).ok().and_then(|at| bytes.get(at..)).filter(|bytes| !bytes.is_empty());
+        io::Read::read(&mut bytes.ok_or(io::ErrorKind::Unsupported)?, buf)
+    }
 }
 
 /// What is wrong, without the advice behind it.

@@ -21,7 +21,7 @@ const COMPONENT: usize = 255;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Platform {
     Unix,
-    /// Names that differ in case are one file; half of the system shows a colon as a slash.
+    /// Names that differ in case are one file.
     Apple,
     /// The same, but a colon begins the name of a stream; device names and dots at the end are special, too.
     Windows,
@@ -45,6 +45,19 @@ pub(super) fn unix_host(host: u8) -> bool {
 /// Hosts on which `\` separates: MS-DOS, OS/2, NTFS, VFAT.
 pub(super) fn dos_host(host: u8) -> bool {
     matches!(host, 0 | 6 | 10 | 11 | 14)
+}
+
+/// What is wrong with a name whose bytes say nothing about their encoding.
+pub(super) const NOT_UTF8: &str = "its bytes are not UTF-8, and nothing says what they are; leave it out with \
+                                   `ExtractOptions::filter`, or take it as code page 437 with `ExtractOptions::cp437`";
+
+/// Whether an entry is a directory: by the unix mode's type bits where there are some, else by its name's end.
+pub(super) fn is_directory(header: &CentralHeader<'_>, name: &str) -> bool {
+    match if unix_host(header.host) { header.attributes >> 28 } else { 0 } {
+        4 => true,
+        0 | 8 => name.ends_with('/') || (name.ends_with('\\') && dos_host(header.host)),
+        _ => false,
+    }
 }
 
 /// The name as text, and what is wrong with the bytes, if anything is. A wrong name is still shown. Borrowed and
@@ -71,9 +84,12 @@ pub(super) fn decode<'a>(c: &CentralHeader<'a>) -> (Cow<'a, str>, Option<&'stati
         };
     }
     match std::str::from_utf8(c.name) {
-        // Unix tools write UTF-8 without saying so; bytes that are valid UTF-8 by chance are rare.
-        Ok(name) if name.is_ascii() || unix_host(c.host) => (name.into(), None),
-        _ => (c.name.iter().map(|byte| cp437(*byte)).collect::<String>().into(), None),
+        // Many tools write UTF-8 without saying so; text in a code page is hardly ever valid UTF-8 by chance.
+        Ok(name) => (name.into(), None),
+        Err(_) => {
+            let name: String = c.name.iter().map(|byte| cp437(*byte)).collect();
+            (name.into(), Some(NOT_UTF8).filter(|_| !dos_host(c.host)))
+        }
     }
 }
 
@@ -111,7 +127,7 @@ pub(super) fn to_path(name: &str, host: u8, platform: Platform) -> Judged<String
     if name.contains('\0') {
         return bad("it has a NUL byte");
     }
-    if name.starts_with(['/', '\\']) || drive(name) {
+    if name.starts_with(['/', '\\']) || drive(name, dos_host(host) || platform == Platform::Windows) {
         return Err(Fault::new(Refusal::Absolute, "a backup's names are relative"));
     }
     // Judged with both separators everywhere: what is harmless here may be carried to another system.
@@ -141,23 +157,20 @@ fn component(part: &str, platform: Platform) -> Judged<()> {
     if part.len() > COMPONENT {
         return bad("a component is longer than 255 bytes");
     }
-    if platform != Platform::Unix && part.contains(':') {
-        return bad("it has a colon, which separates on this system");
-    }
     if platform == Platform::Windows { windows(part) } else { Ok(()) }
 }
 
-/// Whether a path begins with a drive: a letter and the only colon of its first component. With more colons it
-/// is no path on a drive, but what Unix programs call things (`a:b:c`); Windows refuses it for its colons.
-pub(super) fn drive(path: &str) -> bool {
-    let first = path.split(['/', '\\']).next().unwrap_or(path);
-    matches!(first.as_bytes(), [letter, b':', rest @ ..] if letter.is_ascii_alphabetic() && !rest.contains(&b':'))
+/// Whether a path begins with a drive: a letter, a colon and a separator. Without the separator it is a name, except
+/// to DOS and Windows.
+pub(super) fn drive(path: &str, dos: bool) -> bool {
+    let separated = |rest: &[u8]| matches!(rest.first(), Some(b'/' | b'\\'));
+    matches!(path.as_bytes(), [letter, b':', rest @ ..] if letter.is_ascii_alphabetic() && (dos || separated(rest)))
 }
 
 /// What Windows cannot have as a component, or would quietly take for another one.
 fn windows(part: &str) -> Judged<()> {
     let bad = |detail: &'static str| Err(Fault::new(Refusal::Name, detail));
-    if part.chars().any(|c| c < ' ' || matches!(c, '<' | '>' | '"' | '|' | '?' | '*')) {
+    if part.chars().any(|c| c < ' ' || matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*')) {
         return bad("it has a character that this system does not allow");
     }
     if part.ends_with(['.', ' ']) {
@@ -207,18 +220,20 @@ mod tests {
             ("\\\\server\\x", Absolute),
             ("\\\\?\\C:\\x", Absolute),
             ("\\\\.\\COM1", Absolute),
-            ("C:x", Absolute),
             ("c:\\x", Absolute),
             ("Z:/x", Absolute),
             ("/", Absolute),
-            ("C:", Absolute),
             ("C:\\x:stream", Absolute),
-            ("c:x/y:z", Absolute),
         ] {
             for host in [0, 3, 10] {
                 for platform in [UNIX, MAC, WINDOWS] {
                     assert_eq!(path(name, host, platform), Err(refusal), "{name:?} {host}");
                 }
+            }
+        }
+        for name in ["C:x", "C:", "a:b:c", "c:x/y:z"] {
+            for (host, platform) in [(0, UNIX), (11, MAC), (3, WINDOWS), (0, WINDOWS)] {
+                assert_eq!(path(name, host, platform), Err(Absolute), "{name:?} {host}");
             }
         }
         assert_eq!(path(&"x".repeat(256), 3, UNIX), Err(Name));
@@ -240,31 +255,30 @@ mod tests {
             ("CON", 3, "CON"),
             ("ab:c", 3, "ab:c"),
             ("a:b:c", 3, "a:b:c"),
+            ("a:b.txt", 3, "a:b.txt"),
+            ("t:x/y", 3, "t:x/y"),
+            ("C:", 19, "C:"),
             ("1:2", 3, "1:2"),
             ("x/C:y", 3, "x/C:y"),
             ("é:x", 3, "é:x"),
             ("a. ", 3, "a. "),
             ("\u{202e}x\n", 3, "\u{202e}x\n"),
         ] {
-            assert_eq!(path(name, host, UNIX).as_deref(), Ok(want), "{name:?}");
+            for platform in [UNIX, MAC] {
+                assert_eq!(path(name, host, platform).as_deref(), Ok(want), "{name:?}");
+            }
         }
     }
 
     #[test]
     fn windows_minds_more() {
         for name in
-            ["CON", "a/nul.txt", "com1", "LPT9.x", "ab:c", "a:b:c", "a.", "b /c", "a?b", "a\\b", "AUX .txt", "com¹"]
+            ["CON", "a/nul.txt", "com1", "LPT9.x", "ab:c", "x/a:b", "a.", "b /c", "a?b", "a\\b", "AUX .txt", "com¹"]
         {
             assert_eq!(path(name, 3, WINDOWS), Err(Refusal::Name), "{name:?}");
         }
         for name in ["CONSOLE", "COM", "COM10", "a/b.c", "./a/"] {
             assert!(path(name, 3, WINDOWS).is_ok(), "{name:?}");
-        }
-        for name in ["ab:c", "a:b:c", "x/a:b"] {
-            assert_eq!(path(name, 3, MAC), Err(Refusal::Name), "{name:?}");
-        }
-        for name in ["CON", "a.", "a ", "a?b", "a\\b"] {
-            assert_eq!(path(name, 3, MAC).as_deref(), Ok(name));
         }
         assert_eq!(key("ÄB", WINDOWS), "äb");
         assert_eq!(key("ÄB", MAC), "äb");
@@ -282,8 +296,11 @@ mod tests {
         };
         assert_eq!(decode(&c(0, 0, b"\x82\xe1.txt", b"")), ("éß.txt".into(), None));
         assert_eq!(decode(&c(0, 3, "é".as_bytes(), b"")), ("é".into(), None));
-        assert_eq!(decode(&c(0, 0, "é".as_bytes(), b"")), ("├⌐".into(), None));
-        assert_eq!(decode(&c(0, 3, b"\xff", b"")), ("\u{a0}".into(), None));
+        // UTF-8 by its bytes, whatever the host.
+        assert_eq!(decode(&c(0, 0, "é".as_bytes(), b"")), ("é".into(), None));
+        for host in [1, 3, 7, 19] {
+            assert_eq!(decode(&c(0, host, b"\xff", b"")), ("\u{a0}".into(), Some(NOT_UTF8)));
+        }
         assert_eq!(decode(&c(UTF8, 0, "é".as_bytes(), b"")), ("é".into(), None));
         assert!(decode(&c(UTF8, 3, b"\xff", b"")).1.is_some());
         assert_eq!(CP437.chars().count(), 128);

@@ -47,13 +47,15 @@ impl<'a> Entry<'a> {
         self.directory.record(self.index)
     }
 
-    /// The name, as stored: UTF-8 or code page 437 decoded, nothing repaired. It may be hostile: print it
-    /// with [`escape_debug`](str::escape_debug) and never join it to a path; `extract` judges it.
+    /// The name, as stored: UTF-8 or, where its bytes are not, code page 437 decoded; nothing is repaired. Only DOS and
+    /// Windows tools mean code page 437: from others, `extract` takes such a name with
+    /// [`ExtractOptions::cp437`](crate::ExtractOptions::cp437) only. It may be hostile: print it with
+    /// [`escape_debug`](str::escape_debug) and never join it to a path; `extract` judges it.
     pub fn name(&self) -> &'a str {
         self.directory.name(self.index)
     }
 
-    /// The size when extracted, in bytes.
+    /// The size when extracted, in bytes: 0 for a directory without data, whatever its header says.
     pub fn size(&self) -> u64 {
         self.record().size
     }
@@ -77,15 +79,12 @@ impl<'a> Entry<'a> {
     /// What it is: by the unix mode's type bits where there are some, else by a `/` at the name's end. What
     /// `zip` reads from a pipe and names `-` has the pipe's mode and is a file.
     pub fn kind(&self) -> EntryKind {
-        let (host, name) = (self.header().host, self.name());
-        let named_directory = name.ends_with('/') || (name.ends_with('\\') && name::dos_host(host));
         match self.unix_mode().map_or(0, |mode| mode & TYPE) {
+            _ if name::is_directory(&self.header(), self.name()) => EntryKind::Directory,
             0o120_000 => EntryKind::Symlink,
-            0o040_000 => EntryKind::Directory,
-            0 | 0o100_000 if named_directory => EntryKind::Directory,
             0 | 0o100_000 => EntryKind::File,
             // What Info-ZIP reads from a pipe (`zip out.zip -`) has the pipe's mode and always this name.
-            0o010_000 if name == "-" => EntryKind::File,
+            0o010_000 if self.name() == "-" => EntryKind::File,
             _ => EntryKind::Special,
         }
     }

@@ -21,7 +21,7 @@ const FOLLOWED: usize = 40;
 ///
 /// # Errors
 /// `Link` for a target that cannot be one or does not begin inside.
-pub(super) fn target(content: Vec<u8>) -> Judged<String> {
+pub(super) fn target(content: Vec<u8>, platform: Platform) -> Judged<String> {
     let bad = |detail: &'static str| Err(Fault::new(Refusal::Link, detail));
     let Ok(target) = String::from_utf8(content) else { return bad("its target is not UTF-8") };
     if target.is_empty() || target.contains('\0') {
@@ -30,7 +30,7 @@ pub(super) fn target(content: Vec<u8>) -> Judged<String> {
     if target.contains('\\') {
         return bad("its target has a backslash");
     }
-    if target.starts_with('/') || drive(&target) {
+    if target.starts_with('/') || drive(&target, platform == Platform::Windows) {
         return bad("its target is absolute");
     }
     Ok(target)
@@ -245,9 +245,12 @@ mod tests {
 
     #[test]
     fn targets_that_are_none_are_refused() {
-        for bad in [&b""[..], b"/etc/passwd", b"a\0b", b"..\\x", b"C:x", b"\xff"] {
-            assert_eq!(target(bad.to_vec()).map_err(|f| f.refusal), Err(Refusal::Link), "{bad:?}");
+        for bad in [&b""[..], b"/etc/passwd", b"a\0b", b"..\\x", b"C:/x", b"\xff"] {
+            assert_eq!(target(bad.to_vec(), Platform::Unix).map_err(|f| f.refusal), Err(Refusal::Link), "{bad:?}");
         }
-        assert_eq!(target(b"../x".to_vec()).as_deref(), Ok("../x"));
+        for fine in ["../x", "C:x", "a:b"] {
+            assert_eq!(target(fine.into(), Platform::Unix).as_deref(), Ok(fine));
+        }
+        assert_eq!(target(b"C:x".to_vec(), Platform::Windows).map_err(|f| f.refusal), Err(Refusal::Link));
     }
 }

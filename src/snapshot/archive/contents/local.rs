@@ -1,4 +1,9 @@
 //! Local file headers compared with the central directory, and every byte between the entries accounted for.
+//!
+//! A difference matters only if two readers, one of the central directory and one of the stream, would write different
+//! paths or different bytes. So flags that change neither may differ, `\` is `/` where the host is a DOS one, what a
+//! data descriptor repeats may be left open, room kept for ZIP64 sizes may stay empty, and a directory without data may
+//! claim any size; between entries there may be anything that no reader takes for a header.
 
 use std::fs::File;
 use std::io;
@@ -10,8 +15,8 @@ use crate::error::{Refusal, Result};
 use crate::snapshot::archive::directory::{CentralDirectory, Record};
 use crate::snapshot::archive::fault::{BadEntry, Failure, Fault, Judged};
 use crate::snapshot::archive::format::{
-    CENTRAL, CentralHeader, DESCRIBED, DESCRIPTOR, ENCRYPTED, EOCD, EOCD_LEN, LOCAL, LOCAL_LEN, LocalHeader, MASKED,
-    PATCH, STORED, STRONG, UTF8, ZIP64, fields_of, u16_at, u32_at, u64_at,
+    CENTRAL_LEN, CentralHeader, DESCRIBED, DESCRIPTOR, ENCRYPTED, LOCAL, LOCAL_LEN, LocalHeader, MASKED, PATCH, STORED,
+    STRONG, UTF8, ZIP64, fields_of, has_header, u32_at, u64_at,
 };
 use crate::snapshot::archive::name;
 use crate::snapshot::source::Source;
@@ -31,6 +36,8 @@ struct Located {
     at: u64,
     /// Sizes and checksum are in the header already, descriptor or not.
     complete: bool,
+    /// One of the two headers says that a descriptor follows the data.
+    described: bool,
 }
 
 impl<'a, S: Source> Reader<'a, S> {
@@ -70,7 +77,7 @@ impl<'a, S: Source> Reader<'a, S> {
         if !self.gaps {
             self.read_ahead_to_end_of(index);
         }
-        let next = if self.gaps { self.directory.layout().next(index) } else { self.directory.start };
+        let next = if self.gaps { self.directory.next(index) } else { self.directory.start };
         let located = self.locate(index, next)?;
         Entry { directory: self.directory, index }.readable()?;
         let record = self.directory.record(index);
@@ -129,7 +136,7 @@ impl<'a, S: Source> Reader<'a, S> {
     /// Looks for entries before the first one.
     pub(super) fn judge_prefix(&mut self) -> Result<()> {
         self.read_ahead_to(0);
-        unlisted(&mut self.window, 0, self.directory.first(), true).map_err(|e| e.error(None))
+        unlisted(&mut self.window, 0, self.directory.first()).map_err(|e| e.error(None))
     }
 
     /// Reads the local file header and compares it with the central one. The data may not go beyond `limit`.
@@ -148,7 +155,7 @@ impl<'a, S: Source> Reader<'a, S> {
         self.window.read_exact(record.offset + LOCAL_LEN as u64, &mut names)?;
         let (name, extra) = names.split_at_checked(local.name_len).unwrap_or_default();
         judge_names(&central, &local, name, extra)?;
-        let complete = judge_sizes(&record, &local, extra)?;
+        let complete = judge_sizes(&record, &local, extra, self.directory.is_bare(index))?;
         if at + record.compressed > limit {
             // Where the next entry is said to begin there may be none.
             let mut found = [0; 4];
@@ -156,13 +163,14 @@ impl<'a, S: Source> Reader<'a, S> {
             let refusal = if found == LOCAL { Refusal::Overlap } else { Refusal::Corrupt };
             return Err(Fault::new(refusal, "its data runs into what follows it").into());
         }
-        Ok(Located { at, complete })
+        let described = (record.flags | local.flags) & DESCRIBED != 0;
+        Ok(Located { at, complete, described })
     }
 
     /// Judges what lies between an entry's data and the next entry: its descriptor, and nothing that is an entry.
     fn judge_gap(&mut self, record: &Record, located: &Located, next: u64) -> Result<(), Failure> {
         let mut end = located.at + record.compressed;
-        if record.flags & DESCRIBED != 0 {
+        if located.described {
             let mut bytes = vec![0; (next - end).min(24) as usize];
             self.window.read_exact(end, &mut bytes)?;
             match descriptor(&bytes, record, next - end) {
@@ -171,7 +179,7 @@ impl<'a, S: Source> Reader<'a, S> {
                 None => return Err(Fault::corrupt("its data descriptor contradicts the central directory").into()),
             }
         }
-        unlisted(&mut self.window, end, next, false)
+        unlisted(&mut self.window, end, next)
     }
 }
 
@@ -182,7 +190,9 @@ fn bad(what: &str) -> Fault {
 
 /// Compares names, method and flags.
 fn judge_names(central: &CentralHeader<'_>, local: &LocalHeader, name: &[u8], extra: &[u8]) -> Judged<()> {
-    if name != central.name {
+    let dos = name::dos_host(central.host);
+    let slashes = |byte: &u8| if dos && *byte == b'\\' { b'/' } else { *byte };
+    if !name.iter().map(slashes).eq(central.name.iter().map(slashes)) {
         return Err(bad("has another name"));
     }
     match name::unicode_path(extra, name) {
@@ -190,8 +200,8 @@ fn judge_names(central: &CentralHeader<'_>, local: &LocalHeader, name: &[u8], ex
         Ok(Some(path)) if path == name::decode(central).0.as_bytes() => {}
         _ => return Err(bad("has another Unicode path")),
     }
-    let utf8 = if name.is_ascii() { 0 } else { UTF8 };
-    let watched = ENCRYPTED | DESCRIBED | PATCH | STRONG | MASKED | utf8;
+    let utf8 = if std::str::from_utf8(name).is_ok() { 0 } else { UTF8 };
+    let watched = ENCRYPTED | PATCH | STRONG | MASKED | utf8;
     if local.method != central.method || (local.flags ^ central.flags) & watched != 0 {
         return Err(bad("has another method or other flags"));
     }
@@ -199,29 +209,28 @@ fn judge_names(central: &CentralHeader<'_>, local: &LocalHeader, name: &[u8], ex
 }
 
 /// Compares sizes and checksum; returns whether the local file header has them, too, or leaves them to a descriptor.
-fn judge_sizes(record: &Record, local: &LocalHeader, extra: &[u8]) -> Judged<bool> {
+fn judge_sizes(record: &Record, local: &LocalHeader, extra: &[u8], bare: bool) -> Judged<bool> {
+    let described = local.flags & DESCRIBED != 0;
     let mut zip64 = fields_of(extra, ZIP64);
-    // In a local file header the field has both sizes (APPNOTE 4.5.3).
-    let wide = zip64.next().and_then(|b| Some((u64_at(b, 0)?, u64_at(b, 8)?)));
+    let field = zip64.next();
     if zip64.next().is_some() {
         return Err(bad("has two ZIP64 fields"));
     }
-    let (open, narrow) = (u32::MAX, (u64::from(local.size), u64::from(local.compressed)));
-    let is_open = local.size == open || local.compressed == open;
-    let (size, compressed) = match wide {
-        Some((size, compressed)) if is_open => (
-            if local.size == open { size } else { narrow.0 },
-            if local.compressed == open { compressed } else { narrow.1 },
-        ),
-        None if is_open => return Err(bad("lacks a ZIP64 field that it needs")),
+    // In a local file header the field has both sizes (APPNOTE 4.5.3).
+    let wide = field.and_then(|b| Some((u64_at(b, 0)?, u64_at(b, 8)?))).unzip();
+    let said = |narrow: u32, wide: Option<u64>, is: u64| match wide {
+        Some(wide) if narrow == u32::MAX => Ok(wide),
         // Superfluous: zeros are room kept for sizes that were not needed, other numbers are believed by some.
-        Some(wide) if wide != narrow && wide != (0, 0) => {
-            return Err(bad("has a ZIP64 field that contradicts it"));
-        }
-        _ => narrow,
+        Some(wide) if wide != 0 && wide != is => Err(bad("has a ZIP64 field that contradicts it")),
+        None if narrow == u32::MAX && (field.is_some() || !described) => Err(bad("lacks a ZIP64 field that it needs")),
+        None if narrow == u32::MAX => Ok(0),
+        _ => Ok(narrow.into()),
     };
-    let pairs = [(size, record.size), (compressed, record.compressed), (local.crc.into(), record.crc.into())];
-    let described = record.flags & DESCRIBED != 0;
+    let compressed = (said(local.compressed, wide.1, record.compressed)?, record.compressed);
+    let size = (said(local.size, wide.0, record.size)?, record.size);
+    let crc = (local.crc.into(), record.crc.into());
+    // Nothing comes of a directory's size and checksum.
+    let pairs = if bare { [compressed; 3] } else { [compressed, size, crc] };
     if !pairs.iter().all(|(said, is)| said == is || (described && *said == 0)) {
         return Err(bad("has another size or checksum"));
     }
@@ -246,18 +255,15 @@ fn descriptor(b: &[u8], record: &Record, gap: u64) -> Option<usize> {
     fitting().find(|len| *len as u64 == gap).or_else(|| fitting().next())
 }
 
-/// Looks for entries and central directories in bytes that belong to no entry. Before the first entry there may be a
-/// program whose code has a signature in it, so there it must make sense as a record, too.
-fn unlisted<S: Source + ?Sized>(window: &mut Window<'_, S>, from: u64, to: u64, prefix: bool) -> Result<(), Failure> {
+/// Looks for entries and central directories in bytes that belong to no entry.
+fn unlisted<S: Source + ?Sized>(window: &mut Window<'_, S>, from: u64, to: u64) -> Result<(), Failure> {
     const STEP: u64 = 64 << 10;
     let mut at = from;
     while at < to {
-        // A record may begin at the step's end: its fixed part is looked at, too.
-        let mut bytes = vec![0; (to - at).min(STEP + LOCAL_LEN as u64) as usize];
+        // A header may begin at the step's end: its fixed part is looked at, too.
+        let mut bytes = vec![0; (to - at).min(STEP + CENTRAL_LEN as u64) as usize];
         window.read_exact(at, &mut bytes)?;
-        let unlisted = |(i, _)| bytes.get(i..).is_some_and(|b| is_unlisted(b, at + i as u64, to, prefix));
-        let signatures = bytes.windows(4).enumerate().take(STEP as usize);
-        if signatures.filter(|(_, w)| w.starts_with(b"PK")).any(unlisted) {
+        if has_header(&bytes, at) {
             return Err(
                 Fault::corrupt("between its entries are others that its central directory does not list").into()
             );
@@ -265,22 +271,4 @@ fn unlisted<S: Source + ?Sized>(window: &mut Window<'_, S>, from: u64, to: u64, 
         at += STEP;
     }
     Ok(())
-}
-
-fn is_unlisted(b: &[u8], at: u64, to: u64, prefix: bool) -> bool {
-    if !prefix {
-        return [LOCAL, CENTRAL, EOCD].iter().any(|signature| b.starts_with(signature));
-    }
-    if b.starts_with(&EOCD) {
-        let sum = u32_at(b, 12).zip(u32_at(b, 16)).map(|(len, offset)| u64::from(len) + u64::from(offset));
-        return b.len() >= EOCD_LEN
-            && u16_at(b, 4) == Some(0)
-            && u16_at(b, 8) == u16_at(b, 10)
-            && sum.is_some_and(|sum| sum <= at);
-    }
-    let Some(local) = LocalHeader::parse(b) else { return false };
-    let version = u16_at(b, 4).is_some_and(|v| v & 0xFF <= 63);
-    let method = local.method <= 20 || (93..=99).contains(&local.method);
-    let name = (1..=4096).contains(&local.name_len);
-    version && method && name && at + local.len() as u64 <= to
 }

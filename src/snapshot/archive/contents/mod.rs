@@ -148,6 +148,7 @@ impl<S: Source> Archive<S> {
     /// appears at its target.
     ///
     /// # Errors
+    /// [`Error::NoSuchEntry`] when no entry lies under a given prefix, or filter and `strip` leave none;
     /// [`Error::Archive`] when the source fails. What is refused is not an error but part of the plan.
     pub fn plan(&self, options: &ExtractOptions) -> Result<ExtractPlan> {
         plan::draw(self, options, Platform::HERE)
@@ -171,7 +172,7 @@ impl<S: Source> Archive<S> {
     /// [`extract`](Self::extract), as the options say.
     ///
     /// # Errors
-    /// Those of [`extract`](Self::extract), and [`Error::Cancelled`].
+    /// Those of [`extract`](Self::extract) and [`plan`](Self::plan), and [`Error::Cancelled`].
     pub fn extract_with(&self, dir: impl AsRef<Path>, options: &ExtractOptions) -> Result<Extracted> {
         extract::extract(self, dir.as_ref(), options)
     }

@@ -46,6 +46,7 @@ pub struct ExtractOptions {
     pub(super) overwrite: Overwrite,
     pub(super) limits: Limits,
     pub(super) links: Links,
+    pub(super) cp437: bool,
     pub(super) drop_times: bool,
     pub(super) drop_modes: bool,
     pub(super) verify: bool,
@@ -92,6 +93,10 @@ impl ExtractOptions {
         /// What becomes of symbolic links.
         links(s, links: Links) { s.links = links }
 
+        /// Whether names that are not UTF-8, and of which nothing says what they are, are taken as code page 437: no by
+        /// default, then they are refused. Without effect on archives of DOS and Windows tools, which mean code page 437.
+        cp437(s, take: bool) { s.cp437 = take }
+
         /// Whether files and directories get the archive's modification times: yes by default. DOS times, which
         /// have no time zone, are taken as UTC.
         keep_times(s, keep: bool) { s.drop_times = !keep }
@@ -128,9 +133,10 @@ impl ExtractOptions {
 /// | [`entries`](Self::entries) | 1,000,000 |
 /// | [`depth`](Self::depth) | 128 components |
 /// | [`path_length`](Self::path_length) | 4,096 bytes |
-/// | [`ratio`](Self::ratio) | 256 to 1, of entries above 8 MiB and of the whole |
+/// | [`ratio`](Self::ratio) | none |
 ///
-/// Deflate cannot do better than about 1,032 to 1; logs and dumps reach 20 to 1, rarely 100 to 1.
+/// A compression ratio tells no bomb from a fresh database: both reach 1,032 to 1, the best that deflate can do. What bounds a
+/// bomb are the bytes, so lower them where the disk is small: a full disk ends the extraction and nothing is left behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
@@ -157,7 +163,7 @@ impl Default for Limits {
             entries: 1_000_000,
             depth: 128,
             path_length: 4096,
-            ratio: 256,
+            ratio: u64::MAX,
         }
     }
 }
@@ -185,7 +191,7 @@ impl Limits {
         path_length(s, bytes: usize) { s.path_length = bytes }
 
         /// Extracted bytes to compressed bytes: of each entry of more than 8 MiB, and of all entries together when they
-        /// are more than 8 MiB. `u64::MAX` lifts the limit.
+        /// are more than 8 MiB.
         ratio(s, ratio: u64) { s.ratio = ratio }
     }
 
@@ -246,11 +252,11 @@ mod tests {
         assert_eq!(kind(limits.count(3)), Some(Refusal::TooMany));
         assert_eq!(kind(limits.path("a/b/c")), Some(Refusal::TooMany));
         assert_eq!(kind(limits.path("abcde")), Some(Refusal::TooMany));
-        let limits = Limits::new();
+        let limits = Limits::new().ratio(256);
         assert!(limits.entry(UNSUSPICIOUS, 1).is_ok() && limits.entry(256 << 20, 1 << 20).is_ok());
         assert_eq!(kind(limits.entry((256 << 20) + 1, 1 << 20)), Some(Refusal::Ratio));
         assert_eq!(kind(limits.whole(UNSUSPICIOUS + 1, 0)), Some(Refusal::Ratio));
-        assert!(Limits::new().ratio(u64::MAX).entry(1 << 30, 1).is_ok());
+        assert!(Limits::new().entry(1 << 30, 1).is_ok());
         assert_eq!(Limits::new().depth(usize::MAX).depth, DEEPEST);
     }
 }

@@ -9,7 +9,7 @@ use super::links::{self, LinkTree};
 use super::local::Reader;
 use super::options::{ExtractOptions, Links};
 use super::paths::{Folder, Leaf, assign, respell, under, wanted};
-use crate::error::{Refusal, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::snapshot::archive::directory::Record;
 use crate::snapshot::archive::fault::{BadEntry, Fault, Judged};
 use crate::snapshot::archive::name::Platform;
@@ -85,7 +85,7 @@ struct Draft<'a, S: Source> {
 /// Decides everything.
 ///
 /// # Errors
-/// What the source fails with. What is wrong with the archive is part of the plan.
+/// `NoSuchEntry`, and what the source fails with. What is wrong with the archive is part of the plan.
 pub(super) fn draw<S: Source>(
     archive: &Archive<S>,
     options: &ExtractOptions,
@@ -97,6 +97,7 @@ pub(super) fn draw<S: Source>(
             draft.add(&entry);
         }
     }
+    draft.judge_choice()?;
     let modest = draft.settle();
     let mut reader = Reader::of_all(archive);
     draft.refuse_overlaps(&mut reader)?;
@@ -140,6 +141,24 @@ impl<S: Source> Draft<'_, S> {
             EntryKind::Symlink => self.plan.links.push(Leaf { index, path, target: Some(String::new()) }),
             _ => self.plan.files.push(Leaf { index, path, target: None }),
         }
+    }
+
+    /// Whether every prefix has an entry under it, and anything is left.
+    fn judge_choice(&self) -> Result<()> {
+        let none = |name: &str| Err(Error::NoSuchEntry { name: name.to_owned() });
+        let (plan, whole) = (&self.plan, ExtractOptions { cp437: true, ..ExtractOptions::default() });
+        for prefix in &self.options.prefixes {
+            let prefix = std::slice::from_ref(prefix);
+            let lies_under = |entry: Entry<'_>| match wanted(&entry, &whole, self.platform) {
+                Ok(path) => path.is_some_and(|path| under(&path, prefix)),
+                Err(_) => under(entry.name(), prefix),
+            };
+            if !self.archive.entries().any(lies_under) {
+                return none(&prefix.concat());
+            }
+        }
+        let nothing = plan.leaves().next().is_none() && plan.unwritten.is_empty() && plan.refused.is_empty();
+        if nothing && !self.archive.is_empty() { none("") } else { Ok(()) }
     }
 
     /// Gives every path one owner and judges the whole. False when there are more paths or longer link targets than
@@ -190,7 +209,7 @@ impl<S: Source> Draft<'_, S> {
     fn follow_links(&mut self, reader: &mut Reader<'_, S>) -> Result<()> {
         let mut links = std::mem::take(&mut self.plan.links);
         for leaf in &mut links {
-            match reader.content(leaf.index).map(links::target) {
+            match reader.content(leaf.index).map(|content| links::target(content, self.platform)) {
                 Ok(Ok(target)) => leaf.target = Some(target),
                 Ok(Err(fault)) => self.refuse(Some(leaf.index), fault),
                 Err(error) => self.plan.refused.push(BadEntry::of(error)?),

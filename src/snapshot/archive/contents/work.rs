@@ -37,7 +37,7 @@ pub(super) fn read_entries<S: Source, T: Copy + Send + Sync>(
         let mut reader = Reader::of_all(archive);
         while !stopped() {
             let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-            let ends = batch.iter().map(|(index, _)| directory.layout().next(*index));
+            let ends = batch.iter().map(|(index, _)| directory.next(*index));
             reader.read_ahead_to(ends.max().unwrap_or(0));
             let mut going = batch.iter().take_while(|_| !stopped());
             if let Err(e) = going.try_for_each(|(index, what)| read(&mut reader, *index, *what)) {
