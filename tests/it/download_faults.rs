@@ -490,7 +490,7 @@ fn what_never_ends_ends_in_time_and_keeps_its_status() {
             run_with(move |asked| spoil(Reply::right(&body, None, asked)), LIMIT, DownloadOptions::new());
         let error = result.unwrap_err();
         assert!(error.is_timeout() && error.status() == Some(200), "{error:?}");
-        assert!(begun.elapsed() < LIMIT * 2, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < LIMIT * 4, "{:?}", begun.elapsed());
         assert!(asked.len() <= 2, "{}", asked.len());
     }
 }

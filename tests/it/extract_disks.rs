@@ -102,7 +102,7 @@ fn what_exfat_cannot_hold_is_refused_before_anything_is_written() {
     let done = extract(with(vec![link("l", "x")]), &target, &ExtractOptions::new().links(Links::Skip)).unwrap();
     assert_eq!((done.files, done.directories, done.modes_not_kept, done.times_not_kept), (3, 2, 4, 0));
     let found: Vec<String> = tree(&target).into_keys().collect();
-    assert_eq!(found, ["Dir", "Dir/sub", "Dir/sub/z", "Dir/x", "Dir/y"]);
+    assert_eq!(found, ["DIR", "DIR/sub", "DIR/sub/z", "DIR/x", "DIR/y"]);
 }
 
 #[test]
