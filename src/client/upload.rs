@@ -95,7 +95,9 @@ fn open(path: &Path) -> Result<File> {
 #[cfg(feature = "zip")]
 fn check_app(file: &File) -> Result<()> {
     let archive = crate::snapshot::archive::Archive::new(file)?;
-    if ["squarecloud.app", "squarecloud.config"].iter().any(|name| archive.entry(name).is_some()) {
+    // bsdtar writes `./squarecloud.app`.
+    let mut names = archive.entries().map(|entry| entry.name().trim_start_matches("./"));
+    if names.any(|name| matches!(name, "squarecloud.app" | "squarecloud.config")) {
         return Ok(());
     }
     let reason = "has neither `squarecloud.app` nor `squarecloud.config` in its root, and the service needs one of \

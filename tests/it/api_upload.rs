@@ -111,6 +111,18 @@ fn what_cannot_be_sent_is_refused_before_anything_is() {
     assert!(sandbox.requests().is_empty());
 }
 
+#[cfg(feature = "zip")]
+#[test]
+fn the_configuration_file_may_be_spelled_with_a_dot() {
+    let (sandbox, directory) = (Sandbox::builder().small().no_limits().start(), tempfile::tempdir().unwrap());
+    let path = directory.path().join("dot.zip");
+    let content = FileNode::new("MAIN=index.js\nMEMORY=256\n", 0o100_644, 1_793_611_800);
+    std::fs::write(&path, to_zip(&Files::from([("./squarecloud.app".into(), content)]))).unwrap();
+    // Sent: what it is worth is for the service to say.
+    let _ = client(&sandbox).upload(&path);
+    assert_eq!(sandbox.requests().last().unwrap().method, "POST");
+}
+
 #[test]
 fn exactly_100_mib_are_sent() {
     let (sandbox, directory) = (Sandbox::builder().small().no_limits().start(), tempfile::tempdir().unwrap());
