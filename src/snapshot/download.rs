@@ -188,9 +188,11 @@ fn check(location: &Location, part: &Part, status: Option<u16>, verify: bool) ->
 /// Syncs the data, gives the file its name, then syncs the directory. Once it has its name, nothing fails any more: an
 /// error would have the caller try again, and be told that the file exists.
 fn finish(location: &Location, part: Part, target: &Target, options: &DownloadOptions<'_>) -> Result<()> {
-    let created_at = location.info.as_ref().and_then(|info| system_time(info.created_at));
-    // Some file systems keep no times.
-    let _ = created_at.map(|time| part.file.set_modified(time));
+    let created_at = location.info.as_ref().map(|info| info.created_at - OffsetDateTime::UNIX_EPOCH);
+    if let Some(created_at) = created_at.and_then(|since| Duration::try_from(since).ok()) {
+        // Some file systems keep no times.
+        let _ = part.file.set_modified(SystemTime::UNIX_EPOCH + created_at);
+    }
     sync_file(&part.file).map_err(|e| {
         // Data that could not be written to the disk may be lost from the page cache, too.
         part.discard();
@@ -216,8 +218,4 @@ fn finish(location: &Location, part: Part, target: &Target, options: &DownloadOp
     drop(part);
     tidy_others(&target.dir, location, &object);
     Ok(())
-}
-
-fn system_time(at: OffsetDateTime) -> Option<SystemTime> {
-    SystemTime::UNIX_EPOCH.checked_add(Duration::try_from(at - OffsetDateTime::UNIX_EPOCH).ok()?)
 }

@@ -45,7 +45,7 @@ impl<'a> DownloadOptions<'a> {
         /// Sets what to do when the target exists; [`Overwrite::Refuse`] by default.
         ///
         /// [`Overwrite::Keep`] succeeds at once when the file is the same: its length is the snapshot's, and its
-        /// name carries the snapshot's version (as [`Snapshot::file_name`](crate::Snapshot::file_name) does) or
+        /// name is [`Snapshot::file_name`](crate::Snapshot::file_name) with a time or a version, or
         /// its end, which holds the archive's central directory, equals the snapshot's (one request of at most 64 KiB).
         /// Any other file is left alone and the call fails with [`Error::Exists`].
         overwrite(s, overwrite: Overwrite) { s.overwrite = overwrite }

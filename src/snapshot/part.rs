@@ -73,14 +73,14 @@ impl Part {
         let meta_path = with_suffix(&path, ".meta");
         let found = read_record(&meta_path).inspect_err(|_| release(&file))?;
         let length = file.metadata().map_err(|e| Error::io("reading", &path, e))?.len();
-        let (link, version) = (location.url.path(), location.version.as_deref());
-        let found = Record::parse(&found, link, version, boot_id().as_deref(), length);
+        let record = of(location);
+        let found = Record::parse(&found, &record, boot_id().as_deref(), length);
         let mut part = Self {
             file,
             path,
             meta: None,
             meta_path,
-            record: of(location),
+            record,
             pieces: Vec::new(),
             done: Vec::new(),
             lines: 0,
@@ -125,7 +125,7 @@ impl Part {
             last.done = last.done.saturating_sub(1);
             last.durable = last.durable.min(last.done);
         }
-        self.set(Record { expires: self.record.expires, ..record }, pieces)
+        self.set(record, pieces)
     }
 
     /// Forgets everything: the record first, so that a crash in between leaves nothing to trust.

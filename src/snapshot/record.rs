@@ -46,24 +46,18 @@ pub(crate) struct Piece {
 }
 
 impl Record {
-    /// Reads the record of a part file for the link's `path` and `version`. `None` when it is damaged or another
-    /// download's, or when nothing shows that a response belongs to the same object.
+    /// Reads the record of a part file for the link of `wanted`. `None` when it is damaged or another download's, or when
+    /// nothing shows that a response belongs to the same object.
     ///
     /// `boot`: the machine's run; the numbers of bytes written count in the same run only. `length`: the part
     /// file's.
-    pub(crate) fn parse(
-        text: &[u8],
-        path: &str,
-        version: Option<&str>,
-        boot: Option<&str>,
-        length: u64,
-    ) -> Option<(Self, Vec<Piece>)> {
+    pub(crate) fn parse(text: &[u8], wanted: &Self, boot: Option<&str>, length: u64) -> Option<(Self, Vec<Piece>)> {
         let (record, lines) = Self::split(text)?;
         let said = &record.object;
         // The tag goes into a header: only one that could have come from a header is taken.
         let checked = Object::new(said.etag.as_deref(), said.version_id.as_deref());
         let sound = checked.etag == said.etag && checked.version_id == said.version_id && said.is_provable();
-        let ours = record.path == path && record.version.as_deref() == version;
+        let ours = record.path == wanted.path && record.version == wanted.version;
         if !sound || !ours {
             return None;
         }
@@ -85,7 +79,7 @@ impl Record {
                 return None;
             }
         }
-        Some((record, pieces))
+        Some((Self { expires: wanted.expires, ..record }, pieces))
     }
 
     /// A record of ours, and its lines.
@@ -151,7 +145,7 @@ mod tests {
     }
 
     fn parse(text: &[u8], boot: &str, length: u64) -> Option<(Record, Vec<Piece>)> {
-        Record::parse(text, "/a/app.zip", Some("v1"), Some(boot), length)
+        Record::parse(text, &record(0, 0), Some(boot), length)
     }
 
     proptest! {
@@ -189,7 +183,9 @@ mod tests {
     fn another_download_s_record_is_none() {
         let (text, _) = record(0, 95).text(&cut(0, Some(95), 42, 0)).unwrap();
         assert!(parse(&text, "run", 95).is_some());
-        assert_eq!(Record::parse(&text, "/a/app.zip", None, Some("run"), 95), None);
-        assert_eq!(Record::parse(&text, "/b/app.zip", Some("v1"), Some("run"), 95), None);
+        let others = [Record { version: None, ..record(0, 95) }, Record { path: "/b/app.zip".into(), ..record(0, 95) }];
+        for other in others {
+            assert_eq!(Record::parse(&text, &other, Some("run"), 95), None);
+        }
     }
 }

@@ -97,7 +97,7 @@ fn nginx_is_read_continued_and_never_spliced() {
                 let options = || DownloadOptions::new().connections(connections);
                 let done = snapshot.download_with(dir.path(), &options()).unwrap();
                 assert!(fs::read(&done.path).unwrap() == old, "{what}");
-                assert_eq!(names(dir.path()), ["app.20261120T180731Z.v1.zip"], "{what}");
+                assert_eq!(names(dir.path()), ["app.v1.zip"], "{what}");
                 if size < 6_000_000 {
                     continue;
                 }
@@ -115,7 +115,7 @@ fn nginx_is_read_continued_and_never_spliced() {
                 file.set_modified(later).unwrap();
                 let done = snapshot.download_with(dir.path(), &options()).unwrap();
                 assert!(fs::read(&done.path).unwrap() == new, "{what}: two objects in one file");
-                assert_eq!(names(dir.path()), ["app.20261120T180731Z.v1.zip"], "{what}");
+                assert_eq!(names(dir.path()), ["app.v1.zip"], "{what}");
             }
         }
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use squarecloud_blocking::{DownloadOptions, Error, Overwrite, Snapshot};
+use squarecloud_blocking::{DownloadOptions, Overwrite, Snapshot};
 use tempfile::tempdir;
 
 use super::Origin;

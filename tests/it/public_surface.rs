@@ -145,3 +145,27 @@ fn plain_data_can_be_compared_and_saved_and_handles_sent_to_threads() {
     let back: Error = io.downcast().unwrap();
     assert!(matches!(back, Error::Invalid { .. }));
 }
+
+#[test]
+fn the_package_holds_nobody_s_backups() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in ["Cargo.toml", "Cargo.lock"] {
+        std::fs::copy(root.join(name), dir.path().join(name)).unwrap();
+    }
+    let ours = ["LICENSE", "README.md", "examples/backup.rs", "src/lib.rs", "tests/sandbox/mod.rs"];
+    let others = ["examples/extract.rs", "examples/inspect.rs"];
+    let backups = ours.map(|name| format!("backups/x/{name}"));
+    for name in ours.into_iter().chain(others).chain(backups.iter().map(String::as_str)) {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "fn main() {}").unwrap();
+    }
+    let mut cargo = std::process::Command::new(env!("CARGO"));
+    cargo.args(["package", "--list", "--allow-dirty", "--offline"]).current_dir(dir.path());
+    let output = cargo.output().unwrap();
+    let listed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(ours.iter().all(|name| listed.lines().any(|line| line == *name)), "{listed}");
+    assert!(!listed.contains("backups"), "{listed}");
+}
