@@ -150,15 +150,14 @@ fn is_header(b: &[u8], at: u64) -> bool {
         u16_at(b, method_at).is_some_and(|method| method <= 20 || (93..=99).contains(&method))
             && u16_at(b, name_len_at).is_some_and(|len| (1..=4096).contains(&len))
     };
-    let end = || Some(u64::from(u32_at(b, 12)?) + u64::from(u32_at(b, 16)?));
+    let before = |sum: Option<u64>| sum.is_some_and(|sum| sum <= at);
+    let long = |at| u32_at(b, at).map(u64::from);
     match b.first_chunk() {
         Some(&LOCAL) => sensible(8, 26),
-        Some(&CENTRAL) => sensible(10, 28),
+        Some(&CENTRAL) => sensible(10, 28) && before(long(42)),
         Some(&EOCD) => {
-            b.len() >= EOCD_LEN
-                && u16_at(b, 4) == Some(0)
-                && u16_at(b, 8) == u16_at(b, 10)
-                && end().is_some_and(|end| end <= at)
+            let counted = u16_at(b, 4) == Some(0) && u16_at(b, 8) == u16_at(b, 10);
+            counted && before(long(12).zip(long(16)).map(|(len, offset)| len + offset))
         }
         _ => false,
     }

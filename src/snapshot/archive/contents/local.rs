@@ -257,18 +257,15 @@ fn descriptor(b: &[u8], record: &Record, gap: u64) -> Option<usize> {
 
 /// Looks for entries and central directories in bytes that belong to no entry.
 fn unlisted<S: Source + ?Sized>(window: &mut Window<'_, S>, from: u64, to: u64) -> Result<(), Failure> {
-    const STEP: u64 = 64 << 10;
-    let mut at = from;
-    while at < to {
+    const STEP: usize = 64 << 10;
+    for at in (from..to).step_by(STEP) {
         // A header may begin at the step's end: its fixed part is looked at, too.
-        let mut bytes = vec![0; (to - at).min(STEP + CENTRAL_LEN as u64) as usize];
+        let mut bytes = vec![0; (to - at).min((STEP + CENTRAL_LEN) as u64) as usize];
         window.read_exact(at, &mut bytes)?;
         if has_header(&bytes, at) {
-            return Err(
-                Fault::corrupt("between its entries are others that its central directory does not list").into()
-            );
+            let detail = "between its entries are others that its central directory does not list";
+            return Err(Fault::corrupt(detail).into());
         }
-        at += STEP;
     }
     Ok(())
 }
