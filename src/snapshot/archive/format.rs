@@ -138,10 +138,11 @@ pub(super) fn fields_of(extra: &[u8], id: u16) -> impl Iterator<Item = &[u8]> {
     fields(extra).filter(move |(found, _)| *found == id).map(|(_, body)| body)
 }
 
-/// Whether a header begins somewhere in `b`, `at` bytes into the file, that makes sense as one: programs in front of an
-/// archive, padding and text behind it may have a signature in them.
-pub(super) fn has_header(b: &[u8], at: u64) -> bool {
-    (0..b.len()).any(|i| b.get(i..).is_some_and(|b| b.starts_with(b"PK") && is_header(b, at + i as u64)))
+/// Whether a header that makes sense as one begins somewhere in `b`, which is `at` bytes into the file, and before `to`:
+/// programs in front of an archive, padding and text behind it may have a signature in them.
+pub(super) fn has_header(b: &[u8], at: u64, to: u64) -> bool {
+    let mut places = (at..to).zip(0..b.len());
+    places.any(|(at, i)| b.get(i..).is_some_and(|b| b.starts_with(b"PK") && is_header(b, at)))
 }
 
 fn is_header(b: &[u8], at: u64) -> bool {
