@@ -187,7 +187,7 @@ pub enum Error {
     },
 
     /// The archive has no entry with that name, or none that the options of an extraction select.
-    #[error("{}; `entries()` lists what it has", no_entry(name))]
+    #[error("the archive has no entry{}; `entries()` lists what it has", if name.is_empty() { " that the options select".into() } else { format!(" {name:?}") })]
     NoSuchEntry {
         /// The name that was looked up, or the prefix that no entry lies under; empty when filter and `strip` leave no entry.
         name: String,
@@ -292,13 +292,6 @@ fn span(duration: Duration) -> String {
         ms if ms >= 600_000 && ms % 60_000 == 0 => format!("{} min", ms / 60_000),
         ms if ms % 1000 == 0 || ms >= 60_000 => format!("{} s", duration.as_secs()),
         ms => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
-    }
-}
-
-fn no_entry(name: &str) -> String {
-    match name {
-        "" => "the options of the extraction select no entry of the archive".into(),
-        name => format!("the archive has no entry {name:?}"),
     }
 }
 

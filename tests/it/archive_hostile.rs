@@ -230,6 +230,9 @@ fn headers(cases: &mut Vec<Case>) {
     cases.push(no("descriptor lies", zip(vec![deflated("x", b"12345 12345").described().with(|e| e.after[5] ^= 1)]), &[Corrupt]));
     cases.push(no("descriptor missing", zip(vec![deflated("x", b"12345 12345").described().with(|e| e.after.clear())]), &[Corrupt]));
     cases.push(no("descriptor's size lies", zip(vec![deflated("x", b"12345 12345").described().with(|e| e.after[12] ^= 1), file("y", b"1")]), &[Corrupt]));
+    cases.push(no("data where a descriptor is announced", zip(vec![file("x", b"12345").with(|e| { e.flags = 8; e.after = b" and more".to_vec(); }), file("y", b"1")]), &[Corrupt]));
+    cases.push(no("data behind nothing at all where a descriptor is announced", zip(vec![file("x", b"").with(|e| { e.method = 8; e.flags = 8; e.after = deflate(b"hidden"); }), file("y", b"1")]), &[Corrupt]));
+    cases.push(no("hidden entry that goes on in the next header", zip(vec![file("a", b"1").with(|e| e.after = file("hidden", b"x").local()[..24].to_vec()), file("b", &[7; 255]).with(|e| e.local_extra = vec![0; 100])]), &[Corrupt]));
     cases.push(no("hidden entry after another", zip(vec![file("a", b"1").with(|e| e.after = file("hidden", b"x").local()), file("b", b"2")]), &[Corrupt]));
     cases.push(no("hidden entry after padding", zip(vec![file("a", b"1").with(|e| { e.after = vec![0; 50]; e.after.extend(file("hidden", b"x").local()); }), file("b", b"2")]), &[Corrupt]));
     cases.push(no("hidden entry at the end", zip(vec![file("a", b"1"), file("hidden", b"2").with(|e| e.no_central = true)]), &[Corrupt]));
@@ -294,6 +297,13 @@ fn ends(cases: &mut Vec<Case>) {
         z.entries.insert(0, file("a", &header));
         z.comment = b"PK\x05\x06\0\0\0\0\x01\0\x01\0\x32\0\0\0\x1f\0\0\0\x03\0and more".to_vec();
     }));
+    for (count, disks) in [((1, 1), (1, 1)), ((0, 1), (0, 0))] {
+        cases.push(bad("an archive in the comment that counts oddly", &|z| { z.comment = zip(vec![file("evil", b"x")]).with(|z| (z.count, z.disks) = (Some(count), disks)).bytes(); z.comment.extend(b"tail"); }));
+        let header = zip(vec![file("evil", b"")]).bytes()[34..84].to_vec();
+        let trailing = zip(vec![]).with(|z| (z.count, z.disks, z.length, z.offset) = (Some(count), disks, Some(50), Some(31))).bytes();
+        cases.push(no("an archive behind the end that counts oddly", zip(vec![file("a", &header)]).with(|z| z.trailing = [&trailing[..], b"tail"].concat()), &[Corrupt, Unsupported]));
+    }
+    cases.push(bad("ZIP64 records in the comment", &|z| { z.comment = zip(vec![file("evil", b"x")]).with(|z| (z.zip64, z.length) = (Some(Z64::default()), Some(50))).bytes(); z.comment.extend(b"tail"); }));
     cases.push(bad("two archives", &|z| { z.prefix = zip(vec![file("other", b"x")]).bytes(); z.relative = true; }));
     cases.push(bad("two archives, offsets from the start", &|z| z.prefix = zip(vec![file("other", b"x")]).bytes()));
     cases.push(bad("an archive behind a script", &|z| { z.prefix = b"#!/bin/sh\n".to_vec(); z.prefix.extend(zip(vec![file("other", b"x")]).bytes()); z.relative = true; }));

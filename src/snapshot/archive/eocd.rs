@@ -142,7 +142,7 @@ fn may_follow(tail: &[u8], from: u64, at: usize, numbers: Numbers, end: usize) -
     // An empty archive is a record and nothing else: among other bytes it says nothing about the file.
     (len > 0 || from + at as u64 == 0)
         && tail.len() - at <= EOCD_LEN + usize::from(u16::MAX)
-        && tail.get(end..).is_some_and(|rest| !has_header(rest, from + end as u64))
+        && tail.get(end..).is_some_and(|rest| !has_header(rest, from + end as u64, u64::MAX))
 }
 
 fn numbers(b: &[u8]) -> Option<Numbers> {
@@ -154,23 +154,18 @@ fn numbers(b: &[u8]) -> Option<Numbers> {
 /// Whether these could be meant as a record: they describe a central directory right before it or at the offset they say,
 /// or an empty archive.
 fn plausible(numbers: Numbers, tail: &[u8], from: u64, at: usize) -> bool {
-    let [disk, directory_disk, entries_here, entries, len, offset] = numbers;
-    if disk != 0 || directory_disk != 0 || entries != entries_here {
-        return false;
-    }
+    let ([.., entries, len, offset], before) = (numbers, from + at as u64);
     // None may be 65,536: see [`Place::counts`].
     if entries == 0 && len < (CENTRAL_LEN << 16) as u64 {
         return len == 0;
     }
-    // Some readers go to the offset without looking whether the central directory ends here.
-    if entries * CENTRAL_LEN as u64 <= len && offset + len <= from + at as u64 {
-        return true;
-    }
-    match usize::try_from(len).ok().and_then(|len| at.checked_sub(len)) {
-        Some(start) => tail.get(start..).is_some_and(|b| b.starts_with(&CENTRAL)),
-        // The central directory begins before the tail, or the ZIP64 record has the numbers.
-        None => true,
-    }
+    let begins = |at: usize, signature| tail.get(at..).is_some_and(|b| b.starts_with(signature));
+    let start = usize::try_from(len).ok().and_then(|len| at.checked_sub(len));
+    // Some readers look at neither the numbers of disks nor whether the central directory at the offset ends here.
+    entries * CENTRAL_LEN as u64 <= len && offset + len <= before
+        || at.checked_sub(LOCATOR_LEN).is_some_and(|at| begins(at, &LOCATOR))
+        // It may begin before the tail.
+        || start.map_or(len <= before, |start| begins(start, &CENTRAL))
 }
 
 /// Where the central directory must be, given that it ends at `before`.

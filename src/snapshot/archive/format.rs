@@ -138,10 +138,11 @@ pub(super) fn fields_of(extra: &[u8], id: u16) -> impl Iterator<Item = &[u8]> {
     fields(extra).filter(move |(found, _)| *found == id).map(|(_, body)| body)
 }
 
-/// Whether a header begins somewhere in `b`, `at` bytes into the file, that makes sense as one: programs in front of an
-/// archive, padding and text behind it may have a signature in them.
-pub(super) fn has_header(b: &[u8], at: u64) -> bool {
-    (0..b.len()).any(|i| b.get(i..).is_some_and(|b| b.starts_with(b"PK") && is_header(b, at + i as u64)))
+/// Whether a header that makes sense as one begins somewhere in `b`, which is `at` bytes into the file, and before `to`:
+/// programs in front of an archive, padding and text behind it may have a signature in them.
+pub(super) fn has_header(b: &[u8], at: u64, to: u64) -> bool {
+    let mut places = (at..to).zip(0..b.len());
+    places.any(|(at, i)| b.get(i..).is_some_and(|b| b.starts_with(b"PK") && is_header(b, at)))
 }
 
 fn is_header(b: &[u8], at: u64) -> bool {
@@ -150,15 +151,14 @@ fn is_header(b: &[u8], at: u64) -> bool {
         u16_at(b, method_at).is_some_and(|method| method <= 20 || (93..=99).contains(&method))
             && u16_at(b, name_len_at).is_some_and(|len| (1..=4096).contains(&len))
     };
-    let end = || Some(u64::from(u32_at(b, 12)?) + u64::from(u32_at(b, 16)?));
+    let before = |sum: Option<u64>| sum.is_some_and(|sum| sum <= at);
+    let long = |at| u32_at(b, at).map(u64::from);
     match b.first_chunk() {
         Some(&LOCAL) => sensible(8, 26),
-        Some(&CENTRAL) => sensible(10, 28),
+        Some(&CENTRAL) => sensible(10, 28) && before(long(42)),
         Some(&EOCD) => {
-            b.len() >= EOCD_LEN
-                && u16_at(b, 4) == Some(0)
-                && u16_at(b, 8) == u16_at(b, 10)
-                && end().is_some_and(|end| end <= at)
+            let counted = u16_at(b, 4) == Some(0) && u16_at(b, 8) == u16_at(b, 10);
+            counted && before(long(12).zip(long(16)).map(|(len, offset)| len + offset))
         }
         _ => false,
     }

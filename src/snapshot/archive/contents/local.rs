@@ -15,8 +15,8 @@ use crate::error::{Refusal, Result};
 use crate::snapshot::archive::directory::{CentralDirectory, Record};
 use crate::snapshot::archive::fault::{BadEntry, Failure, Fault, Judged};
 use crate::snapshot::archive::format::{
-    CENTRAL_LEN, CentralHeader, DESCRIBED, DESCRIPTOR, ENCRYPTED, LOCAL, LOCAL_LEN, LocalHeader, MASKED, PATCH, STORED,
-    STRONG, UTF8, ZIP64, fields_of, has_header, u32_at, u64_at,
+    CENTRAL_LEN, CentralHeader, DESCRIBED, DESCRIPTOR, ENCRYPTED, EOCD_LEN, LOCAL, LOCAL_LEN, LocalHeader, MASKED,
+    PATCH, STORED, STRONG, UTF8, ZIP64, fields_of, has_header, u32_at, u64_at,
 };
 use crate::snapshot::archive::name;
 use crate::snapshot::source::Source;
@@ -36,7 +36,7 @@ struct Located {
     at: u64,
     /// Sizes and checksum are in the header already, descriptor or not.
     complete: bool,
-    /// One of the two headers says that a descriptor follows the data.
+    /// One of the two headers says that a descriptor follows the data, and there may be data.
     described: bool,
 }
 
@@ -155,7 +155,8 @@ impl<'a, S: Source> Reader<'a, S> {
         self.window.read_exact(record.offset + LOCAL_LEN as u64, &mut names)?;
         let (name, extra) = names.split_at_checked(local.name_len).unwrap_or_default();
         judge_names(&central, &local, name, extra)?;
-        let complete = judge_sizes(&record, &local, extra, self.directory.is_bare(index))?;
+        let bare = self.directory.is_bare(index);
+        let complete = judge_sizes(&record, &local, extra, bare)?;
         if at + record.compressed > limit {
             // Where the next entry is said to begin there may be none.
             let mut found = [0; 4];
@@ -163,7 +164,7 @@ impl<'a, S: Source> Reader<'a, S> {
             let refusal = if found == LOCAL { Refusal::Overlap } else { Refusal::Corrupt };
             return Err(Fault::new(refusal, "its data runs into what follows it").into());
         }
-        let described = (record.flags | local.flags) & DESCRIBED != 0;
+        let described = !bare && (record.flags | local.flags) & DESCRIBED != 0;
         Ok(Located { at, complete, described })
     }
 
@@ -175,7 +176,8 @@ impl<'a, S: Source> Reader<'a, S> {
             self.window.read_exact(end, &mut bytes)?;
             match descriptor(&bytes, record, next - end) {
                 Some(len) => end += len as u64,
-                None if located.complete => {}
+                // Readers of the stream look for it and take what is before it for data.
+                None if located.complete && end == next => {}
                 None => return Err(Fault::corrupt("its data descriptor contradicts the central directory").into()),
             }
         }
@@ -257,18 +259,15 @@ fn descriptor(b: &[u8], record: &Record, gap: u64) -> Option<usize> {
 
 /// Looks for entries and central directories in bytes that belong to no entry.
 fn unlisted<S: Source + ?Sized>(window: &mut Window<'_, S>, from: u64, to: u64) -> Result<(), Failure> {
-    const STEP: u64 = 64 << 10;
-    let mut at = from;
-    while at < to {
-        // A header may begin at the step's end: its fixed part is looked at, too.
-        let mut bytes = vec![0; (to - at).min(STEP + CENTRAL_LEN as u64) as usize];
+    const STEP: usize = 64 << 10;
+    for at in (from..to).step_by(STEP) {
+        // A header may begin at the step's end and go on in what follows, where at least an EOCD record is.
+        let mut bytes = vec![0; (to - at + EOCD_LEN as u64).min((STEP + CENTRAL_LEN) as u64) as usize];
         window.read_exact(at, &mut bytes)?;
-        if has_header(&bytes, at) {
-            return Err(
-                Fault::corrupt("between its entries are others that its central directory does not list").into()
-            );
+        if has_header(&bytes, at, to) {
+            let detail = "between its entries are others that its central directory does not list";
+            return Err(Fault::corrupt(detail).into());
         }
-        at += STEP;
     }
     Ok(())
 }

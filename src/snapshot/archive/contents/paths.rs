@@ -30,10 +30,9 @@ pub(super) struct Folder {
 /// The path an entry would get: an empty one if it is the target itself, none if it is not to be extracted.
 pub(super) fn wanted(entry: &Entry<'_>, options: &ExtractOptions, platform: Platform) -> Judged<Option<String>> {
     let header = entry.header();
-    match entry.directory.name_problem(entry.index) {
-        Some(name::NOT_UTF8) if options.cp437 => {}
-        Some(problem) => return Err(Fault::new(Refusal::Name, problem)),
-        None => {}
+    let problem = entry.directory.name_problem(entry.index);
+    if let Some(problem) = problem.filter(|problem| !options.cp437 || *problem != name::NOT_UTF8) {
+        return Err(Fault::new(Refusal::Name, problem));
     }
     let path = name::to_path(entry.name(), header.host, platform)?;
     // Readers that do not know the Unicode path take the name in the header: it has to be harmless, too.
