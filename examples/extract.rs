@@ -11,7 +11,7 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let archive = Archive::open(zip)?;
-    let options = ExtractOptions::new();
+    let options = ExtractOptions::new().durable(true);
     let plan = archive.plan(&options)?;
     println!(
         "{} files, {} directories, {} links, {}",
@@ -25,5 +25,9 @@ fn main() -> Result<()> {
     }
     let extracted = archive.extract_with(directory, &options)?;
     println!("{} files, {} in {directory}", extracted.files, common::size(extracted.bytes));
+    let not_kept = extracted.times_not_kept + extracted.modes_not_kept;
+    if not_kept > 0 {
+        println!("The file system did not take {not_kept} times and permissions.");
+    }
     Ok(())
 }

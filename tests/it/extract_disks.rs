@@ -121,7 +121,7 @@ fn a_directory_on_exfat_is_filled_and_replaced() {
     let scratch = tempfile::tempdir().unwrap();
     let target = disk.path().join("k");
     fs::create_dir(&target).unwrap();
-    kill_while_replacing(scratch.path(), &target, 10);
+    kill_while_replacing(scratch.path(), &target, 5);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn an_ext4_file_is_old_or_new_after_a_kill() {
     let (disk, scratch) = (Disk::ext4(), tempfile::tempdir().unwrap());
     let target = disk.path().join("t");
     fs::create_dir(&target).unwrap();
-    kill_while_replacing(scratch.path(), &target, 20);
+    kill_while_replacing(scratch.path(), &target, 15);
 }
 
 #[cfg(unix)]

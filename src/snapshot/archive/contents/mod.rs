@@ -156,7 +156,13 @@ impl<S: Source> Archive<S> {
 
     /// Extracts everything into `dir`, which must not exist or be empty. All or nothing: the files are written into a
     /// private directory first, beside a new `dir` or in an existing one. A new `dir` appears with one rename. An existing
-    /// one keeps its owner and permissions; it is filled by renames, and emptied again if one fails.
+    /// one stays the directory it is; it is filled by renames, and emptied again if one fails.
+    ///
+    /// What a killed extraction left is removed by the next one to the same `dir`, and never makes it count as not empty:
+    /// if the kill came while it was filled, the next extraction completes it. A power cut soon after the call can still
+    /// take content away, unless [`durable`](ExtractOptions::durable) is set. A file system that cannot hold what is in the
+    /// archive (no links, no `:`, names that differ in case only) is found out, and that entry refused, before anything is
+    /// written.
     ///
     /// Uses all cores. Memory: half a MiB a core, another MiB for each file above 8 MiB that is being written, and some
     /// 200 bytes an entry. Disk: the extracted bytes.
