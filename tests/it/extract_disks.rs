@@ -155,6 +155,45 @@ fn an_empty_directory_stays_the_one_it_is_wherever_it_is_mounted() {
     }
 }
 
+#[test]
+#[ignore = "mounts a file system, which only root may; .ci/run runs it"]
+fn a_volume_mounted_inside_the_target_is_filled_too() {
+    let (disk, dir) = (Disk::ext4(), tempfile::tempdir().unwrap());
+    let (volume, data) = (disk.path().join("v"), dir.path().join("app/data"));
+    let archive = |content: &[u8]| {
+        let under = |name: &str| deflated(format!("app/data/{name}"), content);
+        let more =
+            [folder("app/data/new/").with(|e| e.mode = 0o040_750), link("app/data/l", "x"), file("app/y", content)];
+        zip([vec![under("x"), under("sub/z"), under("new/z")], more.to_vec()].concat()).bytes()
+    };
+    fs::create_dir_all(&data).unwrap();
+    fs::create_dir_all(volume.join("sub")).unwrap();
+    let _bind = Bind::new(&volume, &data);
+    let o = |policy| ExtractOptions::new().overwrite(policy);
+    fs::write(data.join("x"), "old").unwrap();
+    let before = tree(dir.path());
+    // The last move fails: a directory is in its place.
+    let options = o(Overwrite::Replace);
+    let in_the_way = dir.path().join("app/y");
+    let options = options.progress(move |_| {
+        let _ = fs::create_dir(&in_the_way);
+        std::ops::ControlFlow::Continue(())
+    });
+    assert!(matches!(extract(archive(b"new"), dir.path(), &options), Err(Error::Exists { .. })));
+    fs::remove_dir(dir.path().join("app/y")).unwrap();
+    assert!(tree(dir.path()) == before);
+
+    let done = extract(archive(b"kept"), dir.path(), &o(Overwrite::Keep)).unwrap();
+    assert_eq!((done.files, done.kept), (3, 1));
+    assert_eq!(fs::read(volume.join("x")).unwrap(), b"old");
+    extract(archive(b"new"), dir.path(), &o(Overwrite::Replace)).unwrap();
+    let right = tempfile::tempdir().unwrap();
+    extract(archive(b"new"), &right.path().join("t"), &ExtractOptions::new()).unwrap();
+    assert!(tree(dir.path()) == tree(&right.path().join("t")));
+    let modified = |path: PathBuf| fs::metadata(path).unwrap().modified().unwrap();
+    assert_eq!(modified(volume.join("x")), modified(right.path().join("t/app/data/x")));
+}
+
 /// What an archive's permission bits take from its owner does not keep the next extraction from removing it.
 #[cfg(unix)]
 #[test]

@@ -154,7 +154,7 @@ impl<'a, S: Source> Work<'a, S> {
         for leaf in &self.plan.links {
             let path = self.root.join(&leaf.path);
             let target = leaf.target.as_deref().unwrap_or_default();
-            symlink(target, &path).map_err(|e| not_made("linking", &leaf.path, &path, e))?;
+            symlink(target.as_ref(), &path).map_err(|e| not_made("linking", &leaf.path, &path, e))?;
             self.meter.add(0, 1)?;
         }
         if self.durable {

@@ -84,7 +84,7 @@ impl Staging {
         let probe = self.root.join("probe");
         fs::create_dir(&probe).map_err(|e| Error::io("creating", &probe, e))?;
         if let Some(link) = plan.links.first()
-            && let Err(e) = symlink("x", &probe.join("link"))
+            && let Err(e) = symlink("x".as_ref(), &probe.join("link"))
         {
             let detail =
                 format!("the target's file system makes no symbolic links ({e}); leave them out with `Links::Skip`");
@@ -230,12 +230,12 @@ pub(super) fn create_dir(path: &Path, mode: u32) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-pub(super) fn symlink(target: &str, path: &Path) -> io::Result<()> {
+pub(super) fn symlink(target: &Path, path: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(target, path)
 }
 
 /// A plan for such a system has no links.
 #[cfg(not(unix))]
-pub(super) fn symlink(_: &str, _: &Path) -> io::Result<()> {
+pub(super) fn symlink(_: &Path, _: &Path) -> io::Result<()> {
     Err(ErrorKind::Unsupported.into())
 }

@@ -13,7 +13,7 @@ use super::staging::{self, Staging, symlink, too_long};
 use crate::error::{Error, Refusal, Result};
 use crate::snapshot::archive::fault::Fault;
 use crate::snapshot::archive::name::Platform;
-use crate::snapshot::files::sync_dir;
+use crate::snapshot::files::{sync_dir, sync_file};
 use crate::snapshot::options::Overwrite;
 
 /// The staging directories inside a target.
@@ -173,8 +173,7 @@ struct Moves<'a> {
     real: &'a Path,
     staging: &'a mut Staging,
     overwrite: Overwrite,
-    /// What to move where to undo what was done.
-    undo: Vec<(PathBuf, PathBuf)>,
+    undo: Vec<Undo>,
     /// The directories that something was moved into.
     changed: BTreeSet<PathBuf>,
 }
@@ -191,10 +190,7 @@ impl Moves<'_> {
         for folder in &plan.folders {
             let goes_along = with_parent(&moved, &folder.path);
             let is_there = !goes_along && merge && kind(self.real, &folder.path)?.is_some_and(|kind| kind.is_dir());
-            if !goes_along && !is_there {
-                self.one(&folder.path, false)?;
-            }
-            if !is_there {
+            if goes_along || (!is_there && self.one(&folder.path, false)?) {
                 moved.insert(&folder.path);
             }
             if !is_there || all {
@@ -208,35 +204,69 @@ impl Moves<'_> {
     }
 
     /// Moves one file or directory, in place of an old file with `replace`: at every moment, the path has its old or its new
-    /// content.
-    fn one(&mut self, path: &str, replace: bool) -> Result<()> {
+    /// content. False for a directory that was made anew, and whose content is still to be moved.
+    fn one(&mut self, path: &str, replace: bool) -> Result<bool> {
         let (from, to) = (self.staging.tree.join(path), self.real.join(path));
-        let moving = |e| Error::io("moving an extracted file to", &to, e);
-        let back = match kind(self.real, path)? {
-            None => (to.clone(), from.clone()),
+        let old = match kind(self.real, path)? {
+            None => None,
             Some(existing) if existing.is_dir() || !replace => return Err(Error::Exists { path: to }),
             Some(_) => {
                 let aside = self.staging.root.join(format!("aside-{}", self.undo.len()));
                 keep_aside(&to, &aside).map_err(|e| Error::io("keeping aside", &to, e))?;
-                (aside, to.clone())
+                Some(aside)
             }
         };
-        fs::rename(&from, &to).map_err(moving)?;
-        self.undo.push(back);
+        let renamed = carry(&from, &to).map_err(|e| Error::io("moving an extracted file to", &to, e))?;
         self.changed.insert(beside(&to).to_owned());
-        Ok(())
+        let whole = renamed || !from.is_dir();
+        self.undo.push(match old {
+            Some(aside) => Undo::Move(aside, to),
+            None if renamed => Undo::Move(to, from),
+            None => Undo::Remove(to),
+        });
+        Ok(whole)
     }
 }
 
 impl Drop for Moves<'_> {
     fn drop(&mut self) {
-        for (from, to) in self.undo.drain(..).rev() {
+        for undo in self.undo.drain(..).rev() {
             // A destructor has nobody to tell: an old file that cannot be moved back is kept where it is.
-            if fs::rename(&from, to).is_err() && from.starts_with(&self.staging.root) {
-                self.staging.keep = true;
+            match undo {
+                Undo::Move(from, to) if carry(&from, &to).is_err() => {
+                    self.staging.keep |= from.starts_with(&self.staging.root);
+                }
+                Undo::Move(..) => {}
+                Undo::Remove(path) => drop(fs::remove_file(&path).or_else(|_| fs::remove_dir(path))),
             }
         }
     }
+}
+
+/// What takes a move back.
+enum Undo {
+    Move(PathBuf, PathBuf),
+    Remove(PathBuf),
+}
+
+/// Renames, and returns true. Where a volume is mounted inside the target, a file is copied there and a directory made.
+fn carry(from: &Path, to: &Path) -> io::Result<bool> {
+    match fs::rename(from, to) {
+        Ok(()) => return Ok(true),
+        Err(e) if e.kind() != ErrorKind::CrossesDevices => return Err(e),
+        Err(_) => {}
+    }
+    let metadata = fs::symlink_metadata(from)?;
+    if metadata.is_dir() {
+        fs::create_dir(to)?;
+        fs::set_permissions(to, metadata.permissions())?;
+        return Ok(false);
+    }
+    let near = Staging::new(beside(to), INSIDE).map_err(io::Error::other)?;
+    let copied = near.tree.join("file");
+    copy(from, &copied)?;
+    fs::rename(copied, to)?;
+    Ok(false)
 }
 
 /// Checks that nothing but staging directories is in the target that the plan would not put there.
@@ -255,19 +285,22 @@ fn only_from(plan: &ExtractPlan, real: &Path) -> Result<()> {
 /// Gives an old file a second name: it keeps the first one until the new file takes it. A copy where the file system has
 /// no hard links (FAT, exFAT), or the system allows none to another user's file.
 fn keep_aside(old: &Path, aside: &Path) -> io::Result<()> {
-    let Err(refused) = fs::hard_link(old, aside) else { return Ok(()) };
-    let metadata = fs::symlink_metadata(old)?;
-    if metadata.is_symlink() {
-        return symlink(&fs::read_link(old)?.to_string_lossy(), aside);
+    match fs::hard_link(old, aside) {
+        Err(_) if fs::symlink_metadata(old)?.is_file() || old.is_symlink() => copy(old, aside),
+        result => result,
     }
-    if !metadata.is_file() {
-        return Err(refused);
+}
+
+/// Copies a file or a link, with its time, to the disk.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    if from.is_symlink() {
+        return symlink(&fs::read_link(from)?, to);
     }
-    fs::copy(old, aside)?;
-    let times = FileTimes::new().set_modified(metadata.modified()?);
-    // Only worth something if the file is moved back.
-    let _ = File::options().write(true).open(aside).and_then(|file| file.set_times(times));
-    Ok(())
+    fs::copy(from, to)?;
+    let times = FileTimes::new().set_modified(fs::metadata(from)?.modified()?);
+    let file = File::open(to)?;
+    let _ = file.set_times(times);
+    sync_file(&file)
 }
 
 /// Puts on the disk which names the directories have.
