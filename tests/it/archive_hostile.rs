@@ -246,6 +246,7 @@ fn headers(cases: &mut Vec<Case>) {
     cases.push(yes("descriptor of 64 bits", zip(vec![deflated("x", b"12345").described().with(|e| {
         e.after = b"PK\x07\x08".to_vec(); e.after.extend(crc32(b"12345").to_le_bytes()); e.after.extend((e.compressed.as_ref().unwrap().len() as u64).to_le_bytes()); e.after.extend(5u64.to_le_bytes()); }), file("y", b"1")]), &[("x", "12345"), ("y", "1")]));
     cases.push(yes("descriptor flag and sizes and no descriptor", zip(vec![deflated("x", b"12345").with(|e| e.flags = 8), file("y", b"1")]), &[("x", "12345"), ("y", "1")]));
+    cases.push(yes("a wrong descriptor and sizes in the header", zip(vec![deflated("x", b"12345").with(|e| { e.flags = 8; e.after = b"PK\x07\x08".to_vec(); e.after.extend([0; 20]); }), file("y", b"1")]), &[("x", "12345"), ("y", "1")]));
     cases.push(yes("descriptor and sizes in the header", zip(vec![deflated("x", b"12345").described().with(|e| { e.local_crc = None; e.local_size = None; e.local_compressed_size = None; })]), &[("x", "12345")]));
     cases.push(yes("padding between entries", zip(vec![file("x", b"1").with(|e| e.after = vec![0; 4096]), file("y", b"2")]), &[("x", "1"), ("y", "2")]));
     cases.push(yes("alignment in the local extra", zip(vec![file("x", b"1").with(|e| e.local_extra = vec![0; 3])]), &[("x", "1")]));

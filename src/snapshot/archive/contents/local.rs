@@ -176,8 +176,8 @@ impl<'a, S: Source> Reader<'a, S> {
             self.window.read_exact(end, &mut bytes)?;
             match descriptor(&bytes, record, next - end) {
                 Some(len) => end += len as u64,
-                // Readers of the stream look for it and take what is before it for data.
-                None if located.complete && end == next => {}
+                // Readers of the stream look for it and take what is before it for data: a wrong one has to be all there is.
+                None if located.complete && next - end <= 24 && (end == next || bytes.starts_with(&DESCRIPTOR)) => {}
                 None => return Err(Fault::corrupt("its data descriptor contradicts the central directory").into()),
             }
         }
