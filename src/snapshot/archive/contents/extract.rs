@@ -79,7 +79,8 @@ pub(super) fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &Ext
     let meter = Meter::new(throttle, bytes, plan.leaves().count() as u64);
     let durable = options.durable.unwrap_or(options.overwrite == Overwrite::Replace);
     let lost = Lost { times: 0.into(), modes: 0.into(), no_modes: !staging.keeps_modes() };
-    let work = Work { archive, options, plan: &plan, root: staging.tree.clone(), durable, meter, lost };
+    let threads = options.threads.unwrap_or_else(|| cores().max(if durable { SYNCING } else { 1 }));
+    let work = Work { archive, options, plan: &plan, root: staging.tree.clone(), threads, durable, meter, lost };
     work.run()?;
     let changed = target.place(&mut staging, &plan, options.overwrite, |root, made| work.finish(root, made))?;
     if durable {
@@ -119,6 +120,7 @@ struct Work<'a, S: Source> {
     plan: &'a ExtractPlan,
     /// Where the tree grows.
     root: PathBuf,
+    threads: usize,
     /// Whether everything is on the disk before it is moved to the target.
     durable: bool,
     meter: Meter<'a>,
@@ -150,7 +152,7 @@ impl<'a, S: Source> Work<'a, S> {
             None => reader.read(index, &mut |_| Ok(())),
         };
         let jobs = files.chain(unwritten).collect();
-        read_entries(self.archive, jobs, self.threads(), &self.meter.stop, read)?;
+        read_entries(self.archive, jobs, self.threads, &self.meter.stop, read)?;
         for leaf in &self.plan.links {
             let path = self.root.join(&leaf.path);
             let target = leaf.target.as_deref().unwrap_or_default();
@@ -162,11 +164,6 @@ impl<'a, S: Source> Work<'a, S> {
             sync_dirs(folders.iter().chain([&self.root]).map(PathBuf::as_path))?;
         }
         self.meter.report_now()
-    }
-
-    fn threads(&self) -> usize {
-        let least = if self.durable { SYNCING } else { 1 };
-        self.options.threads.unwrap_or_else(|| cores().max(least))
     }
 
     fn entry(&self, index: u32) -> Entry<'a> {
@@ -195,7 +192,7 @@ impl<'a, S: Source> Work<'a, S> {
             file.write_all(piece).map_err(|e| Error::io("writing", &path, e))?;
             self.meter.add(piece.len() as u64, 0)
         };
-        if self.threads() > 1 && self.entry(index).size() > LARGE {
+        if self.threads > 1 && self.entry(index).size() > LARGE {
             read_and_write(|out| reader.read(index, out), write)?;
         } else {
             reader.read(index, &mut write)?;
