@@ -60,6 +60,15 @@ fn a_sync_that_a_shim_file_system_does_not_have_is_no_failure_and_one_that_fails
         assert!(said.unwrap().contains("action: \"syncing"), "{failing}");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "{failing}");
     }
+    // The directory that gets the names cannot be synced: they go again.
+    let target = dir.path().join("around/t");
+    for (prepared, failing) in [(dir.path().join("around"), "/around"), (target.clone(), "/around/t")] {
+        fs::create_dir(prepared).unwrap();
+        let said = extract(&shim, &format!("fsync:EIO:{failing}"), &zip, &target, &["EXTRACT_DURABLE"]);
+        assert!(said.unwrap().contains("action: \"syncing"), "{failing}");
+        assert_eq!(fs::read_dir(target.parent().unwrap()).unwrap().count(), usize::from(target.exists()), "{failing}");
+    }
+    assert_eq!(fs::read_dir(&target).unwrap().count(), 0);
 }
 
 #[test]

@@ -82,11 +82,7 @@ pub(super) fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &Ext
     let threads = options.threads.unwrap_or_else(|| cores().max(if durable { SYNCING } else { 1 }));
     let work = Work { archive, options, plan: &plan, root: staging.tree.clone(), threads, durable, meter, lost };
     work.run()?;
-    let changed = target.place(&mut staging, &plan, options.overwrite, |root, made| work.finish(root, made))?;
-    if durable {
-        let parents = staging.made.iter().filter_map(|made| made.parent());
-        sync_dirs(changed.iter().map(PathBuf::as_path).chain(parents.filter(|parent| !parent.as_os_str().is_empty())))?;
-    }
+    target.place(&mut staging, &plan, options.overwrite, durable, |root, made| work.finish(root, made))?;
     let (files, directories, links) = (plan.files.len(), plan.folders.len(), plan.links.len());
     let (times_not_kept, modes_not_kept) = (work.lost.times.into_inner(), work.lost.modes.into_inner());
     Ok(Extracted { path: dir.to_owned(), files, directories, links, bytes, kept, times_not_kept, modes_not_kept })

@@ -14,6 +14,8 @@ use crate::error::{Error, Refusal, Result};
 use crate::snapshot::archive::fault::Fault;
 use crate::snapshot::files::{create_dir as create_parents, release};
 
+/// What the names of staging directories inside a target begin with.
+pub(super) const INSIDE: &str = ".extract.";
 const SUFFIX: &str = ".partial";
 const LOCK: &str = "lock";
 
