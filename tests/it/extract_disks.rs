@@ -194,34 +194,89 @@ fn a_volume_mounted_inside_the_target_is_filled_too() {
     assert_eq!(modified(volume.join("x")), modified(right.path().join("t/app/data/x")));
 }
 
+/// Extracts as another user: what that one may not do, root would do all the same.
+#[cfg(unix)]
+fn as_nobody(zip: &Path, target: &Path, set: &[&str]) -> std::process::Output {
+    let child = extract_in_child(zip, target, set);
+    let mut nobody = std::process::Command::new("setpriv");
+    nobody.args(["--reuid", "65534", "--clear-groups"]).arg(child.get_program()).args(child.get_args());
+    nobody.envs(child.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    nobody.current_dir("/").output().unwrap()
+}
+
+/// A directory of that user's, with an archive in it that has a directory nobody may write to.
+#[cfg(unix)]
+fn of_nobody() -> (tempfile::TempDir, PathBuf) {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    let around = tempfile::tempdir().unwrap();
+    fs::set_permissions(around.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    chown(around.path(), Some(65534), None).unwrap();
+    let path = around.path().join("x.zip");
+    let closed = folder("a/").with(|e| e.mode = 0o040_500);
+    let entries = vec![closed, file("a/b/x", b"new"), file("a/y", b"new"), file("z", b"new")];
+    fs::write(&path, zip(entries).bytes()).unwrap();
+    (around, path)
+}
+
+#[cfg(unix)]
+fn staged(dir: &Path) -> Vec<PathBuf> {
+    let all = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    all.filter(|path| path.to_string_lossy().ends_with(".partial")).collect()
+}
+
 /// What an archive's permission bits take from its owner does not keep the next extraction from removing it.
 #[cfg(unix)]
 #[test]
 #[ignore = "becomes another user, which only root may; .ci/run runs it"]
 fn what_a_killed_extraction_left_without_permissions_is_removed_by_its_owner() {
-    use std::os::unix::fs::{PermissionsExt, chown};
-    let around = tempfile::tempdir().unwrap();
-    fs::set_permissions(around.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    chown(around.path(), Some(65534), None).unwrap();
-    let zip_at = around.path().join("x.zip");
-    fs::write(&zip_at, zip(vec![folder("a/").with(|e| e.mode = 0o040_500), file("a/b/x", b"1")]).bytes()).unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    let (around, zip_at) = of_nobody();
     let target = around.path().join("t");
-    let as_nobody = |set: &[&str]| {
-        let child = extract_in_child(&zip_at, &target, set);
-        let mut nobody = std::process::Command::new("setpriv");
-        nobody.args(["--reuid", "65534", "--clear-groups"]).arg(child.get_program()).args(child.get_args());
-        nobody.envs(child.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        nobody.current_dir("/").output().unwrap()
-    };
-    let staged = || -> Vec<PathBuf> {
-        let all = fs::read_dir(around.path()).unwrap().map(|entry| entry.unwrap().path());
-        all.filter(|path| path.to_string_lossy().ends_with(".partial")).collect()
-    };
-    assert_eq!(as_nobody(&["EXTRACT_EXIT"]).status.code(), Some(9));
+    assert_eq!(as_nobody(&zip_at, &target, &["EXTRACT_EXIT"]).status.code(), Some(9));
     // As it is between the end of the writing and the rename.
-    fs::set_permissions(staged()[0].join("tree/a"), fs::Permissions::from_mode(0o500)).unwrap();
-    let output = as_nobody(&[]);
-    assert!(String::from_utf8_lossy(&output.stdout).contains("files: 1"), "{output:?}");
-    assert_eq!(staged(), [] as [PathBuf; 0]);
+    let left = staged(around.path());
+    fs::set_permissions(left[0].join("tree/a"), fs::Permissions::from_mode(0o500)).unwrap();
+    let root = around.path().join("r");
+    Archive::open(&zip_at).unwrap().extract(&root).unwrap();
+    let output = as_nobody(&zip_at, &target, &[]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("files: 3"), "{output:?}");
+    assert_eq!(staged(around.path()), [] as [PathBuf; 0]);
     assert_eq!(fs::metadata(target.join("a")).unwrap().permissions().mode() & 0o777, 0o500);
+}
+
+#[cfg(unix)]
+#[test]
+#[ignore = "becomes another user, which only root may; .ci/run runs it"]
+fn another_user_s_leftovers_are_not_touched() {
+    let (around, zip_at) = of_nobody();
+    let target = around.path().join("t");
+    assert_eq!(as_nobody(&zip_at, &target, &["EXTRACT_EXIT"]).status.code(), Some(9));
+    Archive::open(&zip_at).unwrap().extract(&target).unwrap();
+    assert_eq!(staged(around.path()).len(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+#[ignore = "becomes another user, which only root may; .ci/run runs it"]
+fn directories_without_write_permission_and_others_files_are_replaced() {
+    use std::os::unix::fs::PermissionsExt;
+    let (around, zip_at) = of_nobody();
+    let target = around.path().join("t");
+    let mode = || fs::metadata(target.join("a")).unwrap().permissions().mode() & 0o777;
+    for _ in 0..2 {
+        let output = as_nobody(&zip_at, &target, &["EXTRACT_REPLACE"]);
+        assert!(String::from_utf8_lossy(&output.stdout).contains("files: 3"), "{output:?}");
+        assert_eq!(mode(), 0o500);
+        // Neither read nor linked, but replaced.
+        fs::remove_file(target.join("z")).unwrap();
+        fs::write(target.join("z"), "root's").unwrap();
+        fs::set_permissions(target.join("z"), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    // A failure at the end: `a` and all in it is as it was.
+    fs::remove_file(target.join("z")).unwrap();
+    fs::create_dir(target.join("z")).unwrap();
+    fs::write(target.join("a/y"), "old").unwrap();
+    let output = as_nobody(&zip_at, &target, &["EXTRACT_REPLACE"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Exists"), "{output:?}");
+    assert_eq!((mode(), fs::read(target.join("a/y")).unwrap()), (0o500, b"old".to_vec()));
 }

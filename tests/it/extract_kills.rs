@@ -152,7 +152,11 @@ fn what_a_killed_extraction_left_is_removed_by_the_next() {
     archive.extract(&volume).unwrap();
     assert_eq!(tree(&volume), tree(&target));
 
-    // Of another target, of a stranger, or not of ours at all: left alone.
+    // The kill came while it was removed, or before it was locked.
+    fs::create_dir_all(around.path().join(".target.0000000000000001.partial/tree/x")).unwrap();
+    fs::create_dir(around.path().join(".target.0000000000000002.partial")).unwrap();
+
+    // Of another target, or not of ours at all: left alone.
     for other in [".other.0123456789abcdef.partial", ".target.0123.partial", ".target.0123456789abcdef.partial.txt"] {
         fs::create_dir(around.path().join(other)).unwrap();
     }
@@ -228,5 +232,88 @@ fn an_empty_directory_that_a_killed_extraction_filled_in_part_is_completed() {
         assert!(matches!(&error, Error::Exists { path: found } if found.ends_with(path)), "{error:?}");
         let after: Vec<_> = tree(&target).into_iter().filter(|(path, _)| !path.contains("partial")).collect();
         assert!(before == after);
+    }
+}
+
+/// A failure takes away what the archive brought, and nothing that others did meanwhile.
+#[test]
+fn what_others_put_into_new_directories_survives_the_way_back() {
+    let many = (0..3000).map(|n| file(format!("f-{n:04}"), b"new"));
+    let bytes = zip([vec![file("a/b/x", b"new")], many.collect(), vec![file("z", b"new")]].concat()).bytes();
+    let archive = Archive::new(bytes).unwrap();
+    let mut caught = 0;
+    for round in 0..30 {
+        let around = tempfile::tempdir().unwrap();
+        let target = around.path().join("t");
+        fs::create_dir(&target).unwrap();
+        let (last, theirs) = (target.join("z"), target.join("a/b/theirs"));
+        let done = std::sync::atomic::AtomicBool::new(false);
+        let written = std::thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                let mut written = false;
+                while !written && !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    written = fs::write(&theirs, "theirs").is_ok();
+                }
+                written
+            });
+            // In the way of the last file.
+            let options = ExtractOptions::new().overwrite([Overwrite::Refuse, Overwrite::Replace][round % 2]);
+            let options = options.progress(move |_| {
+                let _ = fs::create_dir(&last);
+                ControlFlow::Continue(())
+            });
+            let error = archive.extract_with(&target, &options).unwrap_err();
+            assert!(matches!(&error, Error::Exists { path } if path.ends_with("z")), "{error:?}");
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            other.join().unwrap()
+        });
+        let found: Vec<String> = tree(&target).into_keys().collect();
+        if written {
+            caught += 1;
+            assert_eq!(found, ["a", "a/b", "a/b/theirs", "z"]);
+            assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
+        } else {
+            assert_eq!(found, ["z"]);
+        }
+        if caught > 3 {
+            break;
+        }
+    }
+    assert!(caught > 0);
+}
+
+#[test]
+fn extractions_that_keep_what_is_there_fill_one_directory_side_by_side() {
+    let around = tempfile::tempdir().unwrap();
+    let zip = archive_at(around.path());
+    let target = around.path().join("t");
+    fs::create_dir(&target).unwrap();
+    std::thread::scope(|scope| {
+        let run = || Archive::open(&zip).unwrap().extract_with(&target, &ExtractOptions::new().overwrite(Overwrite::Keep));
+        let runs: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
+        for run in runs {
+            let done = run.join().unwrap().unwrap();
+            assert_eq!(done.files + done.kept, FILES, "{done:?}");
+        }
+    });
+    assert!((0..FILES).all(|n| fs::read(target.join(name(n))).unwrap() == content("new", n)));
+    assert_eq!(staged(&target).len(), 0);
+}
+
+#[test]
+fn replacing_again_gives_directories_the_archive_s_permissions_again() {
+    use std::os::unix::fs::PermissionsExt;
+    let target = tempfile::tempdir().unwrap();
+    let closed = folder("a/").with(|e| e.mode = 0o040_555);
+    let archive = Archive::new(zip(vec![closed, file("a/x", b"1")]).bytes()).unwrap();
+    let mode = || fs::metadata(target.path().join("a")).unwrap().permissions().mode() & 0o777;
+    for policy in [Overwrite::Replace, Overwrite::Keep] {
+        let options = ExtractOptions::new().overwrite(policy);
+        archive.extract_with(target.path(), &options).unwrap();
+        assert_eq!(mode(), 0o555);
+        // As a kill before the end leaves it.
+        fs::set_permissions(target.path().join("a"), fs::Permissions::from_mode(0o755)).unwrap();
+        archive.extract_with(target.path(), &options).unwrap();
+        assert_eq!(mode(), if policy == Overwrite::Replace { 0o555 } else { 0o755 });
     }
 }

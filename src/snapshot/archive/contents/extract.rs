@@ -60,19 +60,15 @@ pub(super) fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &Ext
     // Whether names that differ in case are one file is the file system's matter where it is not Windows.
     let mut platform = if cfg!(windows) { Platform::Windows } else { Platform::Unix };
     let mut plan = decide(archive, options, platform)?;
-    // What lies before the first entry does not matter when only some entries are asked for.
-    if options.filter.is_none() && options.prefixes.is_empty() {
-        Reader::of_all(archive).judge_prefix()?;
-    }
+    Reader::of_all(archive).judge_prefix()?;
     let mut staging = target.staging()?;
     if platform == Platform::Unix && staging.ignores_case() {
         platform = Platform::Apple;
         plan = decide(archive, options, platform)?;
     }
-    staging.judge(&plan)?;
     let planned = plan.leaves().count();
     target.compare(&mut plan, options.overwrite, platform, |leaf, path| is_same(archive, leaf, path))?;
-    let kept = planned - plan.leaves().count();
+    staging.judge(&plan)?;
     let sizes = plan.files.iter().map(|leaf| archive.directory.record(leaf.index).size);
     let bytes = sizes.fold(0, u64::saturating_add);
     let throttle = Throttle::new(options.callback.clone(), "extracting to", dir);
@@ -82,10 +78,18 @@ pub(super) fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &Ext
     let threads = options.threads.unwrap_or_else(|| cores().max(if durable { SYNCING } else { 1 }));
     let work = Work { archive, options, plan: &plan, root: staging.tree.clone(), threads, durable, meter, lost };
     work.run()?;
-    target.place(&mut staging, &plan, options.overwrite, durable, |root, made| work.finish(root, made))?;
-    let (files, directories, links) = (plan.files.len(), plan.folders.len(), plan.links.len());
-    let (times_not_kept, modes_not_kept) = (work.lost.times.into_inner(), work.lost.modes.into_inner());
-    Ok(Extracted { path: dir.to_owned(), files, directories, links, bytes, kept, times_not_kept, modes_not_kept })
+    let kept = target.place(&mut staging, &plan, options.overwrite, durable, |root, all| work.finish(root, all))?;
+    let kept_links = kept.iter().filter(|leaf| leaf.target.is_some()).count();
+    Ok(Extracted {
+        path: dir.to_owned(),
+        files: plan.files.len() - (kept.len() - kept_links),
+        directories: plan.folders.len(),
+        links: plan.links.len() - kept_links,
+        bytes,
+        kept: planned - plan.leaves().count() + kept.len(),
+        times_not_kept: work.lost.times.into_inner(),
+        modes_not_kept: work.lost.modes.into_inner(),
+    })
 }
 
 /// The plan, if nothing is refused.
@@ -215,7 +219,7 @@ impl<'a, S: Source> Work<'a, S> {
     }
 
     /// Gives directories their final permissions and times, the deepest first: making something in them would undo both.
-    fn finish(&self, root: &Path, folders: &[Folder]) -> Result<()> {
+    fn finish(&self, root: &Path, folders: &[&Folder]) -> Result<()> {
         // Windows opens no directories like files, and gives them no permission bits.
         let folders = folders.iter().rev().filter_map(|folder| Some((folder, folder.index?)));
         for (folder, index) in folders.filter(|_| cfg!(unix)) {

@@ -1,129 +1,233 @@
 //! Moves from a staging directory into an existing one, and the way back.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::{self, File, FileTimes, FileType};
+use std::fs::{self, File, FileTimes, FileType, Permissions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::paths::Folder;
+use super::paths::{Folder, Leaf};
 use super::plan::ExtractPlan;
 use super::staging::{INSIDE, Staging, symlink, too_long};
 use crate::error::{Error, Result};
-use crate::snapshot::files::sync_file;
+use crate::snapshot::files::{publish, sync_file};
 use crate::snapshot::options::Overwrite;
 
-/// Moves into an existing directory, undone when dropped.
-pub(super) struct Moves<'a> {
+/// Everything that is moved into an existing directory.
+pub(super) struct Moves<'a, 'p> {
     real: &'a Path,
-    staging: &'a mut Staging,
+    staging: &'a Staging,
+    plan: &'p ExtractPlan,
     overwrite: Overwrite,
-    undo: Vec<Undo>,
+    /// Directories that were moved with all that is in them, and those in them.
+    whole: HashSet<&'p str>,
+    /// Files and links that were moved, and directories that were made.
+    single: HashSet<&'p str>,
+    /// Files that took the place of others: of the first, the old one is `aside-0` in the staging directory.
+    replaced: Vec<&'p str>,
+    /// What appeared in the target meanwhile and is kept.
+    kept: Vec<&'p Leaf>,
+    /// Directories that were made writable, and how they were before.
+    opened: Vec<(PathBuf, Permissions)>,
+    /// The directories that something was moved into.
     changed: BTreeSet<PathBuf>,
 }
 
-impl<'a> Moves<'a> {
-    pub(super) fn new(real: &'a Path, staging: &'a mut Staging, overwrite: Overwrite) -> Self {
-        Self { real, staging, overwrite, undo: Vec::new(), changed: BTreeSet::new() }
+impl<'a, 'p> Moves<'a, 'p> {
+    pub(super) fn new(real: &'a Path, staging: &'a Staging, plan: &'p ExtractPlan, overwrite: Overwrite) -> Self {
+        let (whole, single, changed) = (HashSet::new(), HashSet::new(), BTreeSet::new());
+        let (replaced, kept, opened) = (Vec::new(), Vec::new(), Vec::new());
+        Self { real, staging, plan, overwrite, whole, single, replaced, kept, opened, changed }
     }
 
-    /// The directories that something was moved into.
     pub(super) fn changed(&self) -> impl Iterator<Item = &Path> {
         self.changed.iter().map(PathBuf::as_path)
     }
 
-    /// Leaves everything where it is now.
-    pub(super) fn keep(mut self) {
-        self.undo.clear();
+    pub(super) fn is_new(&self, folder: &Folder) -> bool {
+        self.whole.contains(folder.path.as_str()) || self.single.contains(folder.path.as_str())
     }
 
-    /// Moves everything in the tree, and returns the directories that were not there; with `all`, those that were, too.
-    pub(super) fn all(&mut self, plan: &ExtractPlan, all: bool) -> Result<Vec<Folder>> {
-        let mut made: Vec<Folder> = Vec::new();
-        let mut moved: HashSet<&str> = HashSet::new();
-        // A child of a moved directory went with it.
-        let with_parent =
-            |moved: &HashSet<&str>, path: &str| path.rsplit_once('/').is_some_and(|(parent, _)| moved.contains(parent));
-        let merge = all || self.overwrite != Overwrite::Refuse;
-        for folder in &plan.folders {
-            let goes_along = with_parent(&moved, &folder.path);
-            let is_there = !goes_along && merge && kind(self.real, &folder.path)?.is_some_and(|kind| kind.is_dir());
-            if goes_along || (!is_there && self.one(&folder.path, false)?) {
-                moved.insert(&folder.path);
-            }
-            if !is_there || all {
-                made.push(folder.clone());
-            }
-        }
-        for leaf in plan.leaves().filter(|leaf| !with_parent(&moved, &leaf.path)) {
-            self.one(&leaf.path, self.overwrite == Overwrite::Replace)?;
-        }
-        Ok(made)
+    pub(super) fn into_kept(self) -> Vec<&'p Leaf> {
+        self.kept
     }
 
-    /// Moves one file or directory, in place of an old file with `replace`: at every moment, the path has its old or its new
-    /// content. False for a directory that was made anew, and whose content is still to be moved.
-    fn one(&mut self, path: &str, replace: bool) -> Result<bool> {
+    /// Moves everything in the tree. `merge`: directories may be there already.
+    pub(super) fn all(&mut self, merge: bool) -> Result<()> {
+        let plan = self.plan;
+        for Folder { path, .. } in &plan.folders {
+            let goes_along = self.goes_along(path);
+            if goes_along || (!self.is_there(path, merge)? && self.folder(path, merge)?) {
+                self.whole.insert(path);
+            }
+        }
+        let mut last = Vec::new();
+        for leaf in plan.leaves() {
+            if !self.goes_along(&leaf.path) && !self.leaf(leaf)? {
+                last.push(leaf);
+            }
+        }
+        // What cannot be kept aside cannot be moved back: nothing else may fail after it.
+        for leaf in last {
+            self.carry(&leaf.path, true).map_err(|e| self.moving(&leaf.path, e))?;
+        }
+        self.close();
+        Ok(())
+    }
+
+    /// Whether a path was moved with the directory it is in.
+    fn goes_along(&self, path: &str) -> bool {
+        path.rsplit_once('/').is_some_and(|(parent, _)| self.whole.contains(parent))
+    }
+
+    fn is_there(&self, path: &str, merge: bool) -> Result<bool> {
+        match kind(self.real, path)? {
+            None => Ok(false),
+            Some(kind) if merge && kind.is_dir() => Ok(true),
+            Some(_) => Err(Error::Exists { path: self.real.join(path) }),
+        }
+    }
+
+    /// Moves a directory. False for one that was made or has appeared instead, and is filled by what is moved later.
+    fn folder(&mut self, path: &'p str, merge: bool) -> Result<bool> {
         let (from, to) = (self.staging.tree.join(path), self.real.join(path));
-        let old = match kind(self.real, path)? {
-            None => None,
-            Some(existing) if existing.is_dir() || !replace => return Err(Error::Exists { path: to }),
-            Some(_) => {
-                let aside = self.staging.root.join(format!("aside-{}", self.undo.len()));
-                keep_aside(&to, &aside).map_err(|e| Error::io("keeping aside", &to, e))?;
-                Some(aside)
+        match self.in_open(&to, || fs::rename(&from, &to)) {
+            Ok(()) => return Ok(true),
+            // A volume is mounted inside the target.
+            Err(e) if e.kind() == ErrorKind::CrossesDevices => {
+                let made = fs::create_dir(&to).and_then(|()| fs::set_permissions(&to, from.metadata()?.permissions()));
+                made.map_err(|e| self.moving(path, e))?;
+                self.single.insert(path);
             }
-        };
-        let renamed = carry(&from, &to).map_err(|e| Error::io("moving an extracted file to", &to, e))?;
-        self.changed.insert(beside(&to).to_owned());
-        let whole = renamed || !from.is_dir();
-        self.undo.push(match old {
-            Some(aside) => Undo::Move(aside, to),
-            None if renamed => Undo::Move(to, from),
-            None => Undo::Remove(to),
-        });
-        Ok(whole)
+            Err(_) if self.is_there(path, merge)? => {}
+            Err(e) => return Err(self.moving(path, e)),
+        }
+        Ok(false)
     }
-}
 
-impl Drop for Moves<'_> {
-    fn drop(&mut self) {
-        for undo in self.undo.drain(..).rev() {
-            // A destructor has nobody to tell: an old file that cannot be moved back is kept where it is.
-            match undo {
-                Undo::Move(from, to) if carry(&from, &to).is_err() => {
-                    self.staging.keep |= from.starts_with(&self.staging.root);
+    /// Moves a file or a link: at every moment, its path has its old or its new content. False if the old one can be
+    /// replaced, but not kept aside.
+    fn leaf(&mut self, leaf: &'p Leaf) -> Result<bool> {
+        let path = leaf.path.as_str();
+        let exists = match kind(self.real, path)? {
+            None => match self.carry(path, false) {
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => true,
+                result => {
+                    result.map_err(|e| self.moving(path, e))?;
+                    self.single.insert(path);
+                    return Ok(true);
                 }
-                Undo::Move(..) => {}
-                Undo::Remove(path) => drop(fs::remove_file(&path).or_else(|_| fs::remove_dir(path))),
+            },
+            Some(kind) => kind.is_dir() || self.overwrite != Overwrite::Replace,
+        };
+        if exists && self.overwrite == Overwrite::Keep {
+            self.kept.push(leaf);
+            return Ok(true);
+        }
+        if exists {
+            return Err(Error::Exists { path: self.real.join(path) });
+        }
+        match keep_aside(&self.real.join(path), &self.aside(self.replaced.len())) {
+            Err(e) if e.kind() == ErrorKind::PermissionDenied => return Ok(false),
+            result => result.map_err(|e| Error::io("keeping aside", self.real.join(path), e))?,
+        }
+        self.carry(path, true).map_err(|e| self.moving(path, e))?;
+        self.replaced.push(path);
+        Ok(true)
+    }
+
+    fn carry(&mut self, path: &str, replace: bool) -> io::Result<()> {
+        let (from, to) = (self.staging.tree.join(path), self.real.join(path));
+        self.in_open(&to, || carry(&from, &to, replace))
+    }
+
+    /// Does something to a path, for which the directory it is in is made writable if that is necessary: archives have
+    /// directories that are not.
+    fn in_open<T>(&mut self, path: &Path, act: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        let dir = beside(path);
+        self.changed.insert(dir.to_owned());
+        match act() {
+            Err(e) if e.kind() == ErrorKind::PermissionDenied => {
+                let before = fs::metadata(dir)?.permissions();
+                open(dir, &before)?;
+                self.opened.push((dir.to_owned(), before));
+                act()
             }
+            result => result,
         }
     }
+
+    /// Gives opened directories their permissions back.
+    fn close(&mut self) {
+        for (dir, before) in self.opened.drain(..).rev() {
+            let _ = fs::set_permissions(dir, before);
+        }
+    }
+
+    fn moving(&self, path: &str, e: io::Error) -> Error {
+        Error::io("moving an extracted file to", self.real.join(path), e)
+    }
+
+    fn aside(&self, number: usize) -> PathBuf {
+        self.staging.root.join(format!("aside-{number}"))
+    }
+
+    /// Brings old files back, and takes away what was moved: not what others have put into new directories meanwhile.
+    ///
+    /// # Errors
+    /// An old file that could not be brought back: all of them are left where they are.
+    pub(super) fn undo(mut self) -> io::Result<()> {
+        let mut result = Ok(());
+        for (number, path) in std::mem::take(&mut self.replaced).into_iter().enumerate().rev() {
+            let (from, to) = (self.aside(number), self.real.join(path));
+            result = result.and(self.in_open(&to, || carry(&from, &to, true)));
+        }
+        let new: Vec<&Folder> = self.plan.folders.iter().filter(|folder| self.is_new(folder)).collect();
+        for folder in &new {
+            let dir = self.real.join(&folder.path);
+            let _ = fs::metadata(&dir).and_then(|metadata| open(&dir, &metadata.permissions()));
+        }
+        let plan = self.plan;
+        for Leaf { path, .. } in plan.leaves() {
+            if self.goes_along(path) || self.single.contains(path.as_str()) {
+                let path = self.real.join(path);
+                let _ = self.in_open(&path, || fs::remove_file(&path));
+            }
+        }
+        for folder in new.iter().rev() {
+            let path = self.real.join(&folder.path);
+            let _ = self.in_open(&path, || fs::remove_dir(&path));
+        }
+        self.close();
+        result
+    }
 }
 
-/// What takes a move back.
-enum Undo {
-    Move(PathBuf, PathBuf),
-    Remove(PathBuf),
+/// Gives the owner of a directory all permissions.
+#[cfg(unix)]
+fn open(dir: &Path, permissions: &Permissions) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    if permissions.mode() & 0o700 == 0o700 {
+        return Err(ErrorKind::PermissionDenied.into());
+    }
+    fs::set_permissions(dir, Permissions::from_mode(permissions.mode() | 0o700))
 }
 
-/// Renames, and returns true. Where a volume is mounted inside the target, a file is copied there and a directory made.
-fn carry(from: &Path, to: &Path) -> io::Result<bool> {
-    match fs::rename(from, to) {
-        Ok(()) => return Ok(true),
-        Err(e) if e.kind() != ErrorKind::CrossesDevices => return Err(e),
-        Err(_) => {}
+#[cfg(not(unix))]
+fn open(_: &Path, _: &Permissions) -> io::Result<()> {
+    Err(ErrorKind::PermissionDenied.into())
+}
+
+/// Moves a file or a link; where a volume is mounted inside the target, by copying it there first.
+fn carry(from: &Path, to: &Path, replace: bool) -> io::Result<()> {
+    match publish(from, to, replace) {
+        Err(e) if e.kind() == ErrorKind::CrossesDevices => {
+            let near = Staging::new(beside(to), INSIDE).map_err(io::Error::other)?;
+            let copied = near.tree.join("file");
+            copy(from, &copied)?;
+            publish(&copied, to, replace)
+        }
+        result => result,
     }
-    let metadata = fs::symlink_metadata(from)?;
-    if metadata.is_dir() {
-        fs::create_dir(to)?;
-        fs::set_permissions(to, metadata.permissions())?;
-        return Ok(false);
-    }
-    let near = Staging::new(beside(to), INSIDE).map_err(io::Error::other)?;
-    let copied = near.tree.join("file");
-    copy(from, &copied)?;
-    fs::rename(copied, to)?;
-    Ok(false)
 }
 
 /// Gives an old file a second name: it keeps the first one until the new file takes it. A copy where the file system has

@@ -1,8 +1,8 @@
 //! The private directory in which an extraction writes everything before the target changes, and those that killed
 //! extractions left.
 //!
-//! It is locked as long as its owner lives: the system releases the lock of a process that dies. What it holds goes
-//! first and the lock last, so that a kill while it is removed leaves something that the next extraction recognises.
+//! It is locked as long as its owner lives: the system releases the lock of a process that dies. Who removes it holds the
+//! lock, which goes last: a kill in between leaves something that the next extraction recognises.
 
 use std::fs::{self, DirBuilder, File};
 use std::hash::{BuildHasher, RandomState};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::plan::ExtractPlan;
 use crate::error::{Error, Refusal, Result};
 use crate::snapshot::archive::fault::Fault;
-use crate::snapshot::files::{create_dir as create_parents, release};
+use crate::snapshot::files::{create_dir as create_parents, names, release};
 
 /// What the names of staging directories inside a target begin with.
 pub(super) const INSIDE: &str = ".extract.";
@@ -34,9 +34,7 @@ pub(super) struct Staging {
     pub(super) tree: PathBuf,
     lock: Option<File>,
     /// Parents made for the target, innermost first.
-    pub(super) made: Vec<PathBuf>,
-    /// Whether something in it may not be deleted.
-    pub(super) keep: bool,
+    made: Vec<PathBuf>,
 }
 
 impl Staging {
@@ -44,7 +42,7 @@ impl Staging {
     pub(super) fn new(parent: &Path, prefix: &str) -> Result<Self> {
         let missing = parent.ancestors().take_while(|p| !p.as_os_str().is_empty() && !p.exists());
         let made = missing.map(Path::to_owned).collect();
-        let mut staging = Self { root: PathBuf::new(), tree: PathBuf::new(), lock: None, made, keep: false };
+        let mut staging = Self { root: PathBuf::new(), tree: PathBuf::new(), lock: None, made };
         create_parents(parent).map_err(|e| Error::io("creating", parent, e))?;
         for attempt in 1..=ATTEMPTS {
             let random = RandomState::new().hash_one(std::process::id());
@@ -55,9 +53,7 @@ impl Staging {
                     staging.lock = Some(lock);
                     break;
                 }
-                Err(e) if attempt == ATTEMPTS || !matches!(e.kind(), ErrorKind::NotFound | ErrorKind::WouldBlock) => {
-                    return Err(Error::io("locking", &staging.root, e));
-                }
+                Err(e) if attempt == ATTEMPTS => return Err(Error::io("locking", &staging.root, e)),
                 Err(_) => {}
             }
         }
@@ -66,19 +62,49 @@ impl Staging {
         Ok(staging)
     }
 
+    /// Removes the staging directories in `dir` whose owners are dead: only the same user's, since others could put
+    /// something else in their place.
+    pub(super) fn sweep(&self, dir: &Path, prefix: &str) {
+        for root in all_in(dir, prefix) {
+            if owner(&root) == owner(&self.root)
+                && let Ok(lock) = claim(&root)
+            {
+                remove(&root, Some(lock));
+            }
+        }
+    }
+
+    /// Keeps what is in it under a name that no other extraction takes for one that may be deleted, and returns that.
+    pub(super) fn save(&mut self) -> PathBuf {
+        let saved = self.root.with_extension("saved");
+        let renamed = fs::rename(&self.root, &saved).is_ok();
+        let root = std::mem::take(&mut self.root);
+        if renamed { saved } else { root }
+    }
+
     /// Whether the file system takes names that differ in case for one.
     pub(super) fn ignores_case(&self) -> bool {
         fs::symlink_metadata(self.root.join("TREE")).is_ok()
     }
 
     /// Whether the file system keeps permission bits: FAT and exFAT show the same for every file.
+    #[cfg(unix)]
     pub(super) fn keeps_modes(&self) -> bool {
-        #[cfg(unix)]
-        let kept = fs::symlink_metadata(&self.root)
-            .is_ok_and(|root| std::os::unix::fs::PermissionsExt::mode(&root.permissions()) & 0o777 == 0o700);
-        #[cfg(not(unix))]
-        let kept = true;
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.root.join("probe");
+        let mode = || {
+            File::create(&path)?.set_permissions(fs::Permissions::from_mode(0o640))?;
+            io::Result::Ok(fs::metadata(&path)?.permissions().mode() & 0o777)
+        };
+        // What is refused is counted where it is.
+        let kept = mode().map_or(true, |mode| mode == 0o640);
+        let _ = fs::remove_file(path);
         kept
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn keeps_modes(&self) -> bool {
+        true
     }
 
     /// Refuses a plan that the file system cannot hold, as far as that can be tried out before anything is written.
@@ -110,22 +136,15 @@ impl Staging {
                 }
             }
         }
-        remove(&probe);
+        let _ = fs::remove_dir_all(probe);
         Ok(())
     }
 }
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // Closed first: FUSE and Windows keep an open file's name, and with it the directory, until then.
-        if let Some(lock) = self.lock.take() {
-            release(&lock);
-        }
-        if self.keep {
-            // Under a name that no other extraction takes for one that may be deleted.
-            let _ = fs::rename(&self.root, self.root.with_extension("saved"));
-        } else if !self.root.as_os_str().is_empty() {
-            remove(&self.root);
+        if !self.root.as_os_str().is_empty() {
+            remove(&self.root, self.lock.take());
         }
         for parent in &self.made {
             // Only if still empty: the target is in it now, or something that somebody else put there meanwhile.
@@ -149,13 +168,29 @@ fn can_be_named(dir: &Path, name: &str) -> io::Result<()> {
     if is_listed { Ok(()) } else { Err(io::Error::other("it would be changed")) }
 }
 
-/// Makes and locks the lock file. Without locks in the file system, nobody takes the directory for a dead one.
+/// Makes and locks the lock file of a fresh directory. Without locks in the file system, nobody takes it for a dead one.
 fn lock(root: &Path) -> io::Result<File> {
-    let file = File::create_new(root.join(LOCK))?;
+    let path = root.join(LOCK);
+    let file = File::create_new(&path)?;
+    // Another extraction may just have taken the directory for one that was left: then it is gone, or locked.
     match file.try_lock() {
         Err(fs::TryLockError::WouldBlock) => Err(ErrorKind::WouldBlock.into()),
+        _ if names(&file, &path).is_none() => Err(ErrorKind::NotFound.into()),
         _ => Ok(file),
     }
+}
+
+/// Locks the directory of an owner who is dead, and keeps others from taking it.
+///
+/// # Errors
+/// `WouldBlock` if the owner lives; others where the file system has no locks, or it is another user's.
+fn claim(root: &Path) -> Result<File, fs::TryLockError> {
+    // Made where a kill came before the owner had made it: an owner that lives then makes another directory. NFS locks
+    // only what is open for writing.
+    let lock = File::options().write(true).create(true).truncate(false).open(root.join(LOCK));
+    let lock = lock.map_err(fs::TryLockError::Error)?;
+    lock.try_lock()?;
+    Ok(lock)
 }
 
 /// The staging directories in `dir`, of owners dead or alive.
@@ -169,37 +204,49 @@ pub(super) fn all_in(dir: &Path, prefix: &str) -> Vec<PathBuf> {
     ours.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
 }
 
-/// Whether the owner of a staging directory lives; `None` where the file system has no locks.
-pub(super) fn is_alive(root: &Path) -> Option<bool> {
-    // NFS locks only what is open for writing.
-    match File::options().write(true).open(root.join(LOCK)) {
-        Ok(lock) => match lock.try_lock() {
-            Ok(()) => {
-                release(&lock);
-                Some(false)
-            }
-            Err(fs::TryLockError::WouldBlock) => Some(true),
-            Err(fs::TryLockError::Error(_)) => None,
-        },
-        // Killed before it made the lock; an owner that lives makes another directory.
-        Err(e) if e.kind() == ErrorKind::NotFound => Some(fs::remove_dir(root).is_err()),
-        // Another user's.
-        Err(_) => Some(true),
+/// Whether the owner of a staging directory lives. Without locks, it is the caller who sees to it that only one
+/// extraction works there.
+pub(super) fn is_alive(root: &Path) -> bool {
+    claim(root).map(|lock| release(&lock)).is_err_and(|e| matches!(e, fs::TryLockError::WouldBlock))
+}
+
+/// Removes a staging directory whose owner is dead.
+pub(super) fn remove_dead(root: &Path) {
+    match claim(root) {
+        Err(fs::TryLockError::WouldBlock) => {}
+        lock => remove(root, lock.ok()),
     }
 }
 
-/// Removes a staging directory, the lock last.
-pub(super) fn remove(root: &Path) {
-    for entry in fs::read_dir(root).into_iter().flatten().flatten().filter(|entry| entry.file_name() != LOCK) {
-        let path = entry.path();
+/// Removes a staging directory, the lock last: as long as there is anything, the next extraction tries again.
+fn remove(root: &Path, lock: Option<File>) {
+    let content = || fs::read_dir(root).into_iter().flatten().flatten().filter(|entry| entry.file_name() != LOCK);
+    for path in content().map(|entry| entry.path()) {
         if fs::remove_dir_all(&path).is_err_and(|e| e.kind() == ErrorKind::PermissionDenied) {
             make_writable(&path);
             let _ = fs::remove_dir_all(&path);
         }
         let _ = fs::remove_file(&path);
     }
-    let _ = fs::remove_file(root.join(LOCK));
+    if content().next().is_none() {
+        let _ = fs::remove_file(root.join(LOCK));
+    }
+    // Closed before the directory goes: FUSE and Windows keep an open file's name until then.
+    if let Some(lock) = lock {
+        release(&lock);
+    }
     let _ = fs::remove_dir(root);
+}
+
+/// Whose a directory is.
+#[cfg(unix)]
+fn owner(path: &Path) -> Option<u32> {
+    fs::symlink_metadata(path).ok().map(|found| std::os::unix::fs::MetadataExt::uid(&found))
+}
+
+#[cfg(not(unix))]
+fn owner(_: &Path) -> Option<u32> {
+    None
 }
 
 /// Gives back the permissions that an archive took from its directories: without them, only root can empty them.

@@ -30,8 +30,7 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// Looks at the target, and removes what killed extractions left. A symbolic link given as target counts as what it
-    /// leads to.
+    /// Looks at the target. A symbolic link given as target counts as what it leads to.
     pub(super) fn look(dir: &Path, overwrite: Overwrite) -> Result<Self> {
         if dir.as_os_str().is_empty() {
             return Err(Error::invalid("the target directory", "is an empty path; give `.` for the current directory"));
@@ -40,34 +39,43 @@ impl Target {
         if let Err(e) = fs::symlink_metadata(dir) {
             // Not `dir` itself: nothing can be renamed to `new/.`.
             let new = dir.file_name().map(|name| dir.with_file_name(name));
-            let new = new.filter(|_| e.kind() == ErrorKind::NotFound).ok_or_else(|| looking(e))?;
-            sweep(beside(&new), &prefix(&new));
-            return Ok(Self::New(new));
+            return new.filter(|_| e.kind() == ErrorKind::NotFound).map(Self::New).ok_or_else(|| looking(e));
         }
         let exists = || Error::Exists { path: dir.to_owned() };
         // A dangling link exists, too.
-        let Some(real) = fs::canonicalize(dir).ok().filter(|real| real.is_dir()) else { return Err(exists()) };
-        sweep(beside(&real), &prefix(&real));
-        let left = staging::all_in(&real, INSIDE);
-        let is_other = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| !left.contains(&entry.path()));
-        let mut unfinished = Vec::new();
-        if overwrite == Overwrite::Refuse && fs::read_dir(&real).map_err(looking)?.any(is_other) {
-            // Without locks, it is the caller who sees to it that only one extraction works there.
-            unfinished = left.into_iter().filter(|root| staging::is_alive(root) != Some(true)).collect();
-            if unfinished.is_empty() {
-                return Err(exists());
-            }
-        } else {
-            sweep(&real, INSIDE);
+        if !dir.is_dir() {
+            return Err(exists());
         }
-        Ok(Self::Existing { real, unfinished })
+        // Below a directory that one may pass and not read, a path is taken as it was given.
+        let real = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
+        let mut unfinished = staging::all_in(&real, INSIDE);
+        let is_other = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| !unfinished.contains(&entry.path()));
+        if overwrite != Overwrite::Refuse || !fs::read_dir(&real).map_err(looking)?.any(is_other) {
+            return Ok(Self::Existing { real, unfinished: Vec::new() });
+        }
+        unfinished.retain(|root| !staging::is_alive(root));
+        if unfinished.is_empty() { Err(exists()) } else { Ok(Self::Existing { real, unfinished }) }
     }
 
-    /// A staging directory from which the target can be made or filled by renaming.
+    /// A staging directory from which the target can be made or filled by renaming. Removes those that killed extractions
+    /// to the same target left.
     pub(super) fn staging(&self) -> Result<Staging> {
         match self {
-            Self::New(path) => Staging::new(beside(path), &prefix(path)),
-            Self::Existing { real, .. } => Staging::new(real, INSIDE),
+            Self::New(path) => {
+                let staging = Staging::new(beside(path), &prefix(path))?;
+                staging.sweep(beside(path), &prefix(path));
+                Ok(staging)
+            }
+            Self::Existing { real, unfinished } => {
+                let staging = Staging::new(real, INSIDE)?;
+                if real.file_name().is_some() {
+                    staging.sweep(beside(real), &prefix(real));
+                }
+                if unfinished.is_empty() {
+                    staging.sweep(real, INSIDE);
+                }
+                Ok(staging)
+            }
         }
     }
 
@@ -119,38 +127,56 @@ impl Target {
         check_links(plan, real, platform)
     }
 
-    /// Moves the finished tree to the target, on the disk if it is to be `durable`. `finish` gets the directories that were
-    /// not there, and where they are now.
-    pub(super) fn place(
+    /// Moves the finished tree to the target, on the disk if it is to be `durable`, and returns what was kept instead because
+    /// it has appeared meanwhile. `finish` gets the directories that the archive has a say in, and where they are now.
+    pub(super) fn place<'a>(
         &self,
         staging: &mut Staging,
-        plan: &ExtractPlan,
+        plan: &'a ExtractPlan,
         overwrite: Overwrite,
         durable: bool,
-        finish: impl FnOnce(&Path, &[Folder]) -> Result<()>,
+        finish: impl FnOnce(&Path, &[&Folder]) -> Result<()>,
+    ) -> Result<Vec<&'a Leaf>> {
+        let Self::Existing { real, unfinished } = self else {
+            return self.place_new(staging, plan, durable, finish).map(|()| Vec::new());
+        };
+        // Those that are there already are finished, too, when they may be a killed extraction's.
+        let all = overwrite == Overwrite::Replace || !unfinished.is_empty();
+        let mut moves = Moves::new(real, staging, plan, overwrite);
+        let placed = moves.all(all || overwrite == Overwrite::Keep).and_then(|()| {
+            let folders: Vec<&Folder> = plan.folders.iter().filter(|folder| all || moves.is_new(folder)).collect();
+            finish(real, &folders)?;
+            if durable { sync_dirs(moves.changed()) } else { Ok(()) }
+        });
+        match placed {
+            Ok(()) => {
+                let kept = moves.into_kept();
+                unfinished.iter().for_each(|root| staging::remove_dead(root));
+                Ok(kept)
+            }
+            Err(error) => match moves.undo() {
+                Ok(()) => Err(error),
+                Err(e) => Err(Error::io("bringing back old files, which are kept in", staging.save(), e)),
+            },
+        }
+    }
+
+    fn place_new(
+        &self,
+        staging: &Staging,
+        plan: &ExtractPlan,
+        durable: bool,
+        finish: impl FnOnce(&Path, &[&Folder]) -> Result<()>,
     ) -> Result<()> {
-        match self {
-            Self::New(path) => {
-                use ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
-                finish(&staging.tree, &plan.folders)?;
-                fs::rename(&staging.tree, path).map_err(|e| match e.kind() {
-                    DirectoryNotEmpty | AlreadyExists | NotADirectory => Error::Exists { path: path.to_owned() },
-                    _ => Error::io("moving the extracted directory to", path, e),
-                })?;
-                if durable {
-                    sync_dirs([beside(path)]).inspect_err(|_| drop(fs::rename(path, &staging.tree)))?;
-                }
-            }
-            Self::Existing { real, unfinished } => {
-                let mut moves = Moves::new(real, staging, overwrite);
-                let made = moves.all(plan, !unfinished.is_empty())?;
-                finish(real, &made)?;
-                if durable {
-                    sync_dirs(moves.changed())?;
-                }
-                moves.keep();
-                unfinished.iter().for_each(|root| staging::remove(root));
-            }
+        use ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
+        let Self::New(path) = self else { return Ok(()) };
+        finish(&staging.tree, &plan.folders.iter().collect::<Vec<_>>())?;
+        fs::rename(&staging.tree, path).map_err(|e| match e.kind() {
+            DirectoryNotEmpty | AlreadyExists | NotADirectory => Error::Exists { path: path.to_owned() },
+            _ => Error::io("moving the extracted directory to", path, e),
+        })?;
+        if durable {
+            sync_dirs([beside(path)]).inspect_err(|_| drop(fs::rename(path, &staging.tree)))?;
         }
         Ok(())
     }
@@ -160,11 +186,6 @@ impl Target {
 fn prefix(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     format!(".{}.", name.chars().take(40).collect::<String>())
-}
-
-fn sweep(dir: &Path, prefix: &str) {
-    let all = staging::all_in(dir, prefix);
-    all.iter().filter(|root| staging::is_alive(root) == Some(false)).for_each(|root| staging::remove(root));
 }
 
 /// Checks that nothing but staging directories is in the target that the plan would not put there.
