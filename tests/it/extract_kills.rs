@@ -289,7 +289,8 @@ fn extractions_that_keep_what_is_there_fill_one_directory_side_by_side() {
     let target = around.path().join("t");
     fs::create_dir(&target).unwrap();
     std::thread::scope(|scope| {
-        let run = || Archive::open(&zip).unwrap().extract_with(&target, &ExtractOptions::new().overwrite(Overwrite::Keep));
+        let run =
+            || Archive::open(&zip).unwrap().extract_with(&target, &ExtractOptions::new().overwrite(Overwrite::Keep));
         let runs: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
         for run in runs {
             let done = run.join().unwrap().unwrap();

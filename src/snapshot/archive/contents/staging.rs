@@ -4,6 +4,7 @@
 //! It is locked as long as its owner lives: the system releases the lock of a process that dies. Who removes it holds the
 //! lock, which goes last: a kill in between leaves something that the next extraction recognises.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
@@ -53,8 +54,8 @@ impl Staging {
                     staging.lock = Some(lock);
                     break;
                 }
-                Err(e) if attempt == ATTEMPTS => return Err(Error::io("locking", &staging.root, e)),
-                Err(_) => {}
+                Err(e) if attempt < ATTEMPTS && is_taken(&e) => {}
+                Err(e) => return Err(Error::io("locking", &staging.root, e)),
             }
         }
         staging.tree = staging.root.join("tree");
@@ -118,22 +119,16 @@ impl Staging {
                 format!("the target's file system makes no symbolic links ({e}); leave them out with `Links::Skip`");
             return Err(Fault::new(Refusal::Unsupported, detail).error(Some(&link.path)));
         }
-        let mut tried = Vec::new();
-        for path in plan.paths() {
-            for part in path.split('/') {
-                for odd in oddities(part) {
-                    if tried.contains(&odd) {
-                        continue;
-                    }
-                    tried.push(odd);
-                    if let Err(e) = can_be_named(&probe, part) {
-                        let detail = format!(
-                            "the target's file system takes no name with {odd:?} there ({e}); leave the entry out with \
-                             `ExtractOptions::filter`"
-                        );
-                        return Err(Fault::new(Refusal::Name, detail).error(Some(path)));
-                    }
-                }
+        let parts = plan.paths().flat_map(|path| path.split('/').map(move |part| (path, part)));
+        let odd = parts.flat_map(|(path, part)| oddities(part).map(move |odd| (path, part, odd)));
+        let mut tried = HashSet::new();
+        for (path, part, odd) in odd.filter(|(.., odd)| tried.insert(*odd)) {
+            if let Err(e) = can_be_named(&probe, part) {
+                let detail = format!(
+                    "the target's file system takes no name with {odd:?} there ({e}); leave the entry out with \
+                     `ExtractOptions::filter`"
+                );
+                return Err(Fault::new(Refusal::Name, detail).error(Some(path)));
             }
         }
         let _ = fs::remove_dir_all(probe);
@@ -172,12 +167,16 @@ fn can_be_named(dir: &Path, name: &str) -> io::Result<()> {
 fn lock(root: &Path) -> io::Result<File> {
     let path = root.join(LOCK);
     let file = File::create_new(&path)?;
-    // Another extraction may just have taken the directory for one that was left: then it is gone, or locked.
     match file.try_lock() {
         Err(fs::TryLockError::WouldBlock) => Err(ErrorKind::WouldBlock.into()),
         _ if names(&file, &path).is_none() => Err(ErrorKind::NotFound.into()),
         _ => Ok(file),
     }
+}
+
+/// Whether another extraction took the directory for one that was left, and removes it.
+fn is_taken(e: &io::Error) -> bool {
+    matches!(e.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::WouldBlock)
 }
 
 /// Locks the directory of an owner who is dead, and keeps others from taking it.
