@@ -267,11 +267,15 @@ fn directories_without_write_permission_and_others_files_are_replaced() {
         let output = as_nobody(&zip_at, &target, &["EXTRACT_REPLACE"]);
         assert!(String::from_utf8_lossy(&output.stdout).contains("files: 3"), "{output:?}");
         assert_eq!(mode(), 0o500);
-        // Neither read nor linked, but replaced.
+        // May not be linked (`fs.protected_hardlinks`), but read and replaced.
         fs::remove_file(target.join("z")).unwrap();
         fs::write(target.join("z"), "root's").unwrap();
-        fs::set_permissions(target.join("z"), fs::Permissions::from_mode(0o600)).unwrap();
     }
+    // What cannot even be read could not be brought back.
+    fs::set_permissions(target.join("z"), fs::Permissions::from_mode(0o600)).unwrap();
+    let output = as_nobody(&zip_at, &target, &["EXTRACT_REPLACE"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("backing up"), "{output:?}");
+    assert_eq!(fs::read(target.join("z")).unwrap(), b"root's");
     // A failure at the end: `a` and all in it is as it was.
     fs::remove_file(target.join("z")).unwrap();
     fs::create_dir(target.join("z")).unwrap();

@@ -13,7 +13,7 @@ use super::local::Reader;
 use super::options::ExtractOptions;
 use super::paths::{Folder, Leaf};
 use super::plan::{self, ExtractPlan};
-use super::staging::{create_dir, symlink, too_long};
+use super::staging::{change_mode, create_dir, symlink};
 use super::target::{Target, sync_dirs};
 use super::work::{Meter, cores, read_and_write, read_entries};
 use crate::error::{Error, Refusal, Result};
@@ -56,18 +56,18 @@ pub struct Extracted {
 
 /// Extracts what `options` select to `dir`.
 pub(super) fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &ExtractOptions) -> Result<Extracted> {
-    let target = Target::look(dir, options.overwrite)?;
-    // Whether names that differ in case are one file is the file system's matter where it is not Windows.
+    let mut target = Target::look(dir, options.overwrite)?;
+    // Except on Windows, the file system decides whether names that differ only in case are the same.
     let mut platform = if cfg!(windows) { Platform::Windows } else { Platform::Unix };
     let mut plan = decide(archive, options, platform)?;
     Reader::of_all(archive).judge_prefix()?;
-    let mut staging = target.staging()?;
+    let staging = target.staging()?;
     if platform == Platform::Unix && staging.ignores_case() {
         platform = Platform::Apple;
         plan = decide(archive, options, platform)?;
     }
     let planned = plan.leaves().count();
-    target.compare(&mut plan, options.overwrite, platform, |leaf, path| is_same(archive, leaf, path))?;
+    target.compare(&mut plan, platform, |leaf, path| is_same(archive, leaf, path))?;
     staging.judge(&plan)?;
     let sizes = plan.files.iter().map(|leaf| archive.directory.record(leaf.index).size);
     let bytes = sizes.fold(0, u64::saturating_add);
@@ -78,15 +78,15 @@ pub(super) fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &Ext
     let threads = options.threads.unwrap_or_else(|| cores().max(if durable { SYNCING } else { 1 }));
     let work = Work { archive, options, plan: &plan, root: staging.tree.clone(), threads, durable, meter, lost };
     work.run()?;
-    let kept = target.place(&mut staging, &plan, options.overwrite, durable, |root, all| work.finish(root, all))?;
-    let kept_links = kept.iter().filter(|leaf| leaf.target.is_some()).count();
+    let late = target.place(staging, &plan, durable, |root, folders| work.finish(root, folders))?;
+    let late_links = late.iter().filter(|leaf| leaf.target.is_some()).count();
     Ok(Extracted {
         path: dir.to_owned(),
-        files: plan.files.len() - (kept.len() - kept_links),
+        files: plan.files.len() - (late.len() - late_links),
         directories: plan.folders.len(),
-        links: plan.links.len() - kept_links,
+        links: plan.links.len() - late_links,
         bytes,
-        kept: planned - plan.leaves().count() + kept.len(),
+        kept: planned - plan.leaves().count() + late.len(),
         times_not_kept: work.lost.times.into_inner(),
         modes_not_kept: work.lost.modes.into_inner(),
     })
@@ -140,7 +140,7 @@ impl<'a, S: Source> Work<'a, S> {
     fn run(&self) -> Result<()> {
         for folder in &self.plan.folders {
             let path = self.root.join(&folder.path);
-            // What the user may not do in it is taken away when all is in it.
+            // The owner has all permissions until the directory is filled: see `finish`.
             let mode = folder.index.and_then(|index| self.mode(index));
             create_dir(&path, mode.map_or(0o777, |mode| mode | 0o700))
                 .map_err(|e| not_made("creating", &folder.path, &path, e))?;
@@ -160,8 +160,8 @@ impl<'a, S: Source> Work<'a, S> {
             self.meter.add(0, 1)?;
         }
         if self.durable {
-            let folders: Vec<PathBuf> = self.plan.folders.iter().rev().map(|f| self.root.join(&f.path)).collect();
-            sync_dirs(folders.iter().chain([&self.root]).map(PathBuf::as_path))?;
+            sync_dirs(self.plan.folders.iter().rev().map(|folder| self.root.join(&folder.path)))?;
+            sync_dirs([&self.root])?;
         }
         self.meter.report_now()
     }
@@ -226,39 +226,26 @@ impl<'a, S: Source> Work<'a, S> {
             let path = root.join(&folder.path);
             let dir = File::open(&path).map_err(|e| Error::io("opening the directory", &path, e))?;
             self.set_time(index, &dir);
-            if self.mode(index).is_some_and(|mode| self.lost.no_modes || take_away(&dir, mode).is_err()) {
+            let restrict = |mode| change_mode(&path, |now| now & (mode | !0o777));
+            if self.mode(index).is_some_and(|mode| self.lost.no_modes || restrict(mode).is_err()) {
                 self.lost.modes.fetch_add(1, Ordering::Relaxed);
-            }
-            if self.durable {
-                sync_dirs([path.as_path()])?;
             }
         }
         Ok(())
     }
 }
 
-/// Takes away what a directory's owner may not do.
-#[cfg(unix)]
-fn take_away(dir: &File, mode: u32) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    if mode & 0o700 == 0o700 {
-        return Ok(());
-    }
-    let mode = dir.metadata()?.permissions().mode() & mode;
-    dir.set_permissions(fs::Permissions::from_mode(mode))
-}
-
-#[cfg(not(unix))]
-fn take_away(_: &File, _: u32) -> io::Result<()> {
-    Ok(())
-}
-
 /// The error of a path that could not be made in a fresh tree. If it is there already, the file system takes two names for
 /// one (case, Unicode forms).
 fn not_made(action: &'static str, path: &str, at: &Path, e: io::Error) -> Error {
     if e.kind() == ErrorKind::AlreadyExists {
-        let detail = "this file system takes its path and another entry's for one";
+        let detail = "the file system treats its path and another entry's as the same";
         return Fault::new(Refusal::Collision, detail).error(Some(path));
     }
-    too_long(path, &e).unwrap_or_else(|| Error::io(action, at, e))
+    if e.kind() == ErrorKind::InvalidFilename {
+        let detail = "its path below the target, or a part of it, is longer than the file system takes; \
+                      choose a target with a shorter path";
+        return Fault::new(Refusal::TooMany, detail).error(Some(path));
+    }
+    Error::io(action, at, e)
 }

@@ -67,16 +67,10 @@ impl ExtractOptions {
         /// Extracts only entries for which `pick` is true. The others are not looked at: what is wrong with
         /// them refuses nothing.
         filter(s, pick: impl Fn(&Entry<'_>) -> bool + Send + Sync + 'static) { s.filter = Some(Filter(Arc::new(pick))) }
-    }
 
-    /// Extracts only what lies at or under this path; given several times, under any of them.
-    pub fn prefix(mut self, path: impl Into<String>) -> Self {
-        let path: String = path.into();
-        self.prefixes.push(path.trim_end_matches('/').to_owned());
-        self
-    }
+        /// Extracts only what lies at or under this path; given several times, under any of them.
+        prefix(s, path: impl Into<String>) { s.prefixes.push(path.into().trim_end_matches('/').to_owned()) }
 
-    crate::setters! {
         /// Leaves out the first `n` components of every path, and entries that have no more than those.
         strip(s, n: usize) { s.strip = n }
 

@@ -80,7 +80,10 @@ pub(super) fn assign<'a>(
     for leaf in leaves.clone() {
         let owner = if leaf.target.is_some() { Owner::Link(&leaf.path) } else { Owner::File(&leaf.path) };
         if let Some(Owner::File(other) | Owner::Link(other)) = owners.insert(name::key(&leaf.path, platform), owner) {
-            faults.push((leaf.index, Fault::new(Refusal::Collision, format!("it is one path with {}", shown(other)))));
+            faults.push((
+                leaf.index,
+                Fault::new(Refusal::Collision, format!("it has the same path as {}", shown(other))),
+            ));
         }
     }
     let mut folders = Vec::new();

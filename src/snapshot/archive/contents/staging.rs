@@ -1,8 +1,8 @@
 //! The private directory in which an extraction writes everything before the target changes, and those that killed
 //! extractions left.
 //!
-//! It is locked as long as its owner lives: the system releases the lock of a process that dies. Who removes it holds the
-//! lock, which goes last: a kill in between leaves something that the next extraction recognises.
+//! It is locked as long as its owner lives: the system releases the lock of a process that dies. Whoever removes it holds
+//! the lock, and deletes the lock file last: a kill in between leaves something that the next extraction recognises.
 
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
@@ -63,24 +63,25 @@ impl Staging {
         Ok(staging)
     }
 
-    /// Removes the staging directories in `dir` whose owners are dead: only the same user's, since others could put
-    /// something else in their place.
+    /// The staging directories in `dir` whose owners are dead: only the same user's, since others could put something else
+    /// in their place.
+    pub(super) fn dead(&self, dir: &Path, prefix: &str) -> Vec<Dead> {
+        let same_user = all_in(dir, prefix).into_iter().filter(|root| user_of(root) == user_of(&self.root));
+        same_user.filter_map(|root| Some(Dead { lock: claim(&root).ok()?, root })).collect()
+    }
+
+    /// Removes the staging directories in `dir` whose owners are dead.
     pub(super) fn sweep(&self, dir: &Path, prefix: &str) {
-        for root in all_in(dir, prefix) {
-            if owner(&root) == owner(&self.root)
-                && let Ok(lock) = claim(&root)
-            {
-                remove(&root, Some(lock));
-            }
-        }
+        self.dead(dir, prefix).into_iter().for_each(Dead::remove);
     }
 
     /// Keeps what is in it under a name that no other extraction takes for one that may be deleted, and returns that.
     pub(super) fn save(&mut self) -> PathBuf {
         let saved = self.root.with_extension("saved");
         let renamed = fs::rename(&self.root, &saved).is_ok();
-        let root = std::mem::take(&mut self.root);
-        if renamed { saved } else { root }
+        // Without it, nothing is removed.
+        self.lock = None;
+        if renamed { saved } else { self.root.clone() }
     }
 
     /// Whether the file system takes names that differ in case for one.
@@ -89,23 +90,17 @@ impl Staging {
     }
 
     /// Whether the file system keeps permission bits: FAT and exFAT show the same for every file.
-    #[cfg(unix)]
+    #[cfg_attr(not(unix), allow(unused))]
     pub(super) fn keeps_modes(&self) -> bool {
-        use std::os::unix::fs::PermissionsExt;
-        let path = self.root.join("probe");
-        let mode = || {
-            File::create(&path)?.set_permissions(fs::Permissions::from_mode(0o640))?;
-            io::Result::Ok(fs::metadata(&path)?.permissions().mode() & 0o777)
-        };
+        let lock = self.root.join(LOCK);
         // What is refused is counted where it is.
-        let kept = mode().map_or(true, |mode| mode == 0o640);
-        let _ = fs::remove_file(path);
-        kept
-    }
-
-    #[cfg(not(unix))]
-    pub(super) fn keeps_modes(&self) -> bool {
-        true
+        let changed = change_mode(&lock, |mode| (mode & !0o777) | 0o640).is_ok();
+        #[cfg(unix)]
+        let kept = fs::metadata(lock)
+            .is_ok_and(|found| std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o777 == 0o640);
+        #[cfg(not(unix))]
+        let kept = true;
+        !changed || kept
     }
 
     /// Refuses a plan that the file system cannot hold, as far as that can be tried out before anything is written.
@@ -119,13 +114,13 @@ impl Staging {
                 format!("the target's file system makes no symbolic links ({e}); leave them out with `Links::Skip`");
             return Err(Fault::new(Refusal::Unsupported, detail).error(Some(&link.path)));
         }
-        let parts = plan.paths().flat_map(|path| path.split('/').map(move |part| (path, part)));
-        let odd = parts.flat_map(|(path, part)| oddities(part).map(move |odd| (path, part, odd)));
         let mut tried = HashSet::new();
-        for (path, part, odd) in odd.filter(|(.., odd)| tried.insert(*odd)) {
-            if let Err(e) = can_be_named(&probe, part) {
+        for (path, part) in plan.paths().flat_map(|path| path.split('/').map(move |part| (path, part))) {
+            if let Some(odd) = oddities(part).find(|odd| tried.insert(*odd))
+                && let Err(e) = can_be_named(&probe, part)
+            {
                 let detail = format!(
-                    "the target's file system takes no name with {odd:?} there ({e}); leave the entry out with \
+                    "the target's file system does not accept {odd:?} there ({e}); leave the entry out with \
                      `ExtractOptions::filter`"
                 );
                 return Err(Fault::new(Refusal::Name, detail).error(Some(path)));
@@ -138,8 +133,8 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        if !self.root.as_os_str().is_empty() {
-            remove(&self.root, self.lock.take());
+        if let Some(lock) = self.lock.take() {
+            Dead { root: std::mem::take(&mut self.root), lock }.remove();
         }
         for parent in &self.made {
             // Only if still empty: the target is in it now, or something that somebody else put there meanwhile.
@@ -179,19 +174,6 @@ fn is_taken(e: &io::Error) -> bool {
     matches!(e.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::WouldBlock)
 }
 
-/// Locks the directory of an owner who is dead, and keeps others from taking it.
-///
-/// # Errors
-/// `WouldBlock` if the owner lives; others where the file system has no locks, or it is another user's.
-fn claim(root: &Path) -> Result<File, fs::TryLockError> {
-    // Made where a kill came before the owner had made it: an owner that lives then makes another directory. NFS locks
-    // only what is open for writing.
-    let lock = File::options().write(true).create(true).truncate(false).open(root.join(LOCK));
-    let lock = lock.map_err(fs::TryLockError::Error)?;
-    lock.try_lock()?;
-    Ok(lock)
-}
-
 /// The staging directories in `dir`, of owners dead or alive.
 pub(super) fn all_in(dir: &Path, prefix: &str) -> Vec<PathBuf> {
     let is_ours = |name: &str| {
@@ -203,69 +185,80 @@ pub(super) fn all_in(dir: &Path, prefix: &str) -> Vec<PathBuf> {
     ours.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
 }
 
-/// Whether the owner of a staging directory lives. Without locks, it is the caller who sees to it that only one
-/// extraction works there.
-pub(super) fn is_alive(root: &Path) -> bool {
-    claim(root).map(|lock| release(&lock)).is_err_and(|e| matches!(e, fs::TryLockError::WouldBlock))
+/// Locks a directory whose owner is dead: one that lives holds the lock.
+///
+/// # Errors
+/// Also where the file system has no locks: then it stays.
+fn claim(root: &Path) -> Result<File, fs::TryLockError> {
+    // Made where a kill came before the owner had made it: an owner that lives then makes another directory. NFS locks
+    // only what is open for writing.
+    let lock = File::options().write(true).create(true).truncate(false).open(root.join(LOCK));
+    let lock = lock.map_err(fs::TryLockError::Error)?;
+    lock.try_lock()?;
+    Ok(lock)
 }
 
-/// Removes a staging directory whose owner is dead.
-pub(super) fn remove_dead(root: &Path) {
-    match claim(root) {
-        Err(fs::TryLockError::WouldBlock) => {}
-        lock => remove(root, lock.ok()),
-    }
+/// A staging directory whose owner is dead, locked.
+#[derive(Debug)]
+pub(super) struct Dead {
+    root: PathBuf,
+    lock: File,
 }
 
-/// Removes a staging directory, the lock last: as long as there is anything, the next extraction tries again.
-fn remove(root: &Path, lock: Option<File>) {
-    let content = || fs::read_dir(root).into_iter().flatten().flatten().filter(|entry| entry.file_name() != LOCK);
-    for path in content().map(|entry| entry.path()) {
-        if fs::remove_dir_all(&path).is_err_and(|e| e.kind() == ErrorKind::PermissionDenied) {
-            make_writable(&path);
-            let _ = fs::remove_dir_all(&path);
+impl Dead {
+    /// Removes it, the lock last: as long as there is anything, the next extraction tries again.
+    pub(super) fn remove(self) {
+        let root = &self.root;
+        let content = || fs::read_dir(root).into_iter().flatten().flatten().filter(|entry| entry.file_name() != LOCK);
+        for path in content().map(|entry| entry.path()) {
+            if fs::remove_dir_all(&path).is_err_and(|e| e.kind() == ErrorKind::PermissionDenied) {
+                make_writable(&path);
+                let _ = fs::remove_dir_all(&path);
+            }
+            let _ = fs::remove_file(&path);
         }
-        let _ = fs::remove_file(&path);
+        if content().next().is_none() {
+            let _ = fs::remove_file(root.join(LOCK));
+        }
+        // Closed before the directory goes: FUSE and Windows keep an open file's name until then.
+        release(&self.lock);
+        drop(self.lock);
+        let _ = fs::remove_dir(self.root);
     }
-    if content().next().is_none() {
-        let _ = fs::remove_file(root.join(LOCK));
-    }
-    // Closed before the directory goes: FUSE and Windows keep an open file's name until then.
-    if let Some(lock) = lock {
-        release(&lock);
-    }
-    let _ = fs::remove_dir(root);
 }
 
-/// Whose a directory is.
+/// The user that owns a directory.
 #[cfg(unix)]
-fn owner(path: &Path) -> Option<u32> {
+fn user_of(path: &Path) -> Option<u32> {
     fs::symlink_metadata(path).ok().map(|found| std::os::unix::fs::MetadataExt::uid(&found))
 }
 
 #[cfg(not(unix))]
-fn owner(_: &Path) -> Option<u32> {
+fn user_of(_: &Path) -> Option<u32> {
     None
 }
 
 /// Gives back the permissions that an archive took from its directories: without them, only root can empty them.
-#[cfg_attr(not(unix), allow(unused))]
 fn make_writable(dir: &Path) {
-    #[cfg(unix)]
-    let _ = fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    let _ = change_mode(dir, |mode| mode | 0o700);
     let entries: Vec<_> = fs::read_dir(dir).into_iter().flatten().flatten().collect();
     for entry in entries.iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
         make_writable(&entry.path());
     }
 }
 
-/// The refusal of a path that is too long where the target is.
-pub(super) fn too_long(path: &str, e: &io::Error) -> Option<Error> {
-    (e.kind() == ErrorKind::InvalidFilename).then(|| {
-        let detail = "its path below the target, or a part of it, is longer than the file system takes; \
-                      choose a target with a shorter path";
-        Fault::new(Refusal::TooMany, detail).error(Some(path))
-    })
+/// Changes permission bits, where the system has such.
+#[cfg_attr(not(unix), allow(unused))]
+pub(super) fn change_mode(path: &Path, change: impl Fn(u32) -> u32) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let before = fs::metadata(path)?.permissions().mode();
+        if change(before) != before {
+            fs::set_permissions(path, fs::Permissions::from_mode(change(before)))?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes a directory with these permissions, less those of the umask, where the system has such.

@@ -2,31 +2,30 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::links::{Existing, LinkTree};
-use super::moves::{Moves, beside, kind};
+use super::moves::{Moves, file_type_at, parent_of};
 use super::paths::{Folder, Leaf};
 use super::plan::ExtractPlan;
-use super::staging::{self, INSIDE, Staging};
+use super::staging::{self, Dead, INSIDE, Staging};
 use crate::error::{Error, Refusal, Result};
 use crate::snapshot::archive::fault::Fault;
 use crate::snapshot::archive::name::Platform;
 use crate::snapshot::files::sync_dir;
 use crate::snapshot::options::Overwrite;
 
-/// What the target is now.
-pub(super) enum Target {
-    /// Nothing: it appears with one rename.
-    New(PathBuf),
-    /// A directory, which stays the one it is: everything is moved into it.
-    Existing {
-        real: PathBuf,
-        /// Staging directories of an extraction that was killed while it filled the empty directory. They show that what
-        /// is there may be that extraction's.
-        unfinished: Vec<PathBuf>,
-    },
+/// Where an extraction goes.
+pub(super) struct Target {
+    /// Without symbolic links if it exists.
+    path: PathBuf,
+    /// It is a directory, and stays the one it is: everything is moved into it. Otherwise it appears with one rename.
+    exists: bool,
+    overwrite: Overwrite,
+    /// Staging directories of extractions that were killed while they filled it, when it was empty and may only be used
+    /// so: what is there may be theirs.
+    unfinished: Vec<Dead>,
 }
 
 impl Target {
@@ -35,148 +34,147 @@ impl Target {
         if dir.as_os_str().is_empty() {
             return Err(Error::invalid("the target directory", "is an empty path; give `.` for the current directory"));
         }
+        let target = |path, exists| Self { path, exists, overwrite, unfinished: Vec::new() };
         let looking = |e| Error::io("looking at", dir, e);
         if let Err(e) = fs::symlink_metadata(dir) {
             // Not `dir` itself: nothing can be renamed to `new/.`.
             let new = dir.file_name().map(|name| dir.with_file_name(name));
-            return new.filter(|_| e.kind() == ErrorKind::NotFound).map(Self::New).ok_or_else(|| looking(e));
+            let new = new.filter(|_| e.kind() == ErrorKind::NotFound).ok_or_else(|| looking(e))?;
+            return Ok(target(new, false));
         }
-        let exists = || Error::Exists { path: dir.to_owned() };
         // A dangling link exists, too.
         if !dir.is_dir() {
-            return Err(exists());
+            return Err(Error::Exists { path: dir.to_owned() });
         }
-        // Below a directory that one may pass and not read, a path is taken as it was given.
-        let real = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
-        let mut unfinished = staging::all_in(&real, INSIDE);
-        let is_other = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| !unfinished.contains(&entry.path()));
-        if overwrite != Overwrite::Refuse || !fs::read_dir(&real).map_err(looking)?.any(is_other) {
-            return Ok(Self::Existing { real, unfinished: Vec::new() });
+        // The path as given, if a directory on its way may be passed but not read.
+        let target = target(fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned()), true);
+        if overwrite == Overwrite::Refuse
+            && !target.entries()?.is_empty()
+            && staging::all_in(&target.path, INSIDE).is_empty()
+        {
+            return Err(Error::Exists { path: dir.to_owned() });
         }
-        unfinished.retain(|root| !staging::is_alive(root));
-        if unfinished.is_empty() { Err(exists()) } else { Ok(Self::Existing { real, unfinished }) }
+        Ok(target)
     }
 
     /// A staging directory from which the target can be made or filled by renaming. Removes those that killed extractions
     /// to the same target left.
-    pub(super) fn staging(&self) -> Result<Staging> {
-        match self {
-            Self::New(path) => {
-                let staging = Staging::new(beside(path), &prefix(path))?;
-                staging.sweep(beside(path), &prefix(path));
-                Ok(staging)
-            }
-            Self::Existing { real, unfinished } => {
-                let staging = Staging::new(real, INSIDE)?;
-                if real.file_name().is_some() {
-                    staging.sweep(beside(real), &prefix(real));
-                }
-                if unfinished.is_empty() {
-                    staging.sweep(real, INSIDE);
-                }
-                Ok(staging)
-            }
+    pub(super) fn staging(&mut self) -> Result<Staging> {
+        let is_full = self.exists && self.overwrite == Overwrite::Refuse && !self.entries()?.is_empty();
+        let prefix = prefix(&self.path);
+        let staging = match self.exists {
+            true => Staging::new(&self.path, INSIDE)?,
+            false => Staging::new(parent_of(&self.path), &prefix)?,
+        };
+        if self.path.file_name().is_some() {
+            staging.sweep(parent_of(&self.path), &prefix);
         }
+        if !is_full {
+            staging.sweep(&self.path, INSIDE);
+            return Ok(staging);
+        }
+        self.unfinished = staging.dead(&self.path, INSIDE);
+        if self.unfinished.is_empty() { Err(Error::Exists { path: self.path.clone() }) } else { Ok(staging) }
     }
 
-    /// Compares the plan with what exists, and takes out of it what is kept: the files that `is_same` knows, too, when
-    /// they may be those of a killed extraction. Links that are there are never followed.
+    /// What is in it, without staging directories.
+    fn entries(&self) -> Result<Vec<PathBuf>> {
+        let staged = staging::all_in(&self.path, INSIDE);
+        let entries = fs::read_dir(&self.path).map_err(|e| Error::io("looking at", &self.path, e))?;
+        Ok(entries.flatten().map(|entry| entry.path()).filter(|path| !staged.contains(path)).collect())
+    }
+
+    /// Whether directories may be there already.
+    fn merges(&self) -> bool {
+        self.overwrite != Overwrite::Refuse || !self.unfinished.is_empty()
+    }
+
+    /// Takes out of the plan what stays as it is: with [`Overwrite::Keep`], whatever exists; in a target that a killed
+    /// extraction filled in part, what `is_same`. Links that are there are never followed.
     pub(super) fn compare(
         &self,
         plan: &mut ExtractPlan,
-        overwrite: Overwrite,
         platform: Platform,
         is_same: impl Fn(&Leaf, &Path) -> bool,
     ) -> Result<()> {
-        let Self::Existing { real, unfinished } = self else { return Ok(()) };
-        if overwrite == Overwrite::Refuse && unfinished.is_empty() {
-            // There is nothing to compare with.
+        if !self.exists || !self.merges() {
             return Ok(());
         }
-        if !unfinished.is_empty() {
-            only_from(plan, real)?;
+        if !self.unfinished.is_empty() {
+            let planned: HashSet<PathBuf> = plan.paths().map(|path| self.path.join(path)).collect();
+            if let Some(path) = self.entries()?.into_iter().find(|path| !planned.contains(path)) {
+                return Err(Error::Exists { path });
+            }
         }
         for Folder { path, .. } in &plan.folders {
-            match kind(real, path)? {
-                Some(kind) if kind.is_symlink() => {
+            match file_type_at(&self.path, path)? {
+                Some(found) if found.is_symlink() => {
                     let detail =
                         "the target directory has a symbolic link where the archive has a directory; remove it first";
                     return Err(Fault::new(Refusal::Link, detail).error(Some(path)));
                 }
-                Some(kind) if !kind.is_dir() => return Err(Error::Exists { path: real.join(path) }),
+                Some(found) if !found.is_dir() => return Err(Error::Exists { path: self.path.join(path) }),
                 _ => {}
             }
         }
         let mut kept = HashSet::new();
         for leaf in plan.leaves() {
-            let Some(kind) = kind(real, &leaf.path)? else { continue };
-            let path = real.join(&leaf.path);
-            let keep = match overwrite {
-                Overwrite::Replace if kind.is_dir() => return Err(Error::Exists { path }),
-                Overwrite::Replace => false,
-                Overwrite::Keep => true,
-                Overwrite::Refuse if is_same(leaf, &path) => true,
-                Overwrite::Refuse => return Err(Error::Exists { path }),
-            };
-            if keep {
-                kept.insert(leaf.index);
+            let Some(found) = file_type_at(&self.path, &leaf.path)? else { continue };
+            let path = self.path.join(&leaf.path);
+            match self.overwrite {
+                Overwrite::Replace if !found.is_dir() => {}
+                Overwrite::Keep => drop(kept.insert(leaf.index)),
+                Overwrite::Refuse if is_same(leaf, &path) => drop(kept.insert(leaf.index)),
+                _ => return Err(Error::Exists { path }),
             }
         }
         plan.files.retain(|leaf| !kept.contains(&leaf.index));
         plan.links.retain(|leaf| !kept.contains(&leaf.index));
-        check_links(plan, real, platform)
+        check_links(plan, &self.path, platform)
     }
 
-    /// Moves the finished tree to the target, on the disk if it is to be `durable`, and returns what was kept instead because
-    /// it has appeared meanwhile. `finish` gets the directories that the archive has a say in, and where they are now.
-    pub(super) fn place<'a>(
-        &self,
-        staging: &mut Staging,
-        plan: &'a ExtractPlan,
-        overwrite: Overwrite,
-        durable: bool,
-        finish: impl FnOnce(&Path, &[&Folder]) -> Result<()>,
-    ) -> Result<Vec<&'a Leaf>> {
-        let Self::Existing { real, unfinished } = self else {
-            return self.place_new(staging, plan, durable, finish).map(|()| Vec::new());
-        };
-        // Those that are there already are finished, too, when they may be a killed extraction's.
-        let all = overwrite == Overwrite::Replace || !unfinished.is_empty();
-        let mut moves = Moves::new(real, staging, plan, overwrite);
-        let placed = moves.all(all || overwrite == Overwrite::Keep).and_then(|()| {
-            let folders: Vec<&Folder> = plan.folders.iter().filter(|folder| all || moves.is_new(folder)).collect();
-            finish(real, &folders)?;
-            if durable { sync_dirs(moves.changed()) } else { Ok(()) }
-        });
-        match placed {
-            Ok(()) => {
-                let kept = moves.into_kept();
-                unfinished.iter().for_each(|root| staging::remove_dead(root));
-                Ok(kept)
-            }
-            Err(error) => match moves.undo() {
-                Ok(()) => Err(error),
-                Err(e) => Err(Error::io("bringing back old files, which are kept in", staging.save(), e)),
-            },
-        }
-    }
-
-    fn place_new(
-        &self,
-        staging: &Staging,
+    /// Moves the finished tree to the target, on the disk if it is to be `durable`, and returns what was kept instead
+    /// because it appeared meanwhile. `finish` gets the directories whose permissions and times are still to be set, and
+    /// where they are.
+    pub(super) fn place(
+        self,
+        mut staging: Staging,
         plan: &ExtractPlan,
         durable: bool,
         finish: impl FnOnce(&Path, &[&Folder]) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<Vec<&Leaf>> {
+        if !self.exists {
+            finish(&staging.tree, &plan.folders.iter().collect::<Vec<_>>())?;
+            self.place_new(&staging, durable)?;
+            return Ok(Vec::new());
+        }
+        let mut moves = Moves::new(&self.path, &staging, plan, self.overwrite);
+        let placed = moves.move_all(self.merges()).and_then(|()| {
+            // Those that were there, too, when they may be a killed extraction's.
+            let all = self.overwrite == Overwrite::Replace || !self.unfinished.is_empty();
+            let folders: Vec<&Folder> = plan.folders.iter().filter(|folder| all || moves.is_new(folder)).collect();
+            finish(&self.path, &folders)?;
+            if durable { sync_dirs(&moves.changed) } else { Ok(()) }
+        });
+        let Err(error) = placed else {
+            self.unfinished.into_iter().for_each(Dead::remove);
+            return Ok(moves.kept);
+        };
+        Err(match moves.undo() {
+            Ok(()) => error,
+            Err(e) => Error::io("restoring replaced files, which are now in", staging.save(), e),
+        })
+    }
+
+    fn place_new(&self, staging: &Staging, durable: bool) -> Result<()> {
         use ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
-        let Self::New(path) = self else { return Ok(()) };
-        finish(&staging.tree, &plan.folders.iter().collect::<Vec<_>>())?;
-        fs::rename(&staging.tree, path).map_err(|e| match e.kind() {
-            DirectoryNotEmpty | AlreadyExists | NotADirectory => Error::Exists { path: path.to_owned() },
-            _ => Error::io("moving the extracted directory to", path, e),
+        fs::rename(&staging.tree, &self.path).map_err(|e| match e.kind() {
+            DirectoryNotEmpty | AlreadyExists | NotADirectory => Error::Exists { path: self.path.clone() },
+            _ => Error::io("moving the extracted directory to", &self.path, e),
         })?;
         if durable {
-            sync_dirs([beside(path)]).inspect_err(|_| drop(fs::rename(path, &staging.tree)))?;
+            let synced = sync_dirs([parent_of(&self.path)]);
+            synced.inspect_err(|_| drop(fs::rename(&self.path, &staging.tree)))?;
         }
         Ok(())
     }
@@ -188,22 +186,10 @@ fn prefix(path: &Path) -> String {
     format!(".{}.", name.chars().take(40).collect::<String>())
 }
 
-/// Checks that nothing but staging directories is in the target that the plan would not put there.
-fn only_from(plan: &ExtractPlan, real: &Path) -> Result<()> {
-    let planned: HashSet<&str> = plan.paths().filter_map(|path| path.split('/').next()).collect();
-    let staged = staging::all_in(real, INSIDE);
-    for entry in fs::read_dir(real).map_err(|e| Error::io("looking at", real, e))?.flatten() {
-        let is_planned = entry.file_name().to_str().is_some_and(|name| planned.contains(name));
-        if !is_planned && !staged.contains(&entry.path()) {
-            return Err(Error::Exists { path: entry.path() });
-        }
-    }
-    Ok(())
-}
-
 /// Puts on the disk which names the directories have.
-pub(super) fn sync_dirs<'a>(dirs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
-    dirs.into_iter().try_for_each(|dir| sync_dir(dir).map_err(|e| Error::io("syncing the directory", dir, e)))
+pub(super) fn sync_dirs<P: AsRef<Path>>(dirs: impl IntoIterator<Item = P>) -> Result<()> {
+    let sync = |dir: &Path| sync_dir(dir).map_err(|e| Error::io("syncing the directory", dir, e));
+    dirs.into_iter().try_for_each(|dir| sync(dir.as_ref()))
 }
 
 /// The archive's links stay inside among themselves; over links that are there already, they may not.
