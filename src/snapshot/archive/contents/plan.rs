@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::Archive;
 use super::entry::{Entry, EntryKind};
-use super::links::{self, LinkTree};
+use super::links;
 use super::local::Reader;
 use super::options::{ExtractOptions, Links};
 use super::paths::{Folder, Leaf, assign, respell, under, wanted};
@@ -215,13 +215,9 @@ impl<S: Source> Draft<'_, S> {
                 Err(error) => self.plan.refused.push(BadEntry::of(error)?),
             }
         }
-        let mut tree = LinkTree::of(&links, self.platform, None);
-        for leaf in &links {
-            if let Err(fault) = tree.follow(&leaf.path) {
-                self.refuse(Some(leaf.index), fault);
-            }
+        for (leaf, fault) in links::refused(&links, self.platform, None) {
+            self.refuse(Some(leaf.index), fault);
         }
-        drop(tree);
         self.plan.links = links;
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::links::{Existing, LinkTree};
+use super::links::{self, Existing};
 use super::moves::{Moves, file_type_at, parent_of};
 use super::paths::{Folder, Leaf};
 use super::plan::ExtractPlan;
@@ -209,6 +209,6 @@ fn check_links(plan: &ExtractPlan, real: &Path, platform: Platform) -> Result<()
             _ => Existing::Nothing,
         }
     };
-    let mut tree = LinkTree::of(&plan.links, platform, Some(&existing));
-    plan.links.iter().try_for_each(|Leaf { path, .. }| tree.follow(path).map_err(|fault| fault.error(Some(path))))
+    let refused = links::refused(&plan.links, platform, Some(&existing)).into_iter().next();
+    refused.map_or(Ok(()), |(link, fault)| Err(fault.error(Some(&link.path))))
 }
