@@ -43,6 +43,12 @@ fn through_the_doors() -> Vec<(&'static str, Vec<u8>, bool)> {
         let at = whole.windows(stored.len()).position(|bytes| bytes == stored).unwrap();
         [&whole[..at + stored.len()], more].concat()
     };
+    // An archive, and a second directory behind its end that lists its first entry only.
+    let listed_again = {
+        let all = zip(vec![file("a", b"1"), file("b", b"2")]).bytes();
+        let first = zip(vec![file("a", b"1")]).with(|z| z.offset = Some(all.len() as u32)).bytes();
+        [&all[..], &first[32..]].concat()
+    };
     let many = |count: usize| zip((0..count).map(|i| empty(format!("{i:0200}"))).collect());
     vec![
         ("fine", fine().bytes(), true),
@@ -98,6 +104,21 @@ fn through_the_doors() -> Vec<(&'static str, Vec<u8>, bool)> {
         ("cut off behind an archive in it", cut_off(&inner, b""), false),
         ("cut off behind an archive in a tar in it", cut_off(&inner, b"more"), false),
         ("cut off behind a large archive in it", cut_off(&many(1000).bytes(), b""), false),
+        ("cut off, behind a script", [&script[..], &cut_off(&inner, b"")].concat(), false),
+        ("cut off, behind a script, and a line break", [&script[..], &cut_off(&inner, b"\n")].concat(), false),
+        ("cut off, behind a marker", [b"PK00", &cut_off(&inner, b"")[..]].concat(), false),
+        ("cut off, behind another marker", [b"PK\x07\x08", &cut_off(&inner, b"")[..]].concat(), false),
+        ("cut off in a descriptor", cut_off(&inner, b"PK\x07\x08\x01\x02\x03\x04"), false),
+        ("a marker", fine().with(|z| z.prefix = b"PK00".to_vec()).bytes(), true),
+        ("listed again", listed_again.clone(), false),
+        ("listed again, and a line break", [&listed_again[..], b"\n"].concat(), false),
+        (
+            "an archive in it and a line break",
+            zip(vec![file("inner", &inner)]).with(|z| z.trailing = b"\n".to_vec()).bytes(),
+            true,
+        ),
+        ("a record in the comment", fine().with(|z| z.comment = [&inner[..], b"x"].concat()).bytes(), false),
+        ("a record's signature in the comment", fine().with(|z| z.comment = b"see PK\x05\x06".to_vec()).bytes(), false),
     ]
 }
 

@@ -115,7 +115,37 @@ fn headers_may_differ_in_what_misleads_nobody() {
         file(name, b"hello").with(|e| (e.host, e.local_name) = (host, Some(local.into())))
     };
     one("backslashes", slashed(0, "a\\b\\c", "a/b/c"), &[("a/b/c", "hello")]);
-    one("slashes", slashed(10, "a/b/c", "a\\b/c"), &[("a/b/c", "hello")]);
+    one("slashes", slashed(10, "a/b/c", "a\\b\\c"), &[("a/b/c", "hello")]);
+    // Java on Linux says its host is DOS: beside a slash, a backslash is a letter.
+    one("a backslash beside a slash", slashed(0, "d/a\\x2d", "d/a\\x2d"), &[("d/a\\x2d", "hello")]);
+    one("a backslash at the end beside a slash", slashed(0, "d/a\\", "d/a\\"), &[("d/a\\", "hello")]);
+    for (name, local) in [("a/b/c", "a\\b/c"), ("a/b\\c", "a\\b\\c"), ("a\\b\\c", "a/b\\c")] {
+        assert_eq!(refusal(&zip(vec![slashed(0, name, local)]).bytes()), Some(Refusal::Corrupt), "{name} {local}");
+    }
+}
+
+#[test]
+fn a_descriptor_is_needed_only_where_the_header_leaves_something_open() {
+    let followed = |flags, local, after: &[u8]| {
+        let first = x().with(|e| (e.flags, e.local_flags, e.after) = (flags, Some(local), after.to_vec()));
+        zip(vec![first, file("y", b"1")]).bytes()
+    };
+    let padded = |after: &[u8]| [b"\0\0\0", after].concat();
+    let right = x().described().after;
+    let wrong = [&right[..15], b"x"].concat();
+    for (flags, local) in [(8, 0), (0, 8), (8, 8), (0, 0)] {
+        for after in [vec![], padded(b""), vec![0; 100], right.clone(), wrong.clone(), [&right[..], b"\0\0"].concat()] {
+            honest(&format!("{flags} {local} {after:?}"), &followed(flags, local, &after), &[X[0], ("y", "1")]);
+        }
+        // Readers of the stream would take the padding for data.
+        for after in [padded(&right), padded(&wrong), [&wrong[..], &right].concat()] {
+            assert_eq!(refusal(&followed(flags, local, &after)), Some(Refusal::Corrupt), "{flags} {local} {after:?}");
+        }
+    }
+    for after in [vec![], padded(b""), padded(&right), wrong] {
+        let open = x().described().with(|e| e.after = after);
+        assert_eq!(refusal(&zip(vec![open, file("y", b"1")]).bytes()), Some(Refusal::Corrupt));
+    }
 }
 
 #[test]
@@ -165,8 +195,7 @@ fn a_count_without_zip64_may_be_modulo_65536() {
 #[test]
 fn other_bytes_may_lie_behind_the_end_and_between_entries() {
     let fine = || zip(vec![x()]);
-    for trailing in [&b"\n"[..], b"\r\n", b"\0\n", b"-- signed by someone, PK\x03\x04 and PK\x05\x06 --", &[7; 65_535]]
-    {
+    for trailing in [&b"\n"[..], b"\r\n", b"\0\n", b"-- signed by someone, PK and PK\x06 --", &[7; 65_535]] {
         honest("behind the end", &fine().with(|z| z.trailing = trailing.to_vec()).bytes(), X);
     }
     honest(
@@ -183,22 +212,35 @@ fn other_bytes_may_lie_behind_the_end_and_between_entries() {
     let inner = file("inner.zip", &zip(vec![file("a", b"1")]).bytes());
     let both = zip(vec![inner.clone()]).with(|z| z.trailing = b"\n".to_vec()).bytes();
     assert_eq!(Archive::new(both).unwrap().len(), 1);
-    for gap in [
-        &b"padding"[..],
-        b"PK\x03\x04",
-        b"PK\x01\x02",
-        b"PK\x05\x06",
-        b"PK\x03\x04 is how it begins, PK\x01\x02 how it ends",
-    ] {
-        let bytes = zip(vec![x().with(|e| e.after = gap.to_vec()), file("y", b"1")]).bytes();
-        honest("a gap", &bytes, &[X[0], ("y", "1")]);
+    let between = |gap: &[u8]| zip(vec![x().with(|e| e.after = gap.to_vec()), file("y", b"1")]).bytes();
+    honest("a gap", &between(b"padding, PK and PK\x06"), &[X[0], ("y", "1")]);
+    // Whatever a header says of itself, some reader makes something of it.
+    let nameless = file("", b"x").with(|e| e.local_extra = unicode_path(b"", b"hidden")).local();
+    let odd_method = file("hidden", b"x").with(|e| e.method = 50).local();
+    let long_name = file("./".repeat(2500) + "hidden", b"x").local();
+    let directory = zip(vec![file("hidden", b"x")]).bytes().split_off(37);
+    let signatures = [b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"].map(|signature| signature.to_vec());
+    for hidden in [nameless, odd_method, long_name, directory].into_iter().chain(signatures) {
+        assert_eq!(refusal(&between(&hidden)), Some(Refusal::Corrupt));
+        assert_eq!(refusal(&between(&[&[0; 65_534], &hidden[..]].concat())), Some(Refusal::Corrupt));
+        let behind = [&zip(vec![x()]).bytes(), &b"\n"[..], &hidden].concat();
+        assert!(Archive::new(behind).is_err());
     }
-    // A header stays one, whatever version it asks for.
-    let mut hidden = file("hidden", b"x").local();
-    hidden[4] = 255;
-    for gap in [hidden, zip(vec![file("hidden", b"x")]).bytes().split_off(37)] {
-        let bytes = zip(vec![x().with(|e| e.after = gap), file("y", b"1")]).bytes();
-        assert_eq!(refusal(&bytes), Some(Refusal::Corrupt));
+}
+
+#[test]
+fn a_program_in_front_may_have_signatures_and_no_entry() {
+    let behind = |prefix: &[u8]| zip(vec![x()]).with(|z| z.prefix = prefix.to_vec()).bytes();
+    let program =
+        [&b"\x7fELF PK\x03\x04\0 PK\x05\x06, PK\x01\x02 and PK\x03\x04"[..], &[0; 40], b" PK\x03\x04"].concat();
+    for prefix in [b"PK00", b"PK\x07\x08", &program[..]] {
+        honest("a prefix", &behind(prefix), X);
+    }
+    let nameless = file("", b"x").with(|e| e.local_extra = unicode_path(b"", b"hidden")).local();
+    for entry in [file("hidden", b"x").local(), nameless, file("./".repeat(2500), b"x").local()] {
+        for start in [&b""[..], b"PK00", b"PK\x07\x08", b"#!/bin/sh\n", &[b'#'; 5000]] {
+            assert_eq!(refusal(&behind(&[start, &entry].concat())), Some(Refusal::Corrupt));
+        }
     }
 }
 

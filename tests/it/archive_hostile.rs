@@ -230,7 +230,8 @@ fn headers(cases: &mut Vec<Case>) {
     cases.push(no("descriptor lies", zip(vec![deflated("x", b"12345 12345").described().with(|e| e.after[5] ^= 1)]), &[Corrupt]));
     cases.push(no("descriptor missing", zip(vec![deflated("x", b"12345 12345").described().with(|e| e.after.clear())]), &[Corrupt]));
     cases.push(no("descriptor's size lies", zip(vec![deflated("x", b"12345 12345").described().with(|e| e.after[12] ^= 1), file("y", b"1")]), &[Corrupt]));
-    cases.push(no("data where a descriptor is announced", zip(vec![file("x", b"12345").with(|e| { e.flags = 8; e.after = b" and more".to_vec(); }), file("y", b"1")]), &[Corrupt]));
+    cases.push(no("data behind nothing stored where a descriptor is announced", zip(vec![file("x", b"").with(|e| { e.flags = 8; e.after = b"hidden".to_vec(); }), file("y", b"1")]), &[Corrupt]));
+    cases.push(no("nothing where a descriptor is announced", zip(vec![file("x", b"").with(|e| e.flags = 8), file("y", b"1")]), &[Corrupt]));
     cases.push(no("data behind nothing at all where a descriptor is announced", zip(vec![file("x", b"").with(|e| { e.method = 8; e.flags = 8; e.after = deflate(b"hidden"); }), file("y", b"1")]), &[Corrupt]));
     cases.push(no("hidden entry that goes on in the next header", zip(vec![file("a", b"1").with(|e| e.after = file("hidden", b"x").local()[..24].to_vec()), file("b", &[7; 255]).with(|e| e.local_extra = vec![0; 100])]), &[Corrupt]));
     cases.push(no("hidden entry after another", zip(vec![file("a", b"1").with(|e| e.after = file("hidden", b"x").local()), file("b", b"2")]), &[Corrupt]));
@@ -246,6 +247,7 @@ fn headers(cases: &mut Vec<Case>) {
     cases.push(yes("descriptor of 64 bits", zip(vec![deflated("x", b"12345").described().with(|e| {
         e.after = b"PK\x07\x08".to_vec(); e.after.extend(crc32(b"12345").to_le_bytes()); e.after.extend((e.compressed.as_ref().unwrap().len() as u64).to_le_bytes()); e.after.extend(5u64.to_le_bytes()); }), file("y", b"1")]), &[("x", "12345"), ("y", "1")]));
     cases.push(yes("descriptor flag and sizes and no descriptor", zip(vec![deflated("x", b"12345").with(|e| e.flags = 8), file("y", b"1")]), &[("x", "12345"), ("y", "1")]));
+    cases.push(yes("padding and sizes in the header where a descriptor is announced", zip(vec![file("x", b"12345").with(|e| { e.flags = 8; e.after = b" and more".to_vec(); }), file("y", b"1")]), &[("x", "12345"), ("y", "1")]));
     cases.push(yes("a wrong descriptor and sizes in the header", zip(vec![deflated("x", b"12345").with(|e| { e.flags = 8; e.after = b"PK\x07\x08".to_vec(); e.after.extend([0; 20]); }), file("y", b"1")]), &[("x", "12345"), ("y", "1")]));
     cases.push(yes("descriptor and sizes in the header", zip(vec![deflated("x", b"12345").described().with(|e| { e.local_crc = None; e.local_size = None; e.local_compressed_size = None; })]), &[("x", "12345")]));
     cases.push(yes("padding between entries", zip(vec![file("x", b"1").with(|e| e.after = vec![0; 4096]), file("y", b"2")]), &[("x", "1"), ("y", "2")]));
@@ -304,6 +306,21 @@ fn ends(cases: &mut Vec<Case>) {
         let trailing = zip(vec![]).with(|z| (z.count, z.disks, z.length, z.offset) = (Some(count), disks, Some(50), Some(31))).bytes();
         cases.push(no("an archive behind the end that counts oddly", zip(vec![file("a", &header)]).with(|z| z.trailing = [&trailing[..], b"tail"].concat()), &[Corrupt, Unsupported]));
     }
+    // Readers that look for the record from the end take each of these.
+    let evil = zip(vec![file("evil", b"x")]).bytes();
+    let decoy = |count: u16, length, offset| zip(vec![]).with(|z| (z.count, z.length, z.offset) = (Some((count, count)), Some(length), Some(offset))).bytes();
+    for (what, decoy) in [
+        ("that counts none", [&evil[..85], &decoy(0, 50, 35)].concat()),
+        ("of a directory elsewhere that counts none", decoy(0, 50, 0x7FFF_FFFF)),
+        ("of a directory elsewhere", decoy(1, 50, 0x7FFF_FFFF)),
+        ("of an impossible length", decoy(0, 50, 0)),
+        ("that counts more than its length can hold", decoy(5, 10, 3)),
+        ("that is none", b"PK\x05\x06 is how an EOCD record begins".to_vec()),
+        ("that is cut off", b"PK\x05\x06\0\0\0\0".to_vec()),
+    ] {
+        cases.push(bad(&format!("a record {what} in the comment"), &|z| z.comment = [&decoy[..], b"x"].concat()));
+        cases.push(bad(&format!("a record {what} behind the end"), &|z| z.trailing = [&decoy[..], b"x"].concat()));
+    }
     cases.push(bad("ZIP64 records in the comment", &|z| { z.comment = zip(vec![file("evil", b"x")]).with(|z| (z.zip64, z.length) = (Some(Z64::default()), Some(50))).bytes(); z.comment.extend(b"tail"); }));
     cases.push(bad("two archives", &|z| { z.prefix = zip(vec![file("other", b"x")]).bytes(); z.relative = true; }));
     cases.push(bad("two archives, offsets from the start", &|z| z.prefix = zip(vec![file("other", b"x")]).bytes()));
@@ -343,7 +360,7 @@ fn ends(cases: &mut Vec<Case>) {
     cases.push(yes("empty archive", zip(vec![]), &[]));
     cases.push(yes("comment", zip(fine()).with(|z| z.comment = b"made by hand".to_vec()), FINE));
     cases.push(yes("longest comment", zip(fine()).with(|z| z.comment = vec![b'x'; 65535]), FINE));
-    cases.push(yes("signature in the comment", zip(fine()).with(|z| z.comment = b"PK\x05\x06 is how an EOCD record begins".to_vec()), FINE));
+    cases.push(yes("other signatures in the comment", zip(fine()).with(|z| z.comment = b"PK\x03\x04 and PK\x01\x02 are how headers begin".to_vec()), FINE));
     cases.push(yes("prefix, offsets from its end", zip(fine()).with(|z| { z.prefix = b"#!/bin/sh\nexec unzip $0\n".to_vec(); z.relative = true; }), FINE));
     cases.push(yes("prefix, offsets from the start", zip(fine()).with(|z| z.prefix = b"#!/bin/sh\nexec unzip $0\n".to_vec()), FINE));
     cases.push(yes("large prefix", zip(fine()).with(|z| z.prefix = vec![0x90; 300_000]), FINE));

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use super::eocd::{self, Place};
 use super::fault::{Failure, Fault, Judged, shown};
 use super::format::{
-    CENTRAL_LEN, CentralHeader, LOCAL, LOCAL_LEN, UNICODE_PATH, ZIP64, fields, fields_of, u32_at, u64_at,
+    CENTRAL_LEN, CentralHeader, LOCAL, LOCAL_LEN, UNICODE_PATH, ZIP64, fields, fields_of, has_record, u32_at, u64_at,
 };
 use super::name;
 use crate::error::Refusal;
@@ -17,6 +17,9 @@ use crate::snapshot::source::{Source, read_exact_at};
 
 /// The largest central directory that is read: some four million entries with names of ordinary length.
 const LARGEST: u64 = 512 << 20;
+
+/// How much of a prefix is looked at before anything is read: a script's length. `verify` and `extract` look at all of it.
+const HEAD: u64 = 4096;
 
 /// What an entry's central header says, ZIP64 resolved and the prefix added.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,20 +54,21 @@ impl fmt::Debug for CentralDirectory {
 }
 
 impl CentralDirectory {
-    /// Reads and judges the EOCD records and the central directory: two reads, and two of four bytes when there is a
+    /// Reads and judges the EOCD records and the central directory: two reads, and three small ones when there is a
     /// prefix.
     pub(super) fn read<S: Source + ?Sized>(source: &S) -> Result<Self, Failure> {
         let place = eocd::find(source, source.size()?)?;
         if place.len > LARGEST {
             return Err(Fault::new(Refusal::TooMany, "its central directory is larger than 512 MiB").into());
         }
-        let is_local_header = |at| -> Result<bool, Failure> {
-            let mut found = [0; 4];
-            read_exact_at(source, at, &mut found)?;
-            Ok(found == LOCAL)
-        };
         // A prefix is a script or a program. If it is an archive, the central directory does not list what is in the file.
-        let hidden = |first| Ok::<_, Failure>(first > 3 && is_local_header(0)?);
+        // Some readers begin with four bytes that mark a part of an archive, too.
+        let hidden = |first: u64| -> Result<bool, Failure> {
+            let mut head = vec![0; first.min(HEAD) as usize];
+            read_exact_at(source, 0, &mut head)?;
+            let begins = |at| head.get(at..).is_some_and(|b: &[u8]| b.starts_with(&LOCAL));
+            Ok(begins(0) || begins(4) || has_record(&head))
+        };
         let beside = || Fault::corrupt("it has entries or a central directory beside those it lists").into();
         // The first entry is behind the prefix: enough when the central directory is not at hand.
         if hidden(place.prefix)? {
@@ -74,8 +78,11 @@ impl CentralDirectory {
         read_exact_at(source, place.start, &mut bytes)?;
         let directory = Self::parse(bytes, place)?;
         let first = directory.first();
-        let misplaced = place.prefix > 0 && first < directory.start && !is_local_header(first)?;
-        if misplaced || hidden(first)? {
+        let mut signature = LOCAL;
+        if place.prefix > 0 && first < directory.start {
+            read_exact_at(source, first, &mut signature)?;
+        }
+        if signature != LOCAL || hidden(first)? {
             return Err(beside());
         }
         Ok(directory)

@@ -1,13 +1,13 @@
 //! Where the central directory is: the EOCD records of APPNOTE 4.3.14 to 4.3.16, found and compared with each other.
 //!
-//! Readers that disagree about which record counts see different archives in one file. So: exactly one EOCD record
-//! whose comment reaches the file's last byte (or zeros that fill a block), the central directory right before it, and
-//! whatever is said twice agrees. Where no record ends the file, the last that makes sense may have other bytes behind it
-//! that are no header (a line break, a signature). A prefix (a self-extractor, a script) is fine, with offsets from its end
-//! or from the file's start.
+//! Readers that disagree about which record counts see different archives in one file. So: the last EOCD record in the file
+//! counts, with its comment whole, the central directory right before it, and no other that a reader could take for this
+//! archive's; and whatever is said twice agrees. Behind the comment there may be zeros that fill a block, or other bytes
+//! without a signature of the format (a line break), as far as a comment could reach. A prefix (a self-extractor, a script) is
+//! fine, with offsets from its end or from the file's start.
 
 use super::fault::{Failure, Fault, Judged};
-use super::format::{CENTRAL, CENTRAL_LEN, EOCD, EOCD_LEN, has_header, u16_at, u32_at, u64_at};
+use super::format::{CENTRAL_LEN, EOCD, EOCD_LEN, has_signature, u16_at, u32_at, u64_at};
 use crate::error::Refusal;
 use crate::snapshot::source::{Source, read_exact_at};
 
@@ -54,8 +54,25 @@ pub(super) fn find<S: Source + ?Sized>(source: &S, size: u64) -> Result<Place, F
 }
 
 /// What the last bytes of a file tell, of which `tail` begins at `from`.
-pub(super) fn in_tail(tail: &[u8], from: u64) -> Judged<Place> {
-    let (at, narrow) = record(tail, from)?;
+fn in_tail(tail: &[u8], from: u64) -> Judged<Place> {
+    let (at, narrow) = record(tail)?;
+    let place = described(tail, from, at, narrow)?;
+    // A record in a file's data is of an archive that begins behind the first byte of this one.
+    let begins = |at: usize| {
+        let [.., len, offset] = numbers(tail.get(at..)?)?;
+        (from + at as u64).checked_sub(len + offset)
+    };
+    if signatures(tail).skip(1).any(|at| begins(at).is_some_and(|start| start <= place.prefix)) {
+        return Err(several());
+    }
+    if place.len == 0 && place.prefix > 0 {
+        return Err(Fault::corrupt("it lists nothing of what is in it"));
+    }
+    Ok(place)
+}
+
+/// The place that the records tell of which the last is at `at`.
+fn described(tail: &[u8], from: u64, at: usize, narrow: Numbers) -> Judged<Place> {
     let before = from + at as u64;
     let locator = at.checked_sub(LOCATOR_LEN).and_then(|at| tail.get(at..));
     let Some(locator) = locator.filter(|b| b.starts_with(&LOCATOR)) else {
@@ -96,76 +113,47 @@ pub(super) fn spans() -> Fault {
     Fault::new(Refusal::Unsupported, "it is one part of an archive in several files; join the parts first")
 }
 
-/// The one EOCD record in the file's tail, which begins at `from`, and its place there.
-fn record(tail: &[u8], from: u64) -> Judged<(usize, Numbers)> {
-    let mut found: Option<(usize, Numbers)> = None;
-    // The last one with other bytes behind its comment, and where they begin.
-    let mut followed: Option<(usize, Numbers, usize)> = None;
-    let (mut another, mut cut) = (false, false);
-    for at in (0..tail.len().saturating_sub(EOCD_LEN - 1)).rev() {
-        let Some(b) = tail.get(at..).filter(|b| b.starts_with(&EOCD)) else { continue };
-        let (Some(numbers), Some(comment)) = (numbers(b), u16_at(b, 20)) else { continue };
-        let end = at + EOCD_LEN + usize::from(comment);
-        // Written to a pipe, bsdtar fills its last block with zeros.
-        let whole = tail.get(end..).is_some_and(|rest| rest.iter().all(|byte| *byte == 0));
-        match (whole, found.is_some()) {
-            (true, false) => found = Some((at, numbers)),
-            (true, true) => another = true,
-            // What only looks like a record, in a comment or in a file's data, makes no sense as one.
-            (false, false) if plausible(numbers, tail, from, at) => match followed {
-                None if end < tail.len() => followed = Some((at, numbers, end)),
-                // One that ends before it belongs to an archive in a file's data.
-                Some((later, ..)) if end <= later => {}
-                _ => cut = true,
-            },
-            (false, _) => {}
-        }
+/// The EOCD record and its place in the file's tail: the last one, which readers that look for it from the end take.
+fn record(tail: &[u8]) -> Judged<(usize, Numbers)> {
+    let mut all = signatures(tail);
+    let found = all.next().filter(|at| tail.len() - at <= EOCD_LEN + usize::from(u16::MAX));
+    let Some(at) = found else {
+        return Err(Fault::corrupt(
+            "it has no end of central directory record: it is not a ZIP archive or it is cut off",
+        ));
+    };
+    // Some readers take the one whose comment ends with the file.
+    if all.any(|at| behind(tail, at).is_some_and(<[u8]>::is_empty)) {
+        return Err(several());
     }
-    match (found, followed) {
-        (Some(_), followed) if another || cut || followed.is_some() => Err(Fault::corrupt(
-            "it has several end of central directory records and readers would disagree on which counts",
-        )),
-        (Some(found), _) => Ok(found),
-        (None, Some((at, numbers, end))) if !cut && may_follow(tail, from, at, numbers, end) => Ok((at, numbers)),
-        (None, None) if !cut => {
-            Err(Fault::corrupt("it has no end of central directory record: it is not a ZIP archive or it is cut off"))
-        }
-        (None, _) => Err(Fault::corrupt(
+    // Written to a pipe, bsdtar fills its last block with zeros; others add a line break or a signature of their own.
+    match (tail.get(at..).and_then(numbers), behind(tail, at)) {
+        (Some(numbers), Some(behind)) if !has_signature(behind) => Ok((at, numbers)),
+        _ => Err(Fault::corrupt(
             "its end of central directory record does not end with the file: it is cut off or something was appended",
         )),
     }
 }
 
-/// Whether the bytes from `end` on may follow a record at `at`: within the reach of a comment, and no part of an archive.
-fn may_follow(tail: &[u8], from: u64, at: usize, numbers: Numbers, end: usize) -> bool {
-    let [.., len, _] = numbers;
-    // An empty archive is a record and nothing else: among other bytes it says nothing about the file.
-    (len > 0 || from + at as u64 == 0)
-        && tail.len() - at <= EOCD_LEN + usize::from(u16::MAX)
-        && tail.get(end..).is_some_and(|rest| !has_header(rest, from + end as u64, u64::MAX))
+fn several() -> Fault {
+    Fault::corrupt("it has several end of central directory records and readers would disagree on which counts")
+}
+
+/// Where the signatures of EOCD records are in the file's tail, the last one first.
+fn signatures(tail: &[u8]) -> impl Iterator<Item = usize> {
+    (0..tail.len()).rev().filter(|at| tail.get(*at..).is_some_and(|b| b.starts_with(&EOCD)))
+}
+
+/// What follows the comment of the record at `at`, if it is all there.
+fn behind(tail: &[u8], at: usize) -> Option<&[u8]> {
+    let comment = u16_at(tail, at + 20)?;
+    tail.get(at + EOCD_LEN + usize::from(comment)..)
 }
 
 fn numbers(b: &[u8]) -> Option<Numbers> {
     let short = |at| u16_at(b, at).map(u64::from);
     let long = |at| u32_at(b, at).map(u64::from);
     Some([short(4)?, short(6)?, short(8)?, short(10)?, long(12)?, long(16)?])
-}
-
-/// Whether these could be meant as a record: they describe a central directory right before it or at the offset they say,
-/// or an empty archive.
-fn plausible(numbers: Numbers, tail: &[u8], from: u64, at: usize) -> bool {
-    let ([.., entries, len, offset], before) = (numbers, from + at as u64);
-    // None may be 65,536: see [`Place::counts`].
-    if entries == 0 && len < (CENTRAL_LEN << 16) as u64 {
-        return len == 0;
-    }
-    let begins = |at: usize, signature| tail.get(at..).is_some_and(|b| b.starts_with(signature));
-    let start = usize::try_from(len).ok().and_then(|len| at.checked_sub(len));
-    // Some readers look at neither the numbers of disks nor whether the central directory at the offset ends here.
-    entries * CENTRAL_LEN as u64 <= len && offset + len <= before
-        || at.checked_sub(LOCATOR_LEN).is_some_and(|at| begins(at, &LOCATOR))
-        // It may begin before the tail.
-        || start.map_or(len <= before, |start| begins(start, &CENTRAL))
 }
 
 /// Where the central directory must be, given that it ends at `before`.

@@ -138,30 +138,23 @@ pub(super) fn fields_of(extra: &[u8], id: u16) -> impl Iterator<Item = &[u8]> {
     fields(extra).filter(move |(found, _)| *found == id).map(|(_, body)| body)
 }
 
-/// Whether a header that makes sense as one begins somewhere in `b`, which is `at` bytes into the file, and before `to`:
-/// programs in front of an archive, padding and text behind it may have a signature in them.
-pub(super) fn has_header(b: &[u8], at: u64, to: u64) -> bool {
-    let mut places = (at..to).zip(0..b.len());
-    places.any(|(at, i)| b.get(i..).is_some_and(|b| b.starts_with(b"PK") && is_header(b, at)))
+/// Whether a signature of the format is in `b`. Real tools write none between entries or behind the end, and of what follows
+/// one, readers make what they like.
+pub(super) fn has_signature(b: &[u8]) -> bool {
+    b.windows(4).any(|four| four.starts_with(b"PK") && [LOCAL, CENTRAL, EOCD, DESCRIPTOR].iter().any(|s| s == four))
 }
 
-fn is_header(b: &[u8], at: u64) -> bool {
-    // No reader takes other methods or makes files of longer names; versions, some readers ignore.
-    let sensible = |method_at, name_len_at| {
-        u16_at(b, method_at).is_some_and(|method| method <= 20 || (93..=99).contains(&method))
-            && u16_at(b, name_len_at).is_some_and(|len| (1..=4096).contains(&len))
-    };
-    let before = |sum: Option<u64>| sum.is_some_and(|sum| sum <= at);
-    let long = |at| u32_at(b, at).map(u64::from);
-    match b.first_chunk() {
-        Some(&LOCAL) => sensible(8, 26),
-        Some(&CENTRAL) => sensible(10, 28) && before(long(42)),
-        Some(&EOCD) => {
-            let counted = u16_at(b, 4) == Some(0) && u16_at(b, 8) == u16_at(b, 10);
-            counted && before(long(12).zip(long(16)).map(|(len, offset)| len + offset))
-        }
+/// Whether a local file header or an EOCD record that makes sense is in `b`, the bytes in front of an archive: programs have
+/// bare signatures in them.
+pub(super) fn has_record(b: &[u8]) -> bool {
+    (0..b.len()).filter_map(|at| b.get(at..)).filter(|b| b.starts_with(b"PK")).any(|b| match b.first_chunk() {
+        // No reader takes other methods, or an entry without a name in either place; versions, some ignore.
+        Some(&LOCAL) => LocalHeader::parse(b).is_some_and(|header| {
+            (header.method <= 20 || (93..=99).contains(&header.method)) && header.len() > LOCAL_LEN
+        }),
+        Some(&EOCD) => b.len() >= EOCD_LEN && u16_at(b, 4) == Some(0) && u16_at(b, 8) == u16_at(b, 10),
         _ => false,
-    }
+    })
 }
 
 /// CRC-32 of something short: names. The data's checksums are the `zip` crate's work.

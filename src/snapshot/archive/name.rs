@@ -42,9 +42,15 @@ pub(super) fn unix_host(host: u8) -> bool {
     host == 3 || host == 19
 }
 
-/// Hosts on which `\` separates: MS-DOS, OS/2, NTFS, VFAT.
-pub(super) fn dos_host(host: u8) -> bool {
+/// MS-DOS, OS/2, NTFS, VFAT.
+fn dos_host(host: u8) -> bool {
     matches!(host, 0 | 6 | 10 | 11 | 14)
+}
+
+/// Whether `\` separates: on DOS hosts, in names without `/`. Java calls its host MS-DOS wherever it runs, so with a `/` in
+/// the name a `\` is a letter; other readers have the same rule.
+pub(super) fn backslash_separates(name: &[u8], host: u8) -> bool {
+    dos_host(host) && !name.contains(&b'/')
 }
 
 /// What is wrong with a name whose bytes say nothing about their encoding.
@@ -55,7 +61,7 @@ pub(super) const NOT_UTF8: &str = "its bytes are not UTF-8, and nothing says wha
 pub(super) fn is_directory(header: &CentralHeader<'_>, name: &str) -> bool {
     match if unix_host(header.host) { header.attributes >> 28 } else { 0 } {
         4 => true,
-        0 | 8 => name.ends_with('/') || (name.ends_with('\\') && dos_host(header.host)),
+        0 | 8 => name.ends_with('/') || (name.ends_with('\\') && backslash_separates(name.as_bytes(), header.host)),
         _ => false,
     }
 }
@@ -134,15 +140,15 @@ pub(super) fn to_path(name: &str, host: u8, platform: Platform) -> Judged<String
     if name.split(['/', '\\']).any(|part| part == "..") {
         return Err(Fault::new(Refusal::ClimbsOut, "no name may have `..`"));
     }
-    let separators: &[char] = if dos_host(host) { &['/', '\\'] } else { &['/'] };
-    if platform == Platform::Windows && !dos_host(host) && name.contains('\\') {
+    let separator = if backslash_separates(name.as_bytes(), host) { '\\' } else { '/' };
+    if platform == Platform::Windows && separator == '/' && name.contains('\\') {
         return bad("it has a backslash, which separates on this system");
     }
-    if name.rsplit(separators).next() == Some(".") {
+    if name.rsplit(separator).next() == Some(".") {
         return bad("it ends with `.`, which no file can be named");
     }
     let mut path = String::with_capacity(name.len());
-    for part in name.split(separators).filter(|part| !part.is_empty() && *part != ".") {
+    for part in name.split(separator).filter(|part| !part.is_empty() && *part != ".") {
         component(part, platform)?;
         if !path.is_empty() {
             path.push('/');
@@ -250,6 +256,9 @@ mod tests {
             ("./", 3, ""),
             ("a\\b", 3, "a\\b"),
             ("a\\b", 0, "a/b"),
+            (".\\a\\", 0, "a"),
+            ("a/b\\c", 0, "a/b\\c"),
+            ("a/b\\", 10, "a/b\\"),
             ("...", 3, "..."),
             ("..a/b..", 3, "..a/b.."),
             ("CON", 3, "CON"),
@@ -280,6 +289,8 @@ mod tests {
         for name in ["CONSOLE", "COM", "COM10", "a/b.c", "./a/"] {
             assert!(path(name, 3, WINDOWS).is_ok(), "{name:?}");
         }
+        assert_eq!(path("a\\b", 0, WINDOWS).as_deref(), Ok("a/b"));
+        assert_eq!(path("a/b\\c", 0, WINDOWS), Err(Refusal::Name));
         assert_eq!(key("ÄB", WINDOWS), "äb");
         assert_eq!(key("ÄB", MAC), "äb");
         assert_eq!(key("ÄB", UNIX), "ÄB");

@@ -1,9 +1,9 @@
 //! Local file headers compared with the central directory, and every byte between the entries accounted for.
 //!
 //! A difference matters only if two readers, one of the central directory and one of the stream, would write different
-//! paths or different bytes. So flags that change neither may differ, `\` is `/` where the host is a DOS one, what a
+//! paths or different bytes. So flags that change neither may differ, `\` is `/` where it separates, what a
 //! data descriptor repeats may be left open, room kept for ZIP64 sizes may stay empty, and a directory without data may
-//! claim any size; between entries there may be anything that no reader takes for a header.
+//! claim any size; between entries there may be anything without a signature of the format.
 
 use std::fs::File;
 use std::io;
@@ -15,8 +15,8 @@ use crate::error::{Refusal, Result};
 use crate::snapshot::archive::directory::{CentralDirectory, Record};
 use crate::snapshot::archive::fault::{BadEntry, Failure, Fault, Judged};
 use crate::snapshot::archive::format::{
-    CENTRAL_LEN, CentralHeader, DESCRIBED, DESCRIPTOR, ENCRYPTED, EOCD_LEN, LOCAL, LOCAL_LEN, LocalHeader, MASKED,
-    PATCH, STORED, STRONG, UTF8, ZIP64, fields_of, has_header, u32_at, u64_at,
+    CentralHeader, DESCRIBED, DESCRIPTOR, ENCRYPTED, LOCAL, LOCAL_LEN, LocalHeader, MASKED, PATCH, STORED, STRONG,
+    UTF8, ZIP64, fields_of, has_record, has_signature, u32_at, u64_at,
 };
 use crate::snapshot::archive::name;
 use crate::snapshot::source::Source;
@@ -34,10 +34,8 @@ pub(super) struct Reader<'a, S> {
 struct Located {
     /// Where the data begins.
     at: u64,
-    /// Sizes and checksum are in the header already, descriptor or not.
+    /// Sizes and checksum are in the header: no descriptor has to tell them.
     complete: bool,
-    /// One of the two headers says that a descriptor follows the data, and there may be data.
-    described: bool,
 }
 
 impl<'a, S: Source> Reader<'a, S> {
@@ -136,7 +134,7 @@ impl<'a, S: Source> Reader<'a, S> {
     /// Looks for entries before the first one.
     pub(super) fn judge_prefix(&mut self) -> Result<()> {
         self.read_ahead_to(0);
-        unlisted(&mut self.window, 0, self.directory.first()).map_err(|e| e.error(None))
+        unlisted(&mut self.window, 0, self.directory.first(), has_record).map_err(|e| e.error(None))
     }
 
     /// Reads the local file header and compares it with the central one. The data may not go beyond `limit`.
@@ -155,8 +153,7 @@ impl<'a, S: Source> Reader<'a, S> {
         self.window.read_exact(record.offset + LOCAL_LEN as u64, &mut names)?;
         let (name, extra) = names.split_at_checked(local.name_len).unwrap_or_default();
         judge_names(&central, &local, name, extra)?;
-        let bare = self.directory.is_bare(index);
-        let complete = judge_sizes(&record, &local, extra, bare)?;
+        let complete = judge_sizes(&record, &local, extra, self.directory.is_bare(index))?;
         if at + record.compressed > limit {
             // Where the next entry is said to begin there may be none.
             let mut found = [0; 4];
@@ -164,24 +161,22 @@ impl<'a, S: Source> Reader<'a, S> {
             let refusal = if found == LOCAL { Refusal::Overlap } else { Refusal::Corrupt };
             return Err(Fault::new(refusal, "its data runs into what follows it").into());
         }
-        let described = !bare && (record.flags | local.flags) & DESCRIBED != 0;
-        Ok(Located { at, complete, described })
+        Ok(Located { at, complete })
     }
 
-    /// Judges what lies between an entry's data and the next entry: its descriptor, and nothing that is an entry.
+    /// Judges what lies between an entry's data and the next entry: its descriptor, and nothing that could be an entry.
     fn judge_gap(&mut self, record: &Record, located: &Located, next: u64) -> Result<(), Failure> {
         let mut end = located.at + record.compressed;
-        if located.described {
-            let mut bytes = vec![0; (next - end).min(24) as usize];
-            self.window.read_exact(end, &mut bytes)?;
-            match descriptor(&bytes, record, next - end) {
-                Some(len) => end += len as u64,
-                // Readers of the stream look for it and take what is before it for data: a wrong one has to be all there is.
-                None if located.complete && next - end <= 24 && (end == next || bytes.starts_with(&DESCRIPTOR)) => {}
-                None => return Err(Fault::corrupt("its data descriptor contradicts the central directory").into()),
-            }
+        let mut bytes = vec![0; (next - end).min(24) as usize];
+        self.window.read_exact(end, &mut bytes)?;
+        match descriptor(&bytes, record, next - end) {
+            Some(len) => end += len as u64,
+            // Readers of the stream take what is before a descriptor for data: a wrong one is harmless where the data ends.
+            None if located.complete && bytes.starts_with(&DESCRIPTOR) => end += DESCRIPTOR.len() as u64,
+            None if located.complete => {}
+            None => return Err(Fault::corrupt("its data descriptor contradicts the central directory").into()),
         }
-        unlisted(&mut self.window, end, next)
+        unlisted(&mut self.window, end, next, has_signature)
     }
 }
 
@@ -192,9 +187,11 @@ fn bad(what: &str) -> Fault {
 
 /// Compares names, method and flags.
 fn judge_names(central: &CentralHeader<'_>, local: &LocalHeader, name: &[u8], extra: &[u8]) -> Judged<()> {
-    let dos = name::dos_host(central.host);
-    let slashes = |byte: &u8| if dos && *byte == b'\\' { b'/' } else { *byte };
-    if !name.iter().map(slashes).eq(central.name.iter().map(slashes)) {
+    let path = |name: &[u8]| match name::backslash_separates(name, central.host) {
+        true => name.iter().map(|byte| if *byte == b'\\' { b'/' } else { *byte }).collect(),
+        false => name.to_vec(),
+    };
+    if name != central.name && path(name) != path(central.name) {
         return Err(bad("has another name"));
     }
     match name::unicode_path(extra, name) {
@@ -236,7 +233,9 @@ fn judge_sizes(record: &Record, local: &LocalHeader, extra: &[u8], bare: bool) -
     if !pairs.iter().all(|(said, is)| said == is || (described && *said == 0)) {
         return Err(bad("has another size or checksum"));
     }
-    Ok(pairs.iter().all(|(said, is)| said == is))
+    // Zeros are what sizes look like that are left open.
+    let open = described && !bare && record.compressed == 0;
+    Ok(!open && pairs.iter().all(|(said, is)| said == is))
 }
 
 /// The length of the descriptor that says what the central directory says: with or without signature, of 32 or 64 bits
@@ -257,14 +256,19 @@ fn descriptor(b: &[u8], record: &Record, gap: u64) -> Option<usize> {
     fitting().find(|len| *len as u64 == gap).or_else(|| fitting().next())
 }
 
-/// Looks for entries and central directories in bytes that belong to no entry.
-fn unlisted<S: Source + ?Sized>(window: &mut Window<'_, S>, from: u64, to: u64) -> Result<(), Failure> {
+/// Looks for entries and central directories in bytes that belong to no entry; `found` tells whether some have any.
+fn unlisted<S: Source + ?Sized>(
+    window: &mut Window<'_, S>,
+    from: u64,
+    to: u64,
+    found: fn(&[u8]) -> bool,
+) -> Result<(), Failure> {
     const STEP: usize = 64 << 10;
     for at in (from..to).step_by(STEP) {
-        // A header may begin at the step's end and go on in what follows, where at least an EOCD record is.
-        let mut bytes = vec![0; (to - at + EOCD_LEN as u64).min((STEP + CENTRAL_LEN) as u64) as usize];
+        // What begins at the step's end may go on behind it.
+        let mut bytes = vec![0; (to - at).min((STEP + LOCAL_LEN) as u64) as usize];
         window.read_exact(at, &mut bytes)?;
-        if has_header(&bytes, at, to) {
+        if found(&bytes) {
             let detail = "between its entries are others that its central directory does not list";
             return Err(Fault::corrupt(detail).into());
         }
