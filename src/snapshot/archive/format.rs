@@ -138,10 +138,15 @@ pub(super) fn fields_of(extra: &[u8], id: u16) -> impl Iterator<Item = &[u8]> {
     fields(extra).filter(move |(found, _)| *found == id).map(|(_, body)| body)
 }
 
-/// Whether a signature of the format is in `b`. Real tools write none between entries or behind the end, and of what follows
-/// one, readers make what they like.
+/// Whether something in `b`, bytes between entries or behind the end, is a header to a reader of the stream. Readers differ
+/// in what else has to be right.
 pub(super) fn has_signature(b: &[u8]) -> bool {
-    b.windows(4).any(|four| four.starts_with(b"PK") && [LOCAL, CENTRAL, EOCD, DESCRIPTOR].iter().any(|s| s == four))
+    (0..b.len()).filter_map(|at| b.get(at..)).filter(|b| b.starts_with(b"PK")).any(|b| match b.first_chunk() {
+        // Behind the letters alone, in a text for example, is no method that any reader knows.
+        Some(&LOCAL) => u16_at(b, 8).is_none_or(|method| method < 256),
+        Some(&(CENTRAL | EOCD | DESCRIPTOR)) => true,
+        _ => false,
+    })
 }
 
 /// Whether a local file header or an EOCD record that makes sense is in `b`, the bytes in front of an archive: programs have

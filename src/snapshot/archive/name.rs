@@ -57,11 +57,14 @@ pub(super) fn backslash_separates(name: &[u8], host: u8) -> bool {
 pub(super) const NOT_UTF8: &str = "its bytes are not UTF-8, and nothing says what they are; leave it out with \
                                    `ExtractOptions::filter`, or take it as code page 437 with `ExtractOptions::cp437`";
 
-/// Whether an entry is a directory: by the unix mode's type bits where there are some, else by its name's end.
+/// Whether an entry is a directory: by the unix mode's type bits where there are some, else by its name's end; or, as
+/// 7-Zip has written them, without data and by the attribute of DOS (0x10).
 pub(super) fn is_directory(header: &CentralHeader<'_>, name: &str) -> bool {
+    let attribute = dos_host(header.host) && header.attributes & 0x10 != 0 && header.size == 0;
     match if unix_host(header.host) { header.attributes >> 28 } else { 0 } {
         4 => true,
-        0 | 8 => name.ends_with('/') || (name.ends_with('\\') && backslash_separates(name.as_bytes(), header.host)),
+        0 | 8 if name.ends_with('/') || attribute => true,
+        0 | 8 => name.ends_with('\\') && backslash_separates(name.as_bytes(), header.host),
         _ => false,
     }
 }
