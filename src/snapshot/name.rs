@@ -81,16 +81,8 @@ fn safe_version(version: &str) -> String {
 
 /// A stem that every file system takes and that cannot leave its directory.
 fn safe_stem(stem: &str, max: usize) -> String {
-    let mut safe: String = stem
-        .chars()
-        .map(|c| match c {
-            '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' => '_',
-            c if c.is_control() || is_invisible(c) => '_',
-            c => c,
-        })
-        .collect();
-    let trimmed = safe.trim_start_matches(['.', ' ']).trim_end_matches(['.', ' ']);
-    safe = trimmed.to_owned();
+    let is_odd = |c: char| r#"/\:*?"<>|"#.contains(c) || c.is_control() || is_invisible(c);
+    let mut safe = stem.replace(is_odd, "_").trim_matches(['.', ' ']).to_owned();
     if safe.is_empty() {
         safe.push_str("snapshot");
     }

@@ -183,14 +183,19 @@ impl Part {
         Ok(())
     }
 
-    /// Puts on the disk what is written, then notes it.
+    /// Puts on the disk what is written.
     pub(crate) fn sync(&self) -> Result<()> {
-        let done: Vec<u64> = (0..self.done.len()).map(|piece| self.done_of(piece)).collect();
         sync_file(&self.file).map_err(|e| {
             // Data that could not be written to the disk may be lost from the page cache, too.
             self.discard();
             Error::io("syncing", &self.path, e)
-        })?;
+        })
+    }
+
+    /// Puts on the disk what is written, then notes it.
+    pub(crate) fn sync_and_note(&self) -> Result<()> {
+        let done: Vec<u64> = (0..self.done.len()).map(|piece| self.done_of(piece)).collect();
+        self.sync()?;
         let noted = || {
             for (piece, done) in done.into_iter().enumerate() {
                 self.note(piece, record::DURABLE, done)?;

@@ -173,7 +173,8 @@ fn an_older_listing_adds_what_it_has() {
 
 #[test]
 fn a_version_in_the_creation_s_link_must_be_the_listed_one() {
-    let versions: [(fn(&mut Value), bool); 3] = [
+    type Edit = fn(&mut Value);
+    let versions: [(Edit, bool); 3] = [
         (|_| {}, false),
         (|envelope| envelope["response"][0]["version_id"] = "new".into(), true),
         (|envelope| envelope["response"][0]["key"] = "k".into(), false),

@@ -50,10 +50,14 @@ fn a_path_is_a_zip_file_or_a_directory() {
 }
 
 #[test]
-fn links_without_a_version_get_the_time_of_signing() {
+fn one_version_signed_twice_has_one_name_and_only_links_without_one_get_the_time_of_signing() {
     let origin = Origin::good(archive(10, 1));
-    let snapshot = Snapshot::from_url(&origin.url_without_version()).unwrap();
-    assert_eq!(snapshot.file_name(), "app.20261120T180731Z.zip");
+    let name = |url: String| Snapshot::from_url(&url).unwrap().file_name().to_owned();
+    let again = |url: String| url.replace("Expires=1797790051", "Expires=1797790151");
+    assert_eq!(name(origin.url()), "app.v1.zip");
+    assert_eq!(name(again(origin.url())), "app.v1.zip");
+    assert_eq!(name(origin.url_without_version()), "app.20261120T180731Z.zip");
+    assert_eq!(name(again(origin.url_without_version())), "app.20261120T180911Z.zip");
 }
 
 #[test]
