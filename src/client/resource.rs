@@ -70,19 +70,18 @@ impl Resource {
             return self.core.open(&self.await_snapshot(awaited)?);
         };
         // What the listing says is worth one request, but neither a long wait nor a failure.
-        let info = self.look(LOOK, |listing, _| awaited.behind(&url, listing).cloned()).ok().flatten();
-        match info {
+        let listing = self.look(LOOK).map(|(listing, _)| listing.snapshots).unwrap_or_default();
+        match awaited.behind(&url, &listing).cloned() {
             Some(info) if info.url().is_some() => self.core.open(&info),
             info => Ok(Snapshot::new(self.core.files.clone(), url, key, info)),
         }
     }
 
-    /// Looks at the listing once, for at most `at_most`; returns what `find` makes of it and of when it was sent.
-    fn look<T>(&self, at_most: Duration, find: impl FnOnce(&[SnapshotInfo], Option<OffsetDateTime>) -> T) -> Result<T> {
+    /// Looks at the listing once, for at most `at_most`; says when it was sent, too.
+    fn look(&self, at_most: Duration) -> Result<(Listing, Option<OffsetDateTime>)> {
         let timeout = self.core.settings.limits.total.min(at_most);
         let response = self.core.get_once(&self.path(SNAPSHOTS)?, timeout)?;
-        let listing = response.data(|data| Listing::decode(self.kind, data))?;
-        Ok(find(&listing.snapshots, response.date))
+        Ok((response.data(|data| Listing::decode(self.kind, data))?, response.date))
     }
 
     /// Polls the listing until the new snapshot is in it.
@@ -97,7 +96,8 @@ impl Resource {
             return Err(pending(Duration::ZERO));
         }
         self.poll(at_most, BETWEEN_LISTINGS, pending, || {
-            self.look(Duration::MAX, |listing, now| awaited.find(listing, now).cloned())
+            let (listing, now) = self.look(Duration::MAX)?;
+            Ok(awaited.find(&listing.snapshots, now).cloned())
         })
     }
 

@@ -64,9 +64,7 @@ impl Part {
                 Locked::Ours(file) => break file,
                 Locked::Busy => waiting()?,
                 Locked::Changed if changes < CHANGES => changes += 1,
-                Locked::Changed => {
-                    return Err(Error::io("locking", path, io::ErrorKind::ResourceBusy.into()));
-                }
+                Locked::Changed => return Err(Error::io("locking", path, io::ErrorKind::ResourceBusy.into())),
             }
             std::thread::sleep(LOOK_AGAIN);
         };
