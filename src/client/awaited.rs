@@ -2,18 +2,26 @@
 //!
 //! The local clock plays no part. Two things identify the new snapshot: it was created after the request by the
 //! service's own clock (the `Date` of its responses), or it was not there when waiting began and is newer than
-//! everything that was.
+//! everything that was. Both rely on the service creating at most one in 180 s for each app or database.
 
 use time::{Duration, OffsetDateTime};
 
+use crate::percent::query_value;
+use crate::secret::SignedUrl;
+use crate::snapshot::snapshot_name;
 use crate::types::SnapshotInfo;
 
 /// How far the clocks of the API and of the snapshot host may differ before the API's is no longer relied on.
 const SKEW: Duration = Duration::seconds(5);
+/// How much later than the `Date` of its creation's response a snapshot may be dated: a `Date` is rounded down by up to
+/// a second, and the clocks may differ by another one.
+const AFTER_ITS_RESPONSE: Duration = Duration::seconds(2);
 
 /// A snapshot that was requested and is not listed yet.
 pub(crate) struct Awaited {
-    /// When it was requested, by the service's clock, rounded down.
+    /// When the response came, and when it was requested, by the service's clock. Both are rounded down to the second,
+    /// as the listing's times may be.
+    responded: Option<OffsetDateTime>,
     requested: Option<OffsetDateTime>,
     /// What the first listing showed.
     before: Option<Vec<SnapshotInfo>>,
@@ -23,7 +31,23 @@ impl Awaited {
     /// `responded` is the `Date` of the response; `held` is how long the service held the request open before it.
     pub(crate) fn new(responded: Option<OffsetDateTime>, held: std::time::Duration) -> Self {
         let held = Duration::try_from(held).unwrap_or(Duration::ZERO);
-        Self { requested: responded.and_then(|date| date.checked_sub(held)), before: None }
+        let requested = responded.and_then(|date| date.checked_sub(held)?.replace_nanosecond(0).ok());
+        Self { responded, requested, before: None }
+    }
+
+    /// Returns the one item of a listing that can be the snapshot behind `url`, the link in the response to a creation.
+    /// `None` when there are several.
+    pub(crate) fn behind<'a>(&self, url: &SignedUrl, listing: &'a [SnapshotInfo]) -> Option<&'a SnapshotInfo> {
+        let (requested, latest) = (self.requested?, self.responded?.saturating_add(AFTER_ITS_RESPONSE));
+        let (name, version) = (snapshot_name(url.path()), query_value(url.query(), "versionId"));
+        let mut fitting = listing.iter().filter(|info| {
+            let is_there = info.url().is_none_or(|listed| listed.path() == url.path());
+            let is_version = version.is_none() || version == info.version_id;
+            info.id == name && is_there && is_version && info.created_at >= requested && !info.is_automatic()
+        });
+        // A snapshot from the future shows that the two clocks disagree.
+        let clocks_agree = listing.iter().all(|info| info.created_at < latest);
+        fitting.next().filter(|_| clocks_agree && fitting.next().is_none())
     }
 
     /// Looks for the new snapshot in a listing that was sent at `now` by the service's clock.
@@ -82,6 +106,20 @@ mod tests {
     /// Requested at second 1000; the response came at 1090.
     fn awaited() -> Awaited {
         Awaited::new(Some(at(1090)), held(90))
+    }
+
+    #[test]
+    fn what_a_finished_creation_made_was_dated_between_request_and_response() {
+        let url = SignedUrl::parse("https://h.example/applications/1/a.zip?Signature=x").unwrap();
+        // The times in between are rounded down, the request's as well.
+        let wait = Awaited::new(Some(at(1090)), held(90) - std::time::Duration::from_millis(300));
+        for (second, found) in [(999, false), (1000, true), (1091, true), (1092, false), (400, false)] {
+            assert_eq!(wait.behind(&url, &[made(500), made(second)]).is_some(), found, "{second}");
+        }
+        assert_eq!(wait.behind(&url, &[made(1050), made(1060)]), None, "either could be it");
+        assert_eq!(wait.behind(&url, &[made(1050), made(1700)]), None, "the clocks disagree");
+        assert_eq!(wait.behind(&url, &[labelled(1050, "automatic"), made(1060)]), Some(&made(1060)));
+        assert_eq!(Awaited::new(None, held(90)).behind(&url, &[made(1050)]), None);
     }
 
     #[test]

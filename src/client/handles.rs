@@ -73,8 +73,8 @@ macro_rules! methods_of_both {
             /// Creates a snapshot and returns it once it can be downloaded.
             ///
             /// One POST, never repeated, and one look at the listing for the new snapshot's size, version and time:
-            /// [`Snapshot::info`](crate::Snapshot::info), which [`restore`](Self::restore) takes. When that look fails
-            /// or does not show it yet, there is no info. When the service responds that it is still making the
+            /// [`Snapshot::info`](crate::Snapshot::info), which [`restore`](Self::restore) takes. When that look fails,
+            /// takes longer than 5 s or does not show exactly one that can be it, there is no info. When the service responds that it is still making the
             /// snapshot (HTTP 202), the listing is polled every `poll_interval` until it appears, for at most
             /// `snapshot_wait`. The service allows 1 in 5 s, 1 in 180 s for each app or database, and a daily quota.
             ///

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use time::OffsetDateTime;
 
 use super::awaited::Awaited;
 use super::core::Core;
@@ -15,12 +16,14 @@ use crate::api::http::Payload;
 use crate::error::{Error, ErrorCode, Result};
 use crate::percent::encode;
 use crate::secret::{SignedKey, SignedUrl, clean};
-use crate::snapshot::{Snapshot, snapshot_name};
+use crate::snapshot::Snapshot;
 use crate::types::{Kind, Listing, Response, RestoreState, RestoreStatus, SnapshotInfo, text};
 
 const SNAPSHOTS: &str = "/snapshots";
 const RESTORE: &str = "/snapshots/restore";
 const BETWEEN_LISTINGS: Duration = Duration::from_secs(10);
+/// How long the look at the listing for a snapshot that can be downloaded already may take.
+const LOOK: Duration = Duration::from_secs(5);
 const BETWEEN_STATUSES: Duration = Duration::from_secs(5);
 /// How many checks must find no restore before the wait ends: at the first ones it may not have begun yet.
 const CHECKS_FOR_NONE: u32 = 3;
@@ -62,23 +65,23 @@ impl Resource {
     pub(super) fn create_snapshot(&self) -> Result<Snapshot> {
         let sent = Instant::now();
         let response = self.core.post(&self.path(SNAPSHOTS)?, Payload::Nothing)?;
-        let mut awaited = Awaited::new(response.date, sent.elapsed());
+        let awaited = Awaited::new(response.date, sent.elapsed());
         let Some((url, key)) = response.unless_pending(created)? else {
             return self.core.open(&self.await_snapshot(awaited)?);
         };
-        // What the listing says is worth one request, but neither a pause nor a failure.
-        let found = self.look_for(&mut awaited).ok().flatten();
-        match found.filter(|info| info.id == snapshot_name(url.path())) {
+        // What the listing says is worth one request, but neither a long wait nor a failure.
+        let listing = self.look(LOOK).map(|(listing, _)| listing.snapshots).unwrap_or_default();
+        match awaited.behind(&url, &listing).cloned() {
             Some(info) if info.url().is_some() => self.core.open(&info),
             info => Ok(Snapshot::new(self.core.files.clone(), url, key, info)),
         }
     }
 
-    /// Looks for the new snapshot in the listing. One request.
-    fn look_for(&self, awaited: &mut Awaited) -> Result<Option<SnapshotInfo>> {
-        let response = self.core.get_once(&self.path(SNAPSHOTS)?, self.core.settings.limits.total)?;
-        let listing = response.data(|data| Listing::decode(self.kind, data))?;
-        Ok(awaited.find(&listing.snapshots, response.date).cloned())
+    /// Looks at the listing once, for at most `at_most`; says when it was sent, too.
+    fn look(&self, at_most: Duration) -> Result<(Listing, Option<OffsetDateTime>)> {
+        let timeout = self.core.settings.limits.total.min(at_most);
+        let response = self.core.get_once(&self.path(SNAPSHOTS)?, timeout)?;
+        Ok((response.data(|data| Listing::decode(self.kind, data))?, response.date))
     }
 
     /// Polls the listing until the new snapshot is in it.
@@ -92,7 +95,10 @@ impl Resource {
         if at_most.is_zero() {
             return Err(pending(Duration::ZERO));
         }
-        self.poll(at_most, BETWEEN_LISTINGS, pending, || self.look_for(&mut awaited))
+        self.poll(at_most, BETWEEN_LISTINGS, pending, || {
+            let (listing, now) = self.look(Duration::MAX)?;
+            Ok(awaited.find(&listing.snapshots, now).cloned())
+        })
     }
 
     /// Restores a listed snapshot, after the checks that need no request.

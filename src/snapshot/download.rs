@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
 
 use super::archive;
-use super::files::{create_dir, publish, sync_dir, sync_file};
+use super::files::{create_dir, publish, sync_dir};
 use super::location::{EXCERPT, Location};
 use super::options::{DownloadOptions, Overwrite};
 use super::part::{Part, tidy, tidy_others};
@@ -193,16 +193,12 @@ fn finish(location: &Location, part: Part, target: &Target, options: &DownloadOp
         // Some file systems keep no times.
         let _ = part.file.set_modified(SystemTime::UNIX_EPOCH + created_at);
     }
-    sync_file(&part.file).map_err(|e| {
-        // Data that could not be written to the disk may be lost from the page cache, too.
-        part.discard();
-        Error::io("syncing", &part.path, e)
-    })?;
+    part.sync()?;
     if !part.is_in_place() {
         // Removed, or in another process's hands: what the path leads to now is not what was checked.
         return Err(Error::io("creating", &target.path, io::ErrorKind::NotFound.into()));
     }
-    match publish(&part.path, &target.path, options.overwrite == Overwrite::Replace) {
+    match publish(&part.file, &part.path, &target.path, options.overwrite == Overwrite::Replace) {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
             part.discard();

@@ -64,24 +64,25 @@ pub(crate) fn names(_: &File, path: &Path) -> Option<u64> {
     path.exists().then_some(1)
 }
 
-/// Gives the file at `part` the name `target`. `replace`: in place of an existing file, too.
+/// Gives `file`, which is at `part`, the name `target`. `replace`: in place of an existing file, too.
 ///
 /// Without `replace`, fails with `AlreadyExists` when there is a file, even one that appears at this very moment: the
 /// name is created as a hard link, which the system refuses for a name that is taken. On file systems without hard
 /// links (exFAT), only a check beforehand and the part file's lock protect an existing file.
-pub(crate) fn publish(part: &Path, target: &Path, replace: bool) -> io::Result<()> {
+pub(crate) fn publish(file: &File, part: &Path, target: &Path, replace: bool) -> io::Result<()> {
     if replace {
         return fs::rename(part, target);
     }
-    match fs::hard_link(part, target) {
-        Ok(()) => {
-            // The file has its name, so nothing fails any more: the next download there removes the other one.
-            let _ = fs::remove_file(part);
-            Ok(())
-        }
-        Err(_) if fs::symlink_metadata(target).is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
-        Err(_) => fs::rename(part, target),
+    // On NFS, when the response to a link is lost, the request is sent again and finds the name that it made itself.
+    if fs::hard_link(part, target).is_ok() || (cfg!(unix) && names(file, target).is_some()) {
+        // The file has its name, so nothing fails any more: the next download there removes the other one.
+        let _ = fs::remove_file(part);
+        return Ok(());
     }
+    if fs::symlink_metadata(target).is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    fs::rename(part, target)
 }
 
 /// Puts a file's data and length on the disk. A file system that has no such thing (some FUSE, 9P and network mounts)
@@ -116,4 +117,25 @@ pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
         sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_a_repeated_link_finds_is_ours_only_if_it_leads_to_our_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (part, target) = (dir.path().join("part"), dir.path().join("target"));
+        fs::write(&part, "new").unwrap();
+        let file = File::open(&part).unwrap();
+        fs::write(&target, "new").unwrap();
+        let error = publish(&file, &part, &target, false).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        fs::remove_file(&target).unwrap();
+        #[cfg(unix)]
+        fs::hard_link(&part, &target).unwrap();
+        publish(&file, &part, &target, false).unwrap();
+        assert!(target.exists() && !part.exists());
+    }
 }

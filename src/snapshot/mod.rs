@@ -65,7 +65,9 @@ impl Snapshot {
     pub(crate) fn new(agent: SnapshotAgent, url: SignedUrl, key: SignedKey, info: Option<SnapshotInfo>) -> Self {
         let listed = || info.as_ref()?.version_id.clone().filter(|version| !version.is_empty());
         let version = query_value(url.query(), "versionId").or_else(listed).map(Arc::from);
-        let created_at = info.as_ref().map(|info| info.created_at).or_else(|| name::signed_at(url.query()));
+        // A link may be signed twice: the time of signing stands in only where nothing else tells versions apart.
+        let signed_at = || if version.is_none() { name::signed_at(url.query()) } else { None };
+        let created_at = info.as_ref().map(|info| info.created_at).or_else(signed_at);
         let file_name = name::file_name(url.path(), created_at, version.as_deref()).into();
         let is_unique = created_at.is_some() || version.is_some();
         let info = info.map(Arc::new);
@@ -85,8 +87,10 @@ impl Snapshot {
     /// Returns the name that [`download`](Self::download) gives the file in a directory: the snapshot's name, when it
     /// was created (UTC) and its version, as in `app.20261125T022944Z.k3Zp0VQ-8d1f0b2c.zip`; names sort by time.
     ///
-    /// A version is shortened to 16 characters, different ones differently. A link without a listing's item gives the
-    /// time of signing instead of the creation. What is not known is left out.
+    /// A version is shortened to 16 characters, different ones differently. What is not known is left out: a listed
+    /// snapshot always has the same name, and so has one that was just created if [`info`](Self::info) is there; a link
+    /// by itself has only the version, as in `app.k3Zp0VQ-8d1f0b2c.zip`. Where neither is known, the time of signing
+    /// stands in for the creation; another link to the same snapshot then gives another name.
     pub fn file_name(&self) -> &str {
         &self.location.file_name
     }
@@ -97,13 +101,13 @@ impl Snapshot {
     /// Costs one request when nothing goes wrong, about 3 MiB of memory whatever the size, and the snapshot's length
     /// on the disk. A broken connection is continued where it broke off; a later call continues what an earlier one
     /// left in `.<name>.part`. The file gets its name once it is complete, checked and on the disk (as far as the file
-    /// system can do that), and the snapshot's creation as its time. While another download writes to the same target,
+    /// system can do that), and the snapshot's creation as its time when a listing told it. While another download writes to the same target,
     /// the call waits for it.
     ///
     /// A call that fails, is cancelled or is killed leaves what it received in `.<name>.part`, at most the snapshot's
     /// length, and `.<name>.part.meta` beside it. They go when a download to the same target finishes, when the same
     /// snapshot is downloaded to another name in that directory, and when any download finishes there after the link
-    /// has expired. Missing parent directories are created, and stay.
+    /// has expired; without the `.meta` file, once they are 30 days old. Missing parent directories are created, and stay.
     ///
     /// # Errors
     /// See [`download_with`](Self::download_with).

@@ -9,7 +9,7 @@ use crate::secret::is_invisible;
 /// The longest name made here, in bytes: file systems take 255, and the part file's name is longer.
 const MAX_NAME: usize = 200;
 /// How long a signed link lives, in seconds.
-const LINK_LIFE: i64 = 30 * 24 * 60 * 60;
+pub(crate) const LINK_LIFE: u32 = 30 * 24 * 60 * 60;
 
 /// The file name of a snapshot: `<name>.<created_at>.<version>.zip`, without what is not known.
 ///
@@ -58,7 +58,7 @@ pub(crate) fn expires(query: &str) -> Option<i64> {
 
 /// When the link was signed.
 pub(crate) fn signed_at(query: &str) -> Option<OffsetDateTime> {
-    OffsetDateTime::from_unix_timestamp(expires(query)?.checked_sub(LINK_LIFE)?).ok()
+    OffsetDateTime::from_unix_timestamp(expires(query)?.checked_sub(LINK_LIFE.into())?).ok()
 }
 
 /// A time as `20261120T180411Z`.
@@ -81,16 +81,8 @@ fn safe_version(version: &str) -> String {
 
 /// A stem that every file system takes and that cannot leave its directory.
 fn safe_stem(stem: &str, max: usize) -> String {
-    let mut safe: String = stem
-        .chars()
-        .map(|c| match c {
-            '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' => '_',
-            c if c.is_control() || is_invisible(c) => '_',
-            c => c,
-        })
-        .collect();
-    let trimmed = safe.trim_start_matches(['.', ' ']).trim_end_matches(['.', ' ']);
-    safe = trimmed.to_owned();
+    let is_odd = |c: char| r#"/\:*?"<>|"#.contains(c) || c.is_control() || is_invisible(c);
+    let mut safe = stem.replace(is_odd, "_").trim_matches(['.', ' ']).to_owned();
     if safe.is_empty() {
         safe.push_str("snapshot");
     }

@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 
 use super::files::{Locked, lock, names, release, sync_file};
 use super::location::Location;
-use super::name::{expires, part_name};
+use super::name::{LINK_LIFE, expires, part_name};
 use super::range::Object;
 use super::record::{self, Piece, Record};
 use crate::error::{Error, Result};
@@ -64,9 +64,7 @@ impl Part {
                 Locked::Ours(file) => break file,
                 Locked::Busy => waiting()?,
                 Locked::Changed if changes < CHANGES => changes += 1,
-                Locked::Changed => {
-                    return Err(Error::io("locking", path, io::ErrorKind::ResourceBusy.into()));
-                }
+                Locked::Changed => return Err(Error::io("locking", path, io::ErrorKind::ResourceBusy.into())),
             }
             std::thread::sleep(LOOK_AGAIN);
         };
@@ -183,14 +181,19 @@ impl Part {
         Ok(())
     }
 
-    /// Puts on the disk what is written, then notes it.
+    /// Puts on the disk what is written.
     pub(crate) fn sync(&self) -> Result<()> {
-        let done: Vec<u64> = (0..self.done.len()).map(|piece| self.done_of(piece)).collect();
         sync_file(&self.file).map_err(|e| {
             // Data that could not be written to the disk may be lost from the page cache, too.
             self.discard();
             Error::io("syncing", &self.path, e)
-        })?;
+        })
+    }
+
+    /// Puts on the disk what is written, then notes it.
+    pub(crate) fn sync_and_note(&self) -> Result<()> {
+        let done: Vec<u64> = (0..self.done.len()).map(|piece| self.done_of(piece)).collect();
+        self.sync()?;
         let noted = || {
             for (piece, done) in done.into_iter().enumerate() {
                 self.note(piece, record::DURABLE, done)?;
@@ -224,10 +227,7 @@ impl Drop for Part {
         if (useless || !self.record.object.is_provable() || self.done() == 0) && self.is_in_place() {
             let _ = fs::remove_file(&self.path);
         }
-        // Where there is a part file, the record may be that of another process.
-        if fs::symlink_metadata(&self.path).is_err() {
-            let _ = fs::remove_file(&self.meta_path);
-        }
+        remove_record(&self.path);
         release(&self.file);
     }
 }
@@ -247,41 +247,55 @@ pub(crate) fn tidy(dir: &Path, name: &str, kept: bool) {
 }
 
 /// Removes the part files in `dir` that are of no use once the snapshot at `location`, known to be `object`, is there:
-/// those of the same snapshot under other names, and those whose link has expired. Never one that may be written to.
+/// those of the same snapshot under other names, those whose link has expired, and those without a record that no link
+/// is old enough for. Never one that may be written to.
 pub(crate) fn tidy_others(dir: &Path, location: &Location, object: &Object) {
     let finished = Record { object: object.clone(), ..of(location) };
     let now = OffsetDateTime::now_utc().unix_timestamp();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let part = name.to_str().and_then(|name| name.strip_suffix(".meta"));
-        let Some(part) = part.filter(|part| part.starts_with('.') && part.ends_with(".part")) else { continue };
-        if read_record(&entry.path()).is_ok_and(|text| Record::is_useless(&text, &finished, now)) {
-            remove_leftover(&dir.join(part), true, false);
+        let (path, name) = (entry.path(), entry.file_name());
+        let Some(name) = name.to_str().filter(|name| name.starts_with('.')) else { continue };
+        let is_useless = || read_record(&path).is_ok_and(|text| Record::is_useless(&text, &finished, now));
+        match name.strip_suffix(".meta") {
+            Some(part) if part.ends_with(".part") && is_useless() => remove_leftover(&dir.join(part), true, false),
+            None if is_forgotten(&path, name) => remove_leftover(&path, true, false),
+            _ => {}
         }
     }
+}
+
+/// Whether a kill left this part file without a record, or this new record without a name, longer ago than any link
+/// lives. Other programs have `.part` files, too; `.zip.part` is taken for ours.
+fn is_forgotten(path: &Path, name: &str) -> bool {
+    let is_ours = name.ends_with(".zip.part") || name.ends_with(".part.meta.new");
+    let age = || fs::symlink_metadata(path).ok()?.modified().ok()?.elapsed().ok();
+    let is_old = || age().is_some_and(|age| age > Duration::from_secs(LINK_LIFE.into()));
+    is_ours && is_old() && !with_suffix(path, ".meta").exists()
 }
 
 /// Removes a part file that no one is writing, and its record. `any`: also one that is not another file's second name.
 /// `unlocked`: also where there are no locks.
 fn remove_leftover(path: &Path, any: bool, unlocked: bool) {
-    let gone = match fs::symlink_metadata(path) {
-        Err(e) => e.kind() == io::ErrorKind::NotFound,
-        Ok(found) if !found.is_file() => false,
-        // NFS locks only what is open for writing.
-        Ok(_) => OpenOptions::new().read(true).write(true).open(path).is_ok_and(|file| {
-            let free = match file.try_lock() {
-                Ok(()) => true,
-                Err(TryLockError::Error(_)) => unlocked,
-                Err(TryLockError::WouldBlock) => false,
-            };
-            let free = free && names(&file, path).is_some_and(|count| any || count > 1);
-            let gone = free && fs::remove_file(path).is_ok();
-            release(&file);
-            gone
-        }),
-    };
-    if gone {
-        let _ = fs::remove_file(with_suffix(path, ".meta"));
+    let is_file = fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
+    // NFS locks only what is open for writing.
+    if is_file && let Ok(file) = OpenOptions::new().read(true).write(true).open(path) {
+        let is_free = match file.try_lock() {
+            Ok(()) => true,
+            Err(TryLockError::Error(_)) => unlocked,
+            Err(TryLockError::WouldBlock) => false,
+        };
+        if is_free && names(&file, path).is_some_and(|count| any || count > 1) {
+            let _ = fs::remove_file(path);
+        }
+        release(&file);
+    }
+    remove_record(path);
+}
+
+/// Removes the record of a part file that is not there. Where there is one, the record may be that of another process.
+fn remove_record(part: &Path) {
+    if fs::symlink_metadata(part).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+        let _ = fs::remove_file(with_suffix(part, ".meta"));
     }
 }
 

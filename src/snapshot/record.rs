@@ -58,13 +58,10 @@ impl Record {
         let checked = Object::new(said.etag.as_deref(), said.version_id.as_deref());
         let sound = checked.etag == said.etag && checked.version_id == said.version_id && said.is_provable();
         let ours = record.path == wanted.path && record.version == wanted.version;
-        if !sound || !ours {
+        if !sound || !ours || (record.piece > 0 && said.total?.div_ceil(record.piece) > MAX_PIECES) {
             return None;
         }
         let same_run = boot.is_some() && record.boot.as_deref() == boot;
-        if record.piece > 0 && said.total?.div_ceil(record.piece) > MAX_PIECES {
-            return None;
-        }
         let mut pieces = cut(record.piece, said.total, 0, 0);
         if lines.len() != pieces.len() * LINE {
             return None;

@@ -188,7 +188,7 @@ impl<'a> Pieces<'a> {
 
     /// Syncs whenever it is due.
     fn sync(&self, due: Receiver<()>) {
-        if let Err(error) = due.into_iter().try_for_each(|()| self.part.sync()) {
+        if let Err(error) = due.into_iter().try_for_each(|()| self.part.sync_and_note()) {
             self.end(Err(error));
         }
     }

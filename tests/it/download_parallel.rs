@@ -30,7 +30,7 @@ fn four_connections_give_the_same_file() {
         });
         let done = Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path(), &options).unwrap();
         assert!(fs::read(&done.path).unwrap() == object, "{size}");
-        assert_eq!(names(dir.path()), ["app.20261120T180731Z.v1.zip"]);
+        assert_eq!(names(dir.path()), ["app.v1.zip"]);
         assert_eq!(last.lock().unwrap().unwrap().bytes, object.len() as u64);
         let fetched: usize = origin.asked().iter().map(|a| a.range(object.len()).unwrap().len()).sum();
         assert_eq!(fetched, object.len(), "no byte twice");
@@ -84,7 +84,7 @@ fn an_object_that_changes_half_way_is_fetched_anew() {
     let dir = tempdir().unwrap();
     let done = Snapshot::from_url(&origin.url()).unwrap().download_with(dir.path(), &four()).unwrap();
     assert!(fs::read(done.path).unwrap() == new);
-    assert_eq!(names(dir.path()), ["app.20261120T180731Z.v1.zip"]);
+    assert_eq!(names(dir.path()), ["app.v1.zip"]);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_cancelled_one_goes_on_with_any_number_of_connections() {
         let done = snapshot.download_with(dir.path(), &options).unwrap();
         assert!(fs::read(&done.path).unwrap() == object, "{before} then {after}");
         assert!(done.resumed_from > 3_000_000, "{before} then {after}: {}", done.resumed_from);
-        assert_eq!(names(dir.path()), ["app.20261120T180731Z.v1.zip"]);
+        assert_eq!(names(dir.path()), ["app.v1.zip"]);
     }
 }
 
