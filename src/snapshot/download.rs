@@ -198,7 +198,7 @@ fn finish(location: &Location, part: Part, target: &Target, options: &DownloadOp
         // Removed, or in another process's hands: what the path leads to now is not what was checked.
         return Err(Error::io("creating", &target.path, io::ErrorKind::NotFound.into()));
     }
-    match publish(&part.file, &part.path, &target.path, options.overwrite == Overwrite::Replace) {
+    match publish(&part.path, &target.path, options.overwrite == Overwrite::Replace) {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
             part.discard();

@@ -64,17 +64,17 @@ pub(crate) fn names(_: &File, path: &Path) -> Option<u64> {
     path.exists().then_some(1)
 }
 
-/// Gives `file`, which is at `part`, the name `target`. `replace`: in place of an existing file, too.
+/// Gives the file at `part` the name `target`. `replace`: in place of an existing file, too.
 ///
 /// Without `replace`, fails with `AlreadyExists` when there is a file, even one that appears at this very moment: the
 /// name is created as a hard link, which the system refuses for a name that is taken. On file systems without hard
 /// links (exFAT), only a check beforehand and the part file's lock protect an existing file.
-pub(crate) fn publish(file: &File, part: &Path, target: &Path, replace: bool) -> io::Result<()> {
+pub(crate) fn publish(part: &Path, target: &Path, replace: bool) -> io::Result<()> {
     if replace {
         return fs::rename(part, target);
     }
     // On NFS, when the response to a link is lost, the request is sent again and finds the name that it made itself.
-    if fs::hard_link(part, target).is_ok() || (cfg!(unix) && names(file, target).is_some()) {
+    if fs::hard_link(part, target).is_ok() || are_one(part, target) {
         // The file has its name, so nothing fails any more: the next download there removes the other one.
         let _ = fs::remove_file(part);
         return Ok(());
@@ -83,6 +83,19 @@ pub(crate) fn publish(file: &File, part: &Path, target: &Path, replace: bool) ->
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     fs::rename(part, target)
+}
+
+/// Whether two paths are names of one file.
+#[cfg(unix)]
+fn are_one(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let file = |path| fs::symlink_metadata(path).map(|found| (found.dev(), found.ino(), found.nlink()));
+    file(a).is_ok_and(|(dev, ino, names)| names > 1 && file(b).is_ok_and(|b| b == (dev, ino, names)))
+}
+
+#[cfg(not(unix))]
+fn are_one(_: &Path, _: &Path) -> bool {
+    false
 }
 
 /// Puts a file's data and length on the disk. A file system that has no such thing (some FUSE, 9P and network mounts)
@@ -128,14 +141,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (part, target) = (dir.path().join("part"), dir.path().join("target"));
         fs::write(&part, "new").unwrap();
-        let file = File::open(&part).unwrap();
         fs::write(&target, "new").unwrap();
-        let error = publish(&file, &part, &target, false).unwrap_err();
+        let error = publish(&part, &target, false).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         fs::remove_file(&target).unwrap();
         #[cfg(unix)]
         fs::hard_link(&part, &target).unwrap();
-        publish(&file, &part, &target, false).unwrap();
+        publish(&part, &target, false).unwrap();
         assert!(target.exists() && !part.exists());
     }
 }
