@@ -103,8 +103,9 @@ impl ExtractOptions {
         /// only with [`Overwrite::Replace`]. Without it, a power cut within the next half minute can leave files empty that
         /// the call had written.
         ///
-        /// Costs a sync of each file and each directory; with it, 16 threads write unless [`threads`](Self::threads) says
-        /// otherwise.
+        /// Costs a sync of each file and each directory; 16 threads write then, to wait for the disk together, unless
+        /// [`threads`](Self::threads) says otherwise. On an SSD with ext4, 5,000 files of 2 kB took 0.7 s instead of
+        /// 0.2 s, and 60 files of 8 MB 0.35 s instead of 0.2 s; on a hard disk, expect more.
         durable(s, durable: bool) { s.durable = Some(durable) }
 
         /// Whether every file is read back and its checksum compared before the target appears: no by default.
