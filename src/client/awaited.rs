@@ -35,19 +35,22 @@ impl Awaited {
         Self { responded, requested, before: None }
     }
 
-    /// Returns the one item of a listing that can be the snapshot behind `url`, the link in the response to a creation.
-    /// `None` when there are several.
+    /// Returns the one item of a listing that can be the snapshot behind `url`, the link in the response to a creation: by
+    /// the version if the link names one, otherwise by the time. `None` when there are several.
     pub(crate) fn behind<'a>(&self, url: &SignedUrl, listing: &'a [SnapshotInfo]) -> Option<&'a SnapshotInfo> {
-        let (requested, latest) = (self.requested?, self.responded?.saturating_add(AFTER_ITS_RESPONSE));
         let (name, version) = (snapshot_name(url.path()), query_value(url.query(), "versionId"));
+        let latest = self.responded.map(|responded| responded.saturating_add(AFTER_ITS_RESPONSE));
+        // A snapshot from the future shows that the two clocks disagree.
+        let clocks_agree = listing.iter().all(|info| latest.is_some_and(|latest| info.created_at < latest));
+        let is_new = |info: &SnapshotInfo| {
+            clocks_agree && self.requested.is_some_and(|requested| info.created_at >= requested) && !info.is_automatic()
+        };
         let mut fitting = listing.iter().filter(|info| {
             let is_there = info.url().is_none_or(|listed| listed.path() == url.path());
-            let is_version = version.is_none() || version == info.version_id;
-            info.id == name && is_there && is_version && info.created_at >= requested && !info.is_automatic()
+            let is_it = if version.is_some() { version == info.version_id } else { is_new(info) };
+            info.id == name && is_there && is_it
         });
-        // A snapshot from the future shows that the two clocks disagree.
-        let clocks_agree = listing.iter().all(|info| info.created_at < latest);
-        fitting.next().filter(|_| clocks_agree && fitting.next().is_none())
+        fitting.next().filter(|_| fitting.next().is_none())
     }
 
     /// Looks for the new snapshot in a listing that was sent at `now` by the service's clock.
@@ -136,6 +139,17 @@ mod tests {
         }
         let listing = [made(999), made(1110), made(500)];
         assert_eq!(wait.find(&listing, Some(at(1121))), Some(&listing[1]));
+    }
+
+    #[test]
+    fn a_link_that_names_a_version_needs_no_clock() {
+        let link = |query| SignedUrl::parse(&format!("https://x.test/applications/1/a.zip?{query}")).unwrap();
+        let listing = [made(500), made(999)];
+        for awaited in [Awaited::new(None, held(1)), Awaited::new(Some(at(5000)), held(1))] {
+            assert_eq!(awaited.behind(&link("versionId=v500"), &listing), Some(&listing[0]));
+            assert_eq!(awaited.behind(&link("versionId=v1"), &listing), None);
+            assert_eq!(awaited.behind(&link("Expires=1"), &listing), None);
+        }
     }
 
     #[test]
