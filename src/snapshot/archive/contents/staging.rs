@@ -55,7 +55,10 @@ impl Staging {
                     break;
                 }
                 Err(e) if attempt < ATTEMPTS && is_taken(&e) => {}
-                Err(e) => return Err(Error::io("locking", &staging.root, e)),
+                Err(e) => {
+                    let _ = fs::remove_dir(&staging.root);
+                    return Err(Error::io("locking", &staging.root, e));
+                }
             }
         }
         staging.tree = staging.root.join("tree");
