@@ -101,13 +101,13 @@ impl Snapshot {
     /// Costs one request when nothing goes wrong, about 3 MiB of memory whatever the size, and the snapshot's length
     /// on the disk. A broken connection is continued where it broke off; a later call continues what an earlier one
     /// left in `.<name>.part`. The file gets its name once it is complete, checked and on the disk (as far as the file
-    /// system can do that), and the snapshot's creation as its time when a listing told it. While another download writes to the same target,
-    /// the call waits for it.
+    /// system can do that), and when a listing told it, the snapshot's creation as its time. While another download
+    /// writes to the same target, the call waits for it.
     ///
     /// A call that fails, is cancelled or is killed leaves what it received in `.<name>.part`, at most the snapshot's
     /// length, and `.<name>.part.meta` beside it. They go when a download to the same target finishes, when the same
     /// snapshot is downloaded to another name in that directory, and when any download finishes there after the link
-    /// has expired; without the `.meta` file, once they are 30 days old. Missing parent directories are created, and stay.
+    /// has expired. Missing parent directories are created, and stay.
     ///
     /// # Errors
     /// See [`download_with`](Self::download_with).

@@ -9,7 +9,7 @@ use crate::secret::is_invisible;
 /// The longest name made here, in bytes: file systems take 255, and the part file's name is longer.
 const MAX_NAME: usize = 200;
 /// How long a signed link lives, in seconds.
-pub(crate) const LINK_LIFE: u32 = 30 * 24 * 60 * 60;
+const LINK_LIFE: i64 = 30 * 24 * 60 * 60;
 
 /// The file name of a snapshot: `<name>.<created_at>.<version>.zip`, without what is not known.
 ///
@@ -58,7 +58,7 @@ pub(crate) fn expires(query: &str) -> Option<i64> {
 
 /// When the link was signed.
 pub(crate) fn signed_at(query: &str) -> Option<OffsetDateTime> {
-    OffsetDateTime::from_unix_timestamp(expires(query)?.checked_sub(LINK_LIFE.into())?).ok()
+    OffsetDateTime::from_unix_timestamp(expires(query)?.checked_sub(LINK_LIFE)?).ok()
 }
 
 /// A time as `20261120T180411Z`.

@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 
 use super::files::{Locked, lock, names, release, sync_file};
 use super::location::Location;
-use super::name::{LINK_LIFE, expires, part_name};
+use super::name::{expires, part_name};
 use super::range::Object;
 use super::record::{self, Piece, Record};
 use crate::error::{Error, Result};
@@ -247,30 +247,20 @@ pub(crate) fn tidy(dir: &Path, name: &str, kept: bool) {
 }
 
 /// Removes the part files in `dir` that are of no use once the snapshot at `location`, known to be `object`, is there:
-/// those of the same snapshot under other names, those whose link has expired, and those without a record that no link
-/// is old enough for. Never one that may be written to.
+/// those of the same snapshot under other names, and those whose link has expired. Never one that may be written to, or
+/// that has no record: it may be another program's.
 pub(crate) fn tidy_others(dir: &Path, location: &Location, object: &Object) {
     let finished = Record { object: object.clone(), ..of(location) };
     let now = OffsetDateTime::now_utc().unix_timestamp();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let (path, name) = (entry.path(), entry.file_name());
-        let Some(name) = name.to_str().filter(|name| name.starts_with('.')) else { continue };
-        let is_useless = || read_record(&path).is_ok_and(|text| Record::is_useless(&text, &finished, now));
-        match name.strip_suffix(".meta") {
-            Some(part) if part.ends_with(".part") && is_useless() => remove_leftover(&dir.join(part), true, false),
-            None if is_forgotten(&path, name) => remove_leftover(&path, true, false),
-            _ => {}
+        let name = entry.file_name();
+        let record = name.to_str().map(|name| name.strip_suffix(".new").unwrap_or(name));
+        let part = record.and_then(|record| record.strip_suffix(".meta"));
+        let Some(part) = part.filter(|part| part.starts_with('.') && part.ends_with(".part")) else { continue };
+        if read_record(&entry.path()).is_ok_and(|text| Record::is_useless(&text, &finished, now)) {
+            remove_leftover(&dir.join(part), true, false);
         }
     }
-}
-
-/// Whether a kill left this part file without a record, or this new record without a name, longer ago than any link
-/// lives. Other programs have `.part` files, too; `.zip.part` is taken for ours.
-fn is_forgotten(path: &Path, name: &str) -> bool {
-    let is_ours = name.ends_with(".zip.part") || name.ends_with(".part.meta.new");
-    let age = || fs::symlink_metadata(path).ok()?.modified().ok()?.elapsed().ok();
-    let is_old = || age().is_some_and(|age| age > Duration::from_secs(LINK_LIFE.into()));
-    is_ours && is_old() && !with_suffix(path, ".meta").exists()
 }
 
 /// Removes a part file that no one is writing, and its record. `any`: also one that is not another file's second name.
@@ -296,6 +286,7 @@ fn remove_leftover(path: &Path, any: bool, unlocked: bool) {
 fn remove_record(part: &Path) {
     if fs::symlink_metadata(part).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
         let _ = fs::remove_file(with_suffix(part, ".meta"));
+        let _ = fs::remove_file(with_suffix(part, ".meta.new"));
     }
 }
 
