@@ -158,6 +158,7 @@ fn an_empty_directory_stays_the_one_it_is_wherever_it_is_mounted() {
 #[test]
 #[ignore = "mounts a file system, which only root may; .ci/run runs it"]
 fn a_volume_mounted_inside_the_target_is_filled_too() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
     let (disk, dir) = (Disk::ext4(), tempfile::tempdir().unwrap());
     let (volume, data) = (disk.path().join("v"), dir.path().join("app/data"));
     let archive = |content: &[u8]| {
@@ -171,6 +172,8 @@ fn a_volume_mounted_inside_the_target_is_filled_too() {
     let _bind = Bind::new(&volume, &data);
     let o = |policy| ExtractOptions::new().overwrite(policy);
     fs::write(data.join("x"), "old").unwrap();
+    chown(data.join("x"), Some(1234), Some(5678)).unwrap();
+    fs::set_permissions(data.join("x"), fs::Permissions::from_mode(0o4755)).unwrap();
     let before = tree(dir.path());
     // The last move fails: a directory is in its place.
     let options = o(Overwrite::Replace);
@@ -182,6 +185,9 @@ fn a_volume_mounted_inside_the_target_is_filled_too() {
     assert!(matches!(extract(archive(b"new"), dir.path(), &options), Err(Error::Exists { .. })));
     fs::remove_dir(dir.path().join("app/y")).unwrap();
     assert!(tree(dir.path()) == before);
+    // The old file was copied there and back: it is still its owner's, and nobody else's program.
+    let found = fs::metadata(data.join("x")).unwrap();
+    assert_eq!((found.uid(), found.gid(), found.mode() & 0o7777), (1234, 5678, 0o755));
 
     let done = extract(archive(b"kept"), dir.path(), &o(Overwrite::Keep)).unwrap();
     assert_eq!((done.files, done.kept), (3, 1));
@@ -192,6 +198,10 @@ fn a_volume_mounted_inside_the_target_is_filled_too() {
     assert!(tree(dir.path()) == tree(&right.path().join("t")));
     let modified = |path: PathBuf| fs::metadata(path).unwrap().modified().unwrap();
     assert_eq!(modified(volume.join("x")), modified(right.path().join("t/app/data/x")));
+    // A fifo is not read: that would wait for its other end.
+    fs::remove_file(volume.join("x")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(volume.join("x")).status().unwrap().success());
+    assert!(matches!(extract(archive(b"new"), dir.path(), &o(Overwrite::Replace)), Err(Error::Io { .. })));
 }
 
 /// Extracts as another user: what that one may not do, root would do all the same.

@@ -142,6 +142,15 @@ fn what_a_killed_extraction_left_is_removed_by_the_next() {
     archive.extract(&target).unwrap();
     assert_eq!(staged(around.path()).len(), 0);
 
+    // A target that somebody made meanwhile is theirs; what was left goes all the same.
+    let theirs = around.path().join("theirs");
+    die(&zip, &theirs);
+    fs::create_dir_all(theirs.join("x")).unwrap();
+    assert!(matches!(archive.extract(&theirs), Err(Error::Exists { .. })));
+    assert_eq!(staged(around.path()).len(), 0);
+    assert_eq!(fs::read_dir(&theirs).unwrap().count(), 1);
+    fs::remove_dir_all(&theirs).unwrap();
+
     // The same inside a directory that is there already, which counts as empty all the time.
     let volume = around.path().join("volume");
     fs::create_dir(&volume).unwrap();
@@ -254,6 +263,11 @@ fn what_others_put_into_new_directories_survives_the_way_back() {
                 while !written && !done.load(std::sync::atomic::Ordering::Relaxed) {
                     written = fs::write(&theirs, "theirs").is_ok();
                 }
+                // Saved as editors do.
+                if written {
+                    fs::write(around.path().join("saved"), "theirs").unwrap();
+                    fs::rename(around.path().join("saved"), target.join("a/b/x")).unwrap();
+                }
                 written
             });
             // In the way of the last file.
@@ -270,8 +284,10 @@ fn what_others_put_into_new_directories_survives_the_way_back() {
         let found: Vec<String> = tree(&target).into_keys().collect();
         if written {
             caught += 1;
-            assert_eq!(found, ["a", "a/b", "a/b/theirs", "z"]);
-            assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
+            assert_eq!(found, ["a", "a/b", "a/b/theirs", "a/b/x", "z"]);
+            for path in [theirs, target.join("a/b/x")] {
+                assert_eq!(fs::read_to_string(path).unwrap(), "theirs");
+            }
         } else {
             assert_eq!(found, ["z"]);
         }

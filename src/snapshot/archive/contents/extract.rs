@@ -219,19 +219,20 @@ impl<'a, S: Source> Work<'a, S> {
     }
 
     /// Gives directories their final permissions and times, the deepest first: making something in them would undo both.
-    fn finish(&self, root: &Path, folders: &[&Folder]) -> Result<()> {
+    fn finish(&self, root: &Path, folders: &[&Folder]) {
         // Windows opens no directories like files, and gives them no permission bits.
         let folders = folders.iter().rev().filter_map(|folder| Some((folder, folder.index?)));
         for (folder, index) in folders.filter(|_| cfg!(unix)) {
             let path = root.join(&folder.path);
-            let dir = File::open(&path).map_err(|e| Error::io("opening the directory", &path, e))?;
-            self.set_time(index, &dir);
+            let timed = File::open(&path).map(|dir| self.set_time(index, &dir));
+            if timed.is_err() && self.time(index).is_some() {
+                self.lost.times.fetch_add(1, Ordering::Relaxed);
+            }
             let restrict = |mode| change_mode(&path, |now| now & (mode | !0o777));
             if self.mode(index).is_some_and(|mode| self.lost.no_modes || restrict(mode).is_err()) {
                 self.lost.modes.fetch_add(1, Ordering::Relaxed);
             }
         }
-        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Moves from a staging directory into an existing one, and the way back.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File, FileTimes, FileType, Permissions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -30,13 +30,16 @@ pub(super) struct Moves<'a, 'p> {
     pub(super) changed: BTreeSet<PathBuf>,
     /// Directories that were made writable, and their permissions before.
     opened: Vec<(PathBuf, Permissions)>,
+    /// What tells the plan's files and links from those that others put in their place.
+    inodes: Vec<Option<u64>>,
 }
 
 impl<'a, 'p> Moves<'a, 'p> {
     pub(super) fn new(real: &'a Path, staging: &'a Staging, plan: &'p ExtractPlan, overwrite: Overwrite) -> Self {
         let (whole, single, changed) = (HashSet::new(), HashSet::new(), BTreeSet::new());
         let (replaced, kept, opened) = (Vec::new(), Vec::new(), Vec::new());
-        Self { real, staging, plan, overwrite, whole, single, replaced, kept, changed, opened }
+        let inodes = plan.leaves().map(|leaf| inode(&staging.tree.join(&leaf.path))).collect();
+        Self { real, staging, plan, overwrite, whole, single, replaced, kept, changed, opened, inodes }
     }
 
     pub(super) fn is_new(&self, folder: &Folder) -> bool {
@@ -51,9 +54,13 @@ impl<'a, 'p> Moves<'a, 'p> {
                 self.whole.insert(path);
             }
         }
-        for leaf in plan.leaves() {
+        for (number, leaf) in plan.leaves().enumerate() {
             if !self.goes_along(&leaf.path) {
                 self.move_leaf(leaf)?;
+                // Another one if it was copied.
+                if let Some(known) = self.inodes.get_mut(number) {
+                    *known = inode(&self.real.join(&leaf.path));
+                }
             }
         }
         self.close_opened();
@@ -150,21 +157,24 @@ impl<'a, 'p> Moves<'a, 'p> {
         self.staging.root.join(format!("aside-{number}"))
     }
 
-    /// Brings old files back, and removes what was moved: not what others have put into new directories meanwhile.
+    /// Brings old files back, and removes what was moved: not what others have put in its place or into new directories
+    /// meanwhile.
     ///
     /// # Errors
     /// An old file that could not be brought back: it is left in the staging directory.
     pub(super) fn undo(mut self) -> io::Result<()> {
-        let mut result = Ok(());
-        for (number, path) in std::mem::take(&mut self.replaced).into_iter().enumerate().rev() {
-            let (from, to) = (self.aside(number), self.real.join(path));
-            result = result.and(self.in_writable(&to, || carry(&from, &to, true)));
-        }
-        let plan = self.plan;
-        for Leaf { path, .. } in plan.leaves() {
-            if self.goes_along(path) || self.single.contains(path.as_str()) {
-                let path = self.real.join(path);
-                let _ = self.in_writable(&path, || fs::remove_file(&path));
+        let (plan, mut result) = (self.plan, Ok(()));
+        let replaced: HashMap<&str, usize> = self.replaced.iter().enumerate().map(|(n, path)| (*path, n)).collect();
+        for (leaf, moved) in plan.leaves().zip(std::mem::take(&mut self.inodes)) {
+            let (path, to) = (leaf.path.as_str(), self.real.join(&leaf.path));
+            if inode(&to) != moved {
+                continue;
+            }
+            if let Some(number) = replaced.get(path) {
+                let from = self.aside(*number);
+                result = result.and(self.in_writable(&to, || carry(&from, &to, true)));
+            } else if self.goes_along(path) || self.single.contains(path) {
+                let _ = self.in_writable(&to, || fs::remove_file(&to));
             }
         }
         for folder in plan.folders.iter().rev().filter(|folder| self.is_new(folder)).collect::<Vec<_>>() {
@@ -176,11 +186,25 @@ impl<'a, 'p> Moves<'a, 'p> {
     }
 }
 
+/// What tells a file from others on the same file system.
+#[cfg(unix)]
+fn inode(path: &Path) -> Option<u64> {
+    fs::symlink_metadata(path).ok().map(|found| std::os::unix::fs::MetadataExt::ino(&found))
+}
+
+#[cfg(not(unix))]
+fn inode(_: &Path) -> Option<u64> {
+    None
+}
+
 /// Moves a file or a link; where a volume is mounted inside the target, by copying it there first.
 fn carry(from: &Path, to: &Path, replace: bool) -> io::Result<()> {
     match publish(from, to, replace) {
         Err(e) if e.kind() == ErrorKind::CrossesDevices => {
-            let near = Staging::new(parent_of(to), INSIDE).map_err(io::Error::other)?;
+            let near = Staging::new(parent_of(to), INSIDE).map_err(|e| match e {
+                Error::Io { source, .. } => source,
+                e => io::Error::other(e),
+            })?;
             near.sweep(parent_of(to), INSIDE);
             let copied = near.tree.join("file");
             copy(from, &copied)?;
@@ -190,15 +214,27 @@ fn carry(from: &Path, to: &Path, replace: bool) -> io::Result<()> {
     }
 }
 
-/// Copies a file or a link, with its time, to the disk: where there are no hard links (FAT, exFAT), or none to another
-/// user's file.
+/// Copies a file or a link, with its time and owner, to the disk: where there are no hard links (FAT, exFAT), or none to
+/// another user's file.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    if from.is_symlink() {
+    let metadata = fs::symlink_metadata(from)?;
+    if metadata.is_symlink() {
         return symlink(&fs::read_link(from)?, to);
+    }
+    if !metadata.is_file() {
+        // Reading a fifo would wait for its other end.
+        return Err(ErrorKind::Unsupported.into());
     }
     fs::copy(from, to)?;
     let file = File::open(to)?;
-    let _ = file.set_times(FileTimes::new().set_modified(fs::metadata(from)?.modified()?));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+        // As root: the copy of another user's set-id file must not be root's.
+        file.set_permissions(Permissions::from_mode(metadata.mode() & 0o777))?;
+        let _ = fchown(&file, Some(metadata.uid()), Some(metadata.gid()));
+    }
+    let _ = file.set_times(FileTimes::new().set_modified(metadata.modified()?));
     sync_file(&file)
 }
 

@@ -1,9 +1,10 @@
 //! Where an extraction goes: what is there already, and how the finished tree gets there.
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::links::{self, Existing};
 use super::moves::{Moves, file_type_at, parent_of};
@@ -15,6 +16,10 @@ use crate::snapshot::archive::fault::Fault;
 use crate::snapshot::archive::name::Platform;
 use crate::snapshot::files::sync_dir;
 use crate::snapshot::options::Overwrite;
+
+/// How often, and how many times, it is looked whether another extraction has moved its files.
+const LOOK: Duration = Duration::from_millis(10);
+const LOOKS: u32 = 500;
 
 /// Where an extraction goes.
 pub(super) struct Target {
@@ -48,10 +53,10 @@ impl Target {
         }
         // The path as given, if a directory on its way may be passed but not read.
         let target = target(fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned()), true);
-        if overwrite == Overwrite::Refuse
-            && !target.entries()?.is_empty()
-            && staging::all_in(&target.path, INSIDE).is_empty()
-        {
+        let left = [(&*target.path, INSIDE), (parent_of(&target.path), &prefix(&target.path))];
+        // What killed extractions left is dealt with first.
+        let nothing_left = || left.iter().all(|(dir, prefix)| staging::all_in(dir, prefix).is_empty());
+        if overwrite == Overwrite::Refuse && !target.entries()?.is_empty() && nothing_left() {
             return Err(Error::Exists { path: dir.to_owned() });
         }
         Ok(target)
@@ -84,6 +89,19 @@ impl Target {
         Ok(entries.flatten().map(|entry| entry.path()).filter(|path| !staged.contains(path)).collect())
     }
 
+    /// Keeps other extractions from moving files there meanwhile, for a few seconds at most: theirs take less. Without
+    /// locks in the file system, nothing does.
+    fn lock(&self) -> Option<File> {
+        let dir = File::open(&self.path).ok()?;
+        for _ in 0..LOOKS {
+            match dir.try_lock() {
+                Err(fs::TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+                locked => return locked.ok().map(|()| dir),
+            }
+        }
+        None
+    }
+
     /// Whether directories may be there already.
     fn merges(&self) -> bool {
         self.overwrite != Overwrite::Refuse || !self.unfinished.is_empty()
@@ -100,6 +118,8 @@ impl Target {
         if !self.exists || !self.merges() {
             return Ok(());
         }
+        // What another one moves there just now may be taken away again.
+        let _lock = self.lock();
         if !self.unfinished.is_empty() {
             let planned: HashSet<PathBuf> = plan.paths().map(|path| self.path.join(path)).collect();
             if let Some(path) = self.entries()?.into_iter().find(|path| !planned.contains(path)) {
@@ -141,20 +161,24 @@ impl Target {
         mut staging: Staging,
         plan: &ExtractPlan,
         durable: bool,
-        finish: impl FnOnce(&Path, &[&Folder]) -> Result<()>,
+        finish: impl FnOnce(&Path, &[&Folder]),
     ) -> Result<Vec<&Leaf>> {
         if !self.exists {
-            finish(&staging.tree, &plan.folders.iter().collect::<Vec<_>>())?;
+            finish(&staging.tree, &plan.folders.iter().collect::<Vec<_>>());
             self.place_new(&staging, durable)?;
             return Ok(Vec::new());
         }
+        let _lock = self.lock();
         let mut moves = Moves::new(&self.path, &staging, plan, self.overwrite);
         let placed = moves.move_all(self.merges()).and_then(|()| {
             // Those that were there, too, when they may be a killed extraction's.
             let all = self.overwrite == Overwrite::Replace || !self.unfinished.is_empty();
             let folders: Vec<&Folder> = plan.folders.iter().filter(|folder| all || moves.is_new(folder)).collect();
-            finish(&self.path, &folders)?;
-            if durable { sync_dirs(&moves.changed) } else { Ok(()) }
+            if durable {
+                sync_dirs(&moves.changed)?;
+            }
+            finish(&self.path, &folders);
+            Ok(())
         });
         let Err(error) = placed else {
             self.unfinished.into_iter().for_each(Dead::remove);
