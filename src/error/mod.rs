@@ -214,7 +214,7 @@ pub enum Refusal {
     /// A name is absolute, or names a drive, a share or a device.
     #[error("the name is absolute or names a drive, a share or a device")]
     Absolute,
-    /// A name is empty, too long, or contains a byte no file name may contain.
+    /// A name is empty, too long, or contains what no file name may contain, or none on the target's file system.
     #[error("the name cannot be used as a file name")]
     Name,
     /// A symbolic link leads out of the target, or an entry would be written through a link.
@@ -229,8 +229,8 @@ pub enum Refusal {
     /// A limit on the number of entries, the depth or the path length is exceeded.
     #[error("it has more entries, or a deeper or longer path, than the limit allows")]
     TooMany,
-    /// An entry, or the archive as a whole, has a suspiciously high compression ratio.
-    #[error("its compression ratio is suspiciously high")]
+    /// An entry, or the archive as a whole, has a higher compression ratio than `Limits::ratio` allows, if that is set.
+    #[error("its compression ratio is higher than the limit allows")]
     Ratio,
     /// Two entries share bytes of the archive.
     #[error("entries overlap")]
@@ -241,8 +241,9 @@ pub enum Refusal {
     /// An entry is encrypted.
     #[error("the entry is encrypted")]
     Encrypted,
-    /// An entry's compression method is neither stored nor deflate, or the archive spans several files.
-    #[error("the archive uses a feature that this crate does not support")]
+    /// An entry's compression method is neither stored nor deflate, the archive spans several files, or it has links and the
+    /// target's file system has none.
+    #[error("the archive uses a feature that this crate or the target's file system does not support")]
     Unsupported,
     /// An entry is a device, a fifo or a socket.
     #[error("the entry is a device, a fifo or a socket")]
