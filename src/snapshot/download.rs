@@ -23,7 +23,8 @@ use crate::progress::{Progress, Throttle};
 /// the last entries of the central directory, names and CRCs.
 const END: u64 = 64 * 1024;
 
-/// A downloaded snapshot.
+/// A downloaded snapshot. Nothing else of it is left in the directory; what calls leave that do not finish is said at
+/// [`Snapshot::download`](crate::Snapshot::download).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Download {
