@@ -22,22 +22,22 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// A new file system of 64 MiB.
     pub fn ext4() -> Self {
-        let dir = tempdir().unwrap();
-        let image = dir.path().join("image");
-        fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
-        run("mkfs.ext4 -q", &[&image]);
-        Self::mount(dir, "mount")
+        Self::make("mkfs.ext4 -q", "mount")
     }
 
-    /// The same without symbolic links, hard links, permission bits and `:`, and with names that differ in case for one.
+    /// Without symbolic links, hard links, permission bits and `:`; names that differ in case are one.
     pub fn exfat() -> Self {
+        Self::make("mkfs.exfat", "mount.exfat-fuse")
+    }
+
+    /// A new file system of 64 MiB.
+    fn make(mkfs: &str, mount: &str) -> Self {
         let dir = tempdir().unwrap();
         let image = dir.path().join("image");
         fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
-        run("mkfs.exfat", &[&image]);
-        Self::mount(dir, "mount.exfat-fuse")
+        run(mkfs, &[&image]);
+        Self::mount(dir, mount)
     }
 
     fn mount(dir: TempDir, mount: &str) -> Self {

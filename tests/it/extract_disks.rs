@@ -118,6 +118,18 @@ fn a_directory_on_exfat_is_filled_and_replaced() {
         assert_eq!(fs::read(target.join(name)).unwrap(), b"new");
     }
     assert_eq!(fs::read_dir(&target).unwrap().count(), 2);
+    // The last move fails: everything is as it was.
+    let in_the_way = target.join("zz");
+    let options = ExtractOptions::new().overwrite(Overwrite::Replace).progress(move |_| {
+        let _ = fs::create_dir(&in_the_way);
+        std::ops::ControlFlow::Continue(())
+    });
+    let bytes =
+        zip(vec![file("a/x", b"newer"), file("b/c", b"newer"), file("z", b"newer"), file("zz", b"newer")]).bytes();
+    let before = tree(&target);
+    assert!(matches!(extract(bytes, &target, &options), Err(Error::Exists { .. })));
+    fs::remove_dir(target.join("zz")).unwrap();
+    assert!(tree(&target) == before);
     let scratch = tempfile::tempdir().unwrap();
     let target = disk.path().join("k");
     fs::create_dir(&target).unwrap();

@@ -18,6 +18,12 @@ fn sample(dir: &Path) -> std::path::PathBuf {
     path
 }
 
+fn prepared() -> (Shim, tempfile::TempDir, std::path::PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let zip = sample(dir.path());
+    (Shim::build(), dir, zip)
+}
+
 /// What an extraction under the shim says; `None` when it was killed.
 fn extract(shim: &Shim, calls: &str, zip: &Path, target: &Path, set: &[&str]) -> Option<String> {
     let mut child = extract_in_child(zip, target, set);
@@ -46,9 +52,7 @@ fn what_a_shim_file_system_does_not_take_is_counted() {
 #[test]
 #[ignore = "needs a C compiler; .ci/run runs it"]
 fn a_sync_that_a_shim_file_system_does_not_have_is_no_failure_and_one_that_fails_is() {
-    let shim = Shim::build();
-    let dir = tempfile::tempdir().unwrap();
-    let zip = sample(dir.path());
+    let (shim, dir, zip) = prepared();
     for error in ["EINVAL", "ENOSYS", "EOPNOTSUPP"] {
         let target = dir.path().join(error);
         let said = extract(&shim, &format!("fsync:{error}"), &zip, &target, &["EXTRACT_DURABLE"]).unwrap();
@@ -74,9 +78,7 @@ fn a_sync_that_a_shim_file_system_does_not_have_is_no_failure_and_one_that_fails
 #[test]
 #[ignore = "needs a C compiler; .ci/run runs it"]
 fn without_hard_links_a_shim_file_system_keeps_old_files_by_copying() {
-    let shim = Shim::build();
-    let dir = tempfile::tempdir().unwrap();
-    let zip = sample(dir.path());
+    let (shim, dir, zip) = prepared();
     let target = dir.path().join("t");
     let old = || {
         let _ = fs::remove_dir_all(&target);
@@ -114,9 +116,7 @@ fn without_hard_links_a_shim_file_system_keeps_old_files_by_copying() {
 #[test]
 #[ignore = "needs a C compiler; .ci/run runs it"]
 fn without_locks_a_shim_file_system_has_leftovers_that_count_for_nothing() {
-    let shim = Shim::build();
-    let dir = tempfile::tempdir().unwrap();
-    let zip = sample(dir.path());
+    let (shim, dir, zip) = prepared();
     let target = dir.path().join("t");
     fs::create_dir(&target).unwrap();
     for error in ["ENOLCK", "ENOSYS", "EOPNOTSUPP", "EINVAL"] {
@@ -134,9 +134,7 @@ fn without_locks_a_shim_file_system_has_leftovers_that_count_for_nothing() {
 #[test]
 #[ignore = "needs a C compiler; .ci/run runs it"]
 fn without_threads_a_shim_limit_costs_speed_only() {
-    let shim = Shim::build();
-    let dir = tempfile::tempdir().unwrap();
-    let zip = sample(dir.path());
+    let (shim, dir, zip) = prepared();
     let said = extract(&shim, "thread:EAGAIN", &zip, &dir.path().join("t"), &["EXTRACT_DURABLE"]).unwrap();
     assert!(said.contains("files: 4"), "{said}");
 }

@@ -138,10 +138,15 @@ pub(super) fn fields_of(extra: &[u8], id: u16) -> impl Iterator<Item = &[u8]> {
     fields(extra).filter(move |(found, _)| *found == id).map(|(_, body)| body)
 }
 
+/// What begins like a signature, from there to the end of `b`.
+fn signed(b: &[u8]) -> impl Iterator<Item = &[u8]> {
+    (0..b.len()).filter_map(|at| b.get(at..)).filter(|b| b.starts_with(b"PK"))
+}
+
 /// Whether something in `b`, bytes between entries or behind the end, is a header to a reader of the stream. Readers differ
 /// in what else has to be right.
 pub(super) fn has_signature(b: &[u8]) -> bool {
-    (0..b.len()).filter_map(|at| b.get(at..)).filter(|b| b.starts_with(b"PK")).any(|b| match b.first_chunk() {
+    signed(b).any(|b| match b.first_chunk() {
         // Behind the letters alone, in a text for example, is no method that any reader knows.
         Some(&LOCAL) => u16_at(b, 8).is_none_or(|method| method < 256),
         Some(&(CENTRAL | EOCD | DESCRIPTOR)) => true,
@@ -152,7 +157,7 @@ pub(super) fn has_signature(b: &[u8]) -> bool {
 /// Whether a local file header or an EOCD record that makes sense is in `b`, the bytes in front of an archive: programs have
 /// bare signatures in them.
 pub(super) fn has_record(b: &[u8]) -> bool {
-    (0..b.len()).filter_map(|at| b.get(at..)).filter(|b| b.starts_with(b"PK")).any(|b| match b.first_chunk() {
+    signed(b).any(|b| match b.first_chunk() {
         // No reader takes other methods, or an entry without a name in either place; versions, some ignore.
         Some(&LOCAL) => LocalHeader::parse(b).is_some_and(|header| {
             (header.method <= 20 || (93..=99).contains(&header.method)) && header.len() > LOCAL_LEN

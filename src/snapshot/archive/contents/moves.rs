@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File, FileTimes, FileType, Permissions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::paths::{Folder, Leaf};
 use super::plan::ExtractPlan;
@@ -30,16 +31,16 @@ pub(super) struct Moves<'a, 'p> {
     pub(super) changed: BTreeSet<PathBuf>,
     /// Directories that were made writable, and their permissions before.
     opened: Vec<(PathBuf, Permissions)>,
-    /// What tells the plan's files and links from those that others put in their place.
-    inodes: Vec<Option<u64>>,
+    /// What tells the plan's files and links from what others have made of them.
+    stamps: Vec<Option<Stamp>>,
 }
 
 impl<'a, 'p> Moves<'a, 'p> {
     pub(super) fn new(real: &'a Path, staging: &'a Staging, plan: &'p ExtractPlan, overwrite: Overwrite) -> Self {
         let (whole, single, changed) = (HashSet::new(), HashSet::new(), BTreeSet::new());
         let (replaced, kept, opened) = (Vec::new(), Vec::new(), Vec::new());
-        let inodes = plan.leaves().map(|leaf| inode(&staging.tree.join(&leaf.path))).collect();
-        Self { real, staging, plan, overwrite, whole, single, replaced, kept, changed, opened, inodes }
+        let stamps = plan.leaves().map(|leaf| stamp(&staging.tree.join(&leaf.path))).collect();
+        Self { real, staging, plan, overwrite, whole, single, replaced, kept, changed, opened, stamps }
     }
 
     pub(super) fn is_new(&self, folder: &Folder) -> bool {
@@ -55,12 +56,12 @@ impl<'a, 'p> Moves<'a, 'p> {
             }
         }
         for (number, leaf) in plan.leaves().enumerate() {
-            if !self.goes_along(&leaf.path) {
-                self.move_leaf(leaf)?;
-                // Another one if it was copied.
-                if let Some(known) = self.inodes.get_mut(number) {
-                    *known = inode(&self.real.join(&leaf.path));
-                }
+            if !self.goes_along(&leaf.path)
+                && self.move_leaf(leaf)? == Moved::Copied
+                && let Some(known) = self.stamps.get_mut(number)
+            {
+                // Another file system may keep times less exactly.
+                *known = stamp(&self.real.join(&leaf.path));
             }
         }
         self.close_opened();
@@ -98,12 +99,12 @@ impl<'a, 'p> Moves<'a, 'p> {
     }
 
     /// Moves a file or a link: at every moment, its path has its old or its new content.
-    fn move_leaf(&mut self, leaf: &'p Leaf) -> Result<()> {
+    fn move_leaf(&mut self, leaf: &'p Leaf) -> Result<Moved> {
         let (path, to) = (leaf.path.as_str(), self.real.join(&leaf.path));
         match self.carry(path, false) {
-            Ok(()) => {
+            Ok(moved) => {
                 self.single.insert(path);
-                return Ok(());
+                return Ok(moved);
             }
             Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(self.moving(path, e)),
             Err(_) => {}
@@ -114,16 +115,17 @@ impl<'a, 'p> Moves<'a, 'p> {
                 let aside = self.aside(self.replaced.len());
                 let kept = fs::hard_link(&to, &aside).or_else(|_| copy(&to, &aside));
                 kept.map_err(|e| Error::io("backing up", &to, e))?;
-                self.carry(path, true).map_err(|e| self.moving(path, e))?;
+                let moved = self.carry(path, true).map_err(|e| self.moving(path, e))?;
                 self.replaced.push(path);
+                return Ok(moved);
             }
             Overwrite::Keep => self.kept.push(leaf),
             _ => return Err(Error::Exists { path: to }),
         }
-        Ok(())
+        Ok(Moved::Renamed)
     }
 
-    fn carry(&mut self, path: &str, replace: bool) -> io::Result<()> {
+    fn carry(&mut self, path: &str, replace: bool) -> io::Result<Moved> {
         let (from, to) = (self.staging.tree.join(path), self.real.join(path));
         self.in_writable(&to, || carry(&from, &to, replace))
     }
@@ -165,14 +167,14 @@ impl<'a, 'p> Moves<'a, 'p> {
     pub(super) fn undo(mut self) -> io::Result<()> {
         let (plan, mut result) = (self.plan, Ok(()));
         let replaced: HashMap<&str, usize> = self.replaced.iter().enumerate().map(|(n, path)| (*path, n)).collect();
-        for (leaf, moved) in plan.leaves().zip(std::mem::take(&mut self.inodes)) {
+        for (leaf, moved) in plan.leaves().zip(std::mem::take(&mut self.stamps)) {
             let (path, to) = (leaf.path.as_str(), self.real.join(&leaf.path));
-            if inode(&to) != moved {
+            if stamp(&to) != moved {
                 continue;
             }
             if let Some(number) = replaced.get(path) {
                 let from = self.aside(*number);
-                result = result.and(self.in_writable(&to, || carry(&from, &to, true)));
+                result = result.and(self.in_writable(&to, || carry(&from, &to, true).map(drop)));
             } else if self.goes_along(path) || self.single.contains(path) {
                 let _ = self.in_writable(&to, || fs::remove_file(&to));
             }
@@ -186,19 +188,24 @@ impl<'a, 'p> Moves<'a, 'p> {
     }
 }
 
-/// What tells a file from others on the same file system.
-#[cfg(unix)]
-fn inode(path: &Path) -> Option<u64> {
-    fs::symlink_metadata(path).ok().map(|found| std::os::unix::fs::MetadataExt::ino(&found))
+/// Length and time of last modification. Not the inode: FUSE file systems may give a file another one, and what somebody
+/// has written into a file of ours meanwhile is theirs, too.
+type Stamp = (u64, SystemTime);
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let found = fs::symlink_metadata(path).ok()?;
+    Some((found.len(), found.modified().ok()?))
 }
 
-#[cfg(not(unix))]
-fn inode(_: &Path) -> Option<u64> {
-    None
+/// How a file came to its place.
+#[derive(PartialEq, Eq)]
+enum Moved {
+    Renamed,
+    Copied,
 }
 
 /// Moves a file or a link; where a volume is mounted inside the target, by copying it there first.
-fn carry(from: &Path, to: &Path, replace: bool) -> io::Result<()> {
+fn carry(from: &Path, to: &Path, replace: bool) -> io::Result<Moved> {
     match publish(from, to, replace) {
         Err(e) if e.kind() == ErrorKind::CrossesDevices => {
             let near = Staging::new(parent_of(to), INSIDE).map_err(|e| match e {
@@ -208,9 +215,9 @@ fn carry(from: &Path, to: &Path, replace: bool) -> io::Result<()> {
             near.sweep(parent_of(to), INSIDE);
             let copied = near.tree.join("file");
             copy(from, &copied)?;
-            publish(&copied, to, replace)
+            publish(&copied, to, replace).map(|()| Moved::Copied)
         }
-        result => result,
+        result => result.map(|()| Moved::Renamed),
     }
 }
 
