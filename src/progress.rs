@@ -25,6 +25,8 @@ pub struct Progress {
     pub resumed_from: u64,
     /// The number of the current attempt, counted from 1. When a connection breaks off, the next attempt begins.
     pub attempt: u32,
+    /// Whether the call is pausing before its next attempt, because the last one failed.
+    pub waiting: bool,
     /// Archive entries done (extraction and verification); 0 for transfers.
     pub entries: u64,
     /// Archive entries in total (extraction and verification); 0 for transfers.

@@ -8,23 +8,29 @@ use time::format_description::well_known::Rfc2822;
 
 use crate::error::Error;
 
-/// The longest pause between two attempts.
-const LONGEST: Duration = Duration::from_secs(8);
-/// The first pause of an API call.
-const API: Duration = Duration::from_millis(500);
-/// The first pause of a transfer, whose connections often break off through no fault of the host.
-const TRANSFER: Duration = Duration::from_millis(50);
-/// How many attempts in a row a transfer gets while the host stays silent, and while it says that it is busy.
-const SILENT: u32 = 2;
-const BUSY: u32 = 3;
+/// The phase of a timeout before there is a connection.
+pub(crate) const CONNECTING: &str = "connecting";
+
+/// The first pause between two attempts, and the longest one.
+const FIRST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(30);
+/// How many attempts in a row may end because a host that can be reached stays silent: it is not the network that is away.
+const SILENT: u32 = 4;
 /// How many new bytes make a transfer's attempt count as progress; of a small snapshot a 64th does.
 const PROGRESS: u64 = 4 * 1024;
 
-/// The pause before the attempt after the `failed`th failure in a row, counted from 0: doubled each time, and
-/// spread by `jitter` in 0..=1, so that many clients do not come back at once.
-fn backoff(first: Duration, failed: u32, jitter: f64) -> Duration {
-    let pause = first.saturating_mul(1 << failed.min(16)).min(LONGEST);
+/// The pause after `before` earlier ones: doubled each time, and spread by `jitter` in 0..=1, so that many clients do not
+/// come back at once.
+fn backoff(before: u32, jitter: f64) -> Duration {
+    let pause = FIRST.saturating_mul(1 << before.min(16)).min(LONGEST);
     pause.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
+}
+
+/// Whether a later request to the snapshot host may succeed where one got this status: the host or the edge in front of it
+/// is busy or briefly broken. 520 to 530 are the
+/// [edge's own](https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/).
+pub(crate) fn is_busy(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500 | 502 | 503 | 504 | 520..=524 | 527 | 530)
 }
 
 /// The pause before a call of the API is sent again, or `None` when it may not be: never after a timeout, since the
@@ -36,52 +42,83 @@ pub(crate) fn pause(error: &Error, attempt: u32, left: Duration, jitter: f64) ->
     let pause = match error {
         _ if !error.is_retryable() => return None,
         Error::Api { status: 503, retry_after: Some(asked), .. } => *asked,
-        Error::Api { status: 503, .. } | Error::Network { .. } => backoff(API, attempt, jitter),
+        Error::Api { status: 503, .. } | Error::Network { .. } => backoff(attempt, jitter),
         _ => return None,
     };
     (pause <= LONGEST && pause < left).then_some(pause)
 }
 
-/// Counts the attempts of a transfer in a row that brought nothing new.
+/// Decides how long a transfer goes on trying: counts the attempts in a row that brought nothing new, and the time since
+/// the last progress.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempts {
     limit: u32,
+    retry_for: Duration,
+    /// Bytes per second below which new bytes are not progress.
+    min_speed: u64,
+    state: State,
+}
+
+/// What happened since the last progress.
+#[derive(Clone, Debug, Default)]
+struct State {
     failed: u32,
-    /// New bytes since the last attempt that counted as progress.
+    silent: u32,
+    pauses: u32,
+    paused: Duration,
+    waited: Duration,
     gained: u64,
-    /// How many of them are progress.
-    enough: u64,
+    /// How many bytes the snapshot has, when known.
+    total: Option<u64>,
 }
 
 impl Attempts {
-    /// At most `limit` attempts in a row.
-    pub(crate) fn new(limit: u32) -> Self {
-        Self { limit, failed: 0, gained: 0, enough: PROGRESS }
+    /// At most `limit` attempts in a row, and no attempt later than `retry_for` after the last progress.
+    pub(crate) fn new(limit: u32, retry_for: Duration, min_speed: u64) -> Self {
+        Self { limit, retry_for, min_speed, state: State::default() }
     }
 
-    /// `bytes` came that had not come before, of `total`.
-    pub(crate) fn gained(&mut self, bytes: u64, total: Option<u64>) {
-        self.gained = self.gained.saturating_add(bytes);
-        self.enough = total.map_or(PROGRESS, |total| (total / 64).clamp(1, PROGRESS));
+    /// The transfer waited `time` for the host, and got `bytes` that it had not got before, of `total`.
+    pub(crate) fn note(&mut self, time: Duration, bytes: u64, total: Option<u64>) {
+        self.state.waited += time;
+        self.state.gained = self.state.gained.saturating_add(bytes);
+        self.state.total = total;
+    }
+
+    fn is_progress(&self) -> bool {
+        let State { waited, gained, total, .. } = self.state;
+        let enough = total.map_or(PROGRESS, |total| (total / 64).clamp(1, PROGRESS));
+        // A host that sends a little between long silences would otherwise hold a transfer for ever.
+        let slowest = u128::from(self.min_speed) * waited.as_millis() / 1000;
+        gained >= enough && u128::from(gained) >= slowest
     }
 
     /// The pause before the next attempt after one that ended in `error`, or `None` when the transfer has failed
     /// for good. `jitter` lies in 0..=1.
     pub(crate) fn pause(&mut self, error: &Error, jitter: f64) -> Option<Duration> {
-        let progress = self.gained >= self.enough;
+        let progress = self.is_progress();
+        let total = self.state.total;
         if progress {
-            (self.failed, self.gained) = (0, 0);
+            self.state = State { total, ..State::default() };
         }
-        self.failed += 1;
-        let limit = match error {
-            Error::Timeout { .. } => self.limit.min(SILENT),
-            Error::UnexpectedResponse { .. } => self.limit.min(BUSY),
-            _ => self.limit,
-        };
-        if self.failed >= limit || !error.is_retryable() {
+        let state = &mut self.state;
+        state.failed += 1;
+        // Where connecting takes too long, the network is away.
+        state.silent += u32::from(matches!(error, Error::Timeout { phase, .. } if phase != CONNECTING));
+        let busy = matches!(error, Error::UnexpectedResponse { status, .. } if is_busy(*status));
+        if state.failed >= self.limit || state.silent >= SILENT || !(busy || error.is_retryable()) {
             return None;
         }
-        Some(if progress { Duration::ZERO } else { backoff(TRANSFER, self.failed - 1, jitter) })
+        if progress {
+            return Some(Duration::ZERO);
+        }
+        let left = self.retry_for.saturating_sub(state.waited + state.paused);
+        // A host that asks for no pause at all is not taken at its word.
+        let pause = backoff(state.pauses, jitter);
+        let pause = error.retry_after().map_or(pause, |asked| asked.max(backoff(0, jitter))).min(left);
+        state.pauses += 1;
+        state.paused += pause;
+        (!left.is_zero()).then_some(pause)
     }
 }
 
@@ -102,11 +139,6 @@ impl Speed {
         let least = u128::from(bytes_per_second) * window.as_millis() / 1000;
         let least = u64::try_from(least).unwrap_or(u64::MAX);
         Self { window, least, elapsed: Duration::ZERO, bytes: 0, slow: false }
-    }
-
-    /// Notes `time` without a byte, as one window at most: a single stall is forgiven.
-    pub(crate) fn survives(&mut self, time: Duration) -> bool {
-        self.keeps_up(0, time.min(self.window))
     }
 
     /// Notes a read that brought `bytes` in `time`. `false`: two windows in a row brought less than they must.
@@ -181,20 +213,13 @@ mod tests {
         for (status, code) in [(429, "KEEP_CALM"), (401, "ACCESS_DENIED"), (403, "MISSING_SCOPE"), (500, "X")] {
             assert!(!again(&api("GET", status, code, None)), "{code}");
         }
-        let timeout = Error::Timeout {
-            method: "GET",
-            path: "/".into(),
-            phase: "x".into(),
-            limit: Duration::from_secs(1),
-            status: None,
-        };
-        assert!(!again(&timeout), "a timeout is never waited for twice");
+        assert!(!again(&timeout("x")), "a timeout is never waited for twice");
     }
 
     #[test]
     fn pauses_grow_and_are_clamped() {
-        let millis = |attempt, jitter| pause(&network("GET"), attempt, LEFT, jitter).unwrap().as_millis();
-        assert_eq!([millis(0, 1.0), millis(1, 1.0), millis(2, 0.0), millis(50, 1.0)], [500, 1000, 1000, 8000]);
+        let millis = |attempt, jitter| pause(&network("GET"), attempt, LEFT * 2, jitter).unwrap().as_millis();
+        assert_eq!([millis(0, 1.0), millis(1, 1.0), millis(2, 0.0), millis(50, 1.0)], [500, 1000, 1000, 30_000]);
         assert!(pause(&network("GET"), 0, Duration::from_millis(100), 0.0).is_none());
     }
 
@@ -215,6 +240,79 @@ mod tests {
         assert_eq!(retry_after("Mon, 23 Nov 2026 22:00:27 GMT", date), Some(Duration::ZERO));
         for bad in ["", "-1", "soon", "Mon, 99 Nov 2026 22:59:27 GMT", "1e9"] {
             assert_eq!(retry_after(bad, date), None, "{bad}");
+        }
+    }
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn timeout(phase: &'static str) -> Error {
+        let (path, limit) = ("/".into(), Duration::from_secs(1));
+        Error::Timeout { method: "GET", path, phase: phase.into(), limit, status: None }
+    }
+
+    fn response(status: u16) -> Error {
+        let (path, excerpt) = ("/".into(), String::new());
+        Error::UnexpectedResponse { method: "GET", path, status, problem: "busy".into(), excerpt }
+    }
+
+    /// The pauses of a transfer that gets nothing but `error`, each time after `time`.
+    fn pauses(mut attempts: Attempts, error: &Error, time: Duration) -> Vec<Duration> {
+        let again = || {
+            attempts.note(time, 0, None);
+            attempts.pause(error, 1.0)
+        };
+        std::iter::from_fn(again).take(1000).collect()
+    }
+
+    #[test]
+    fn an_outage_is_waited_out_for_as_long_as_agreed() {
+        let attempts = || Attempts::new(u32::MAX, MINUTE * 2, 1024);
+        let refused = pauses(attempts(), &network("GET"), Duration::ZERO);
+        let seconds: Vec<f32> = refused.iter().map(Duration::as_secs_f32).collect();
+        assert_eq!(seconds, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 28.5]);
+        for status in [408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 527, 530] {
+            assert_eq!(pauses(attempts(), &response(status), Duration::ZERO), refused, "{status}");
+        }
+        for status in [400, 401, 403, 404, 410, 416] {
+            assert!(pauses(attempts(), &response(status), Duration::ZERO).is_empty(), "{status}");
+        }
+        // What the host takes counts, too.
+        let slow: Duration = pauses(attempts(), &timeout(CONNECTING), MINUTE / 6).iter().sum();
+        assert!(slow < MINUTE * 3 / 2, "{slow:?}");
+        assert_eq!(pauses(attempts(), &timeout("waiting for the response"), Duration::ZERO).len(), 3, "silent");
+        assert_eq!(pauses(Attempts::new(3, MINUTE, 0), &network("GET"), Duration::ZERO).len(), 2, "three attempts");
+        assert!(pauses(Attempts::new(9, Duration::ZERO, 0), &network("GET"), Duration::ZERO).is_empty());
+    }
+
+    #[test]
+    fn progress_starts_the_time_again_if_it_is_fast_enough() {
+        let mut attempts = Attempts::new(u32::MAX, MINUTE, 1024);
+        for _ in 0..50 {
+            attempts.note(MINUTE / 2, 30 * 1024, None);
+            assert_eq!(attempts.pause(&network("GET"), 1.0), Some(Duration::ZERO));
+            assert_eq!(attempts.pause(&network("GET"), 1.0), Some(FIRST));
+        }
+        let mut attempts = Attempts::new(u32::MAX, MINUTE, 1024);
+        let again = || {
+            attempts.note(MINUTE / 4, 8 * 1024, None);
+            attempts.pause(&network("GET"), 1.0)
+        };
+        assert!(std::iter::from_fn(again).take(9).count() < 4, "half the minimum speed");
+    }
+
+    proptest! {
+        /// Whatever the host asks for: never longer than what is left, never at once.
+        #[test]
+        fn a_busy_host_is_given_the_time_it_asks_for(asked in proptest::collection::vec(0u64..1 << 40, 1..40)) {
+            let (mut attempts, mut total) = (Attempts::new(u32::MAX, MINUTE, 0), Duration::ZERO);
+            for seconds in asked {
+                let asked = Duration::from_secs(seconds);
+                let Some(pause) = attempts.pause(&api("GET", 503, "ANALYTICS_BUSY", Some(seconds)), 0.0) else { break };
+                let left = MINUTE - total;
+                prop_assert_eq!(pause, asked.max(FIRST / 2).min(left));
+                total += pause;
+            }
+            prop_assert!(total <= MINUTE);
         }
     }
 

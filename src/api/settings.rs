@@ -57,6 +57,8 @@ pub(crate) struct Limits {
     pub(crate) stall: Duration,
     /// Bytes per second below which a transfer counts as stalled, measured over `stall`.
     pub(crate) min_speed: u64,
+    /// How long a transfer goes on trying without progress.
+    pub(crate) retry_for: Duration,
     /// Waiting for a snapshot that the service is still making; zero for not waiting.
     pub(crate) snapshot_wait: Duration,
 }
@@ -70,6 +72,7 @@ impl Default for Limits {
             first_byte: Duration::from_secs(30),
             stall: Duration::from_secs(30),
             min_speed: 1024,
+            retry_for: Duration::from_secs(120),
             snapshot_wait: Duration::from_secs(300),
         }
     }
@@ -81,7 +84,7 @@ impl Limits {
     pub(crate) fn set_all(&mut self, limit: Duration) {
         self.connect = Self::default().connect.min(limit);
         (self.total, self.held_open, self.first_byte) = (limit, limit, limit);
-        (self.stall, self.snapshot_wait) = (limit / 2, limit);
+        (self.stall, self.retry_for, self.snapshot_wait) = (limit / 2, limit, limit);
     }
 
     /// How long a response body of `length` bytes may take as a whole: this also ends what comes after its last byte,

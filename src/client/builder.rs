@@ -17,6 +17,7 @@ use crate::api::settings::{ProxyChoice, Settings};
 /// | [`first_byte_timeout`](Self::first_byte_timeout) | 30 s | the wait of a transfer for the response's header section |
 /// | [`stall_timeout`](Self::stall_timeout) | 30 s | how long a transfer may receive nothing |
 /// | [`min_speed`](Self::min_speed) | 1024 bytes/s | the minimum speed of a transfer, measured over the stall limit |
+/// | [`retry_for`](Self::retry_for) | 2 min | how long a transfer goes on trying without progress |
 /// | [`snapshot_wait`](Self::snapshot_wait) | 5 min | the wait for a snapshot that the service is still making |
 ///
 /// Transfers have no total limit. Exceeding `snapshot_wait` is an [`Error::Pending`](crate::Error::Pending), any other
@@ -81,6 +82,11 @@ impl ClientBuilder {
         /// Sets the speed in bytes per second, measured over the stall limit, below which a transfer counts as stalled;
         /// 1024 by default, 0 for no minimum.
         min_speed(s, bytes_per_second: u64) { s.settings.limits.min_speed = bytes_per_second }
+
+        /// Sets how long a transfer goes on trying while it makes no progress; 2 min by default, `Duration::ZERO` for one
+        /// attempt. It rides out a network that is away and a host that is busy: between attempts it pauses for 0.5, 1,
+        /// 2, 4, ... at most 30 s, or for as long as the host asks. Any progress starts the time again.
+        retry_for(s, limit: Duration) { s.settings.limits.retry_for = limit }
 
         /// Sets how many times a failed call is repeated when that is safe; 2 by default. A POST is repeated only when the
         /// service refuses it because it is busy.

@@ -14,7 +14,7 @@ use super::options::{DownloadOptions, Overwrite};
 use super::part::{Part, tidy, tidy_others};
 use super::range::{Object, Range};
 use super::source::{Source, read_exact_at};
-use super::stream::{ATTEMPTS, Step, Stream};
+use super::stream::{Step, Stream};
 use super::transfer::Transfer;
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Throttle};
@@ -144,7 +144,7 @@ fn is_same(location: &Location, path: &Path) -> Result<bool> {
     if let Some(info) = location.info.as_ref().filter(|_| named) {
         return Ok(info.size == length);
     }
-    let mut stream = Stream::new(location.clone(), Object::default(), Range::Last(END), ATTEMPTS);
+    let mut stream = Stream::new(location.clone(), Object::default(), Range::Last(END));
     let (mut theirs, mut ours) = (vec![0; END as usize], vec![0; END as usize]);
     loop {
         let at = stream.at;

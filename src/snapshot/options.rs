@@ -1,8 +1,8 @@
 //! The options of a download, and what an extraction shares with it.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
-use super::stream::ATTEMPTS;
 use crate::error::{Error, Result};
 use crate::progress::{Callback, Progress};
 
@@ -30,15 +30,25 @@ pub struct DownloadOptions<'a> {
     pub(crate) verify: bool,
     pub(crate) connections: usize,
     pub(crate) attempts: u32,
+    /// `None`: the client's.
+    pub(crate) retry_for: Option<Duration>,
 }
 
 /// More connections to one host gain nothing.
 const MAX_CONNECTIONS: usize = 32;
 
 impl<'a> DownloadOptions<'a> {
-    /// Returns the defaults: an existing file is left alone, one connection, five attempts, no check of the CRCs.
+    /// Returns the defaults: an existing file is left alone, one connection, no check of the CRCs, and 2 minutes of
+    /// attempts without progress.
     pub fn new() -> Self {
-        Self { overwrite: Overwrite::Refuse, callback: None, verify: false, connections: 1, attempts: ATTEMPTS }
+        Self {
+            overwrite: Overwrite::Refuse,
+            callback: None,
+            verify: false,
+            connections: 1,
+            attempts: u32::MAX,
+            retry_for: None,
+        }
     }
 
     crate::setters! {
@@ -69,9 +79,13 @@ impl<'a> DownloadOptions<'a> {
         /// memory.
         connections(s, connections: usize) { s.connections = connections }
 
-        /// Sets how many attempts in a row may bring nothing new before the download fails: 5 by default, at least 1.
-        /// Progress (4 KiB, or a 64th of a small snapshot) starts the count again.
+        /// Sets how many attempts in a row may bring nothing new before the download fails, at least 1; not limited by
+        /// default. Progress (4 KiB, or a 64th of a small snapshot, at the minimum speed) starts the count again.
         attempts(s, attempts: u32) { s.attempts = attempts }
+
+        /// Sets how long the download goes on trying without progress; by default
+        /// [`ClientBuilder::retry_for`](crate::ClientBuilder::retry_for), which is 2 min.
+        retry_for(s, limit: Duration) { s.retry_for = Some(limit) }
     }
 
     pub(crate) fn check(&self) -> Result<()> {

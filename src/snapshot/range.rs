@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::retry::is_busy;
+
 /// The bytes that are requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Range {
@@ -124,12 +126,11 @@ pub(crate) fn judge(range: Range, known: &Object, head: Head<'_>) -> Worth {
         (Range::Whole, 416 | 412) => Worth::Unusable("a response to a condition that was not sent".into()),
         (_, 412) => Worth::StartOver("the snapshot changed"),
         (_, 416) => Worth::StartOver("the snapshot became shorter"),
-        (_, 500 | 502 | 503 | 504) => Worth::Busy,
+        (_, status) if is_busy(status) => Worth::Busy,
         (_, 401 | 403) => {
             Worth::Unusable("the link has expired or was refused; list the snapshots again for a new one".into())
         }
         (_, 404 | 410) => Worth::Unusable("the snapshot is gone; list the snapshots to see which are there".into()),
-        (_, 429) => Worth::Unusable("too many downloads; wait before the next one".into()),
         _ => Worth::Unusable("a status that a download never has".into()),
     }
 }
@@ -225,10 +226,10 @@ mod tests {
         let head = |status| Head { status, ..Head::default() };
         assert!(matches!(judge(Range::Whole, &known, head(200)), Worth::Whole(_)));
         assert!(matches!(judge(Range::From(3), &known, head(200)), Worth::Whole(_)));
-        for status in [201, 202, 203, 204, 206, 304, 400, 403, 404, 412, 416, 429, 501, 999] {
+        for status in [201, 202, 203, 204, 206, 304, 400, 403, 404, 410, 412, 416, 501, 525, 999] {
             assert!(matches!(judge(Range::Whole, &known, head(status)), Worth::Unusable(_)), "{status}");
         }
-        for status in [500, 502, 503, 504] {
+        for status in [408, 429, 500, 502, 503, 504, 520, 524, 527, 530] {
             assert_eq!(judge(Range::Whole, &known, head(status)), Worth::Busy);
         }
         assert!(matches!(judge(Range::From(3), &known, head(412)), Worth::StartOver(_)));

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use super::archive::{LAST, check_end};
 use super::location::{EXCERPT, Location};
 use super::range::{Object, Range};
-use super::stream::{ATTEMPTS, Step, Stream};
+use super::stream::{Step, Stream};
 use crate::error::Result;
 
 /// A reader of a snapshot's bytes in order, as they arrive.
@@ -27,7 +27,7 @@ pub struct RemoteReader {
 
 impl RemoteReader {
     pub(crate) fn open(location: Location) -> Result<Self> {
-        let mut stream = Stream::new(location, Object::default(), Range::Whole, ATTEMPTS);
+        let mut stream = Stream::new(location, Object::default(), Range::Whole);
         while !stream.is_open() {
             stream.step_or_sleep(&mut [])?;
         }

@@ -8,7 +8,7 @@ use super::archive::{LAST, check_end};
 use super::location::Location;
 use super::range::{Object, Range};
 use super::source::Source;
-use super::stream::{ATTEMPTS, Step, Stream};
+use super::stream::{Step, Stream};
 use crate::error::Result;
 
 /// The largest snapshot that is taken into memory where ranges do not work.
@@ -57,7 +57,7 @@ impl Window {
 impl Remote {
     pub(crate) fn open(location: Location) -> Result<Self> {
         let range = Range::Last(LAST as u64);
-        let mut stream = Stream::new(location.clone(), Object::default(), range, ATTEMPTS);
+        let mut stream = Stream::new(location.clone(), Object::default(), range);
         let (mut bytes, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
         loop {
             match stream.step_or_sleep(&mut buffer)? {
@@ -84,7 +84,7 @@ impl Remote {
     fn fetch(&self, start: u64, end: u64) -> Result<Window> {
         let mut bytes = vec![0; usize::try_from(end - start).unwrap_or(0)];
         let range = Range::Span(start, end);
-        let mut stream = Stream::new(self.location.clone(), self.object.clone(), range, ATTEMPTS);
+        let mut stream = Stream::new(self.location.clone(), self.object.clone(), range);
         // A byte more, so that the stream can see its end.
         let mut more = [0; 1];
         loop {

@@ -9,8 +9,6 @@ use crate::api::http::{Body, SnapshotResponse};
 use crate::api::retry::{Attempts, Speed, jitter};
 use crate::error::{Error, Result};
 
-/// How many attempts in a row may bring nothing new, unless the caller says otherwise.
-pub(crate) const ATTEMPTS: u32 = 5;
 /// How often a transfer may start from its first byte again.
 const MAX_START_OVERS: u32 = 3;
 
@@ -50,11 +48,11 @@ pub(crate) struct Stream {
     pub(crate) status: Option<u16>,
     /// A response was accepted, by this stream or one before it.
     accepted: bool,
-    too_slow: bool,
     attempts: Attempts,
     start_overs: u32,
     speed: Speed,
-    begun: Instant,
+    /// Why the running attempt has failed, before anyone was told.
+    pending: Option<Error>,
     /// Why the last attempt failed, when nothing has come since.
     pub(crate) failure: Option<Error>,
 }
@@ -69,7 +67,7 @@ struct Open {
 
 impl Stream {
     /// The bytes of `range`; of `object`, unless that is its default. Sends nothing yet.
-    pub(crate) fn new(location: Location, object: Object, range: Range, attempts: u32) -> Self {
+    pub(crate) fn new(location: Location, object: Object, range: Range) -> Self {
         let (at, end, last) = match range {
             Range::Whole => (0, None, None),
             Range::From(start) => (start, None, None),
@@ -78,6 +76,7 @@ impl Stream {
         };
         let limits = location.agent.limits();
         let speed = Speed::new(limits.stall, limits.min_speed);
+        let attempts = Attempts::new(u32::MAX, limits.retry_for, limits.min_speed);
         let accepted = object != Object::default();
         Self {
             location,
@@ -90,13 +89,19 @@ impl Stream {
             attempt: 0,
             status: None,
             accepted,
-            too_slow: false,
-            attempts: Attempts::new(attempts),
+            attempts,
             start_overs: 0,
             speed,
-            begun: Instant::now(),
+            pending: None,
             failure: None,
         }
+    }
+
+    /// With other limits than the client's: at most `attempts` in a row, and `retry_for` without progress.
+    pub(crate) fn limited(mut self, attempts: u32, retry_for: Option<Duration>) -> Self {
+        let limits = self.location.agent.limits();
+        self.attempts = Attempts::new(attempts, retry_for.unwrap_or(limits.retry_for), limits.min_speed);
+        self
     }
 
     /// Whether a response is being read.
@@ -104,17 +109,25 @@ impl Stream {
         self.open.is_some()
     }
 
+    /// Whether the last attempt failed because the host is busy.
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self.failure, Some(Error::UnexpectedResponse { .. }))
+    }
+
     /// [`step`](Self::step), for callers that have nothing else to do during a pause.
     pub(crate) fn step_or_sleep(&mut self, buf: &mut [u8]) -> Result<Step> {
         let step = self.step(buf)?;
         if let Step::Retry(pause) = step {
-            std::thread::sleep(pause);
+            self.location.agent.sleep(pause);
         }
         Ok(step)
     }
 
     /// One request, or one read. Without room in `buf` nothing is read.
     pub(crate) fn step(&mut self, buf: &mut [u8]) -> Result<Step> {
+        if let Some(error) = self.pending.take() {
+            return self.retry(error);
+        }
         let Some(open) = &mut self.open else { return self.request() };
         if open.left == Some(0) && open.chunked {
             // ureq would read trailers for as long as the host sends some.
@@ -129,16 +142,26 @@ impl Stream {
             Err(e) if e.kind() == ErrorKind::Interrupted => return Ok(Step::Bytes(0)),
             Err(e) => {
                 let error = open.body.about.io_error(e);
-                self.too_slow |= !self.speed.survives(begun.elapsed());
+                self.note(begun.elapsed());
                 return self.retry(error);
             }
         };
-        let keeps_up = self.speed.keeps_up(count as u64, begun.elapsed());
+        let time = begun.elapsed();
+        let keeps_up = self.speed.keeps_up(count as u64, time);
         let step = self.got(count)?;
+        self.note(time);
         if keeps_up || self.open.as_ref().is_none_or(|open| open.left == Some(0)) {
             return Ok(step);
         }
-        Err(self.slow())
+        // The bytes that came are the caller's first.
+        self.pending = Some(self.slow());
+        Ok(step)
+    }
+
+    /// The host took `time` for what it did last.
+    fn note(&mut self, time: Duration) {
+        self.attempts.note(time, self.at.saturating_sub(self.highest), self.object.total);
+        self.highest = self.highest.max(self.at);
     }
 
     fn got(&mut self, count: usize) -> Result<Step> {
@@ -161,8 +184,6 @@ impl Stream {
             *left = rest;
         }
         self.at = self.at.saturating_add(count64);
-        self.attempts.gained(self.at.saturating_sub(self.highest), self.object.total);
-        self.highest = self.highest.max(self.at);
         Ok(Step::Bytes(count))
     }
 
@@ -185,11 +206,11 @@ impl Stream {
         };
         let limits = self.location.agent.limits();
         // ureq counts the wait for the header section as one read.
-        let idle = if self.attempt > 0 { limits.stall } else { limits.stall.max(limits.first_byte) };
+        let idle = if self.accepted { limits.stall } else { limits.stall.max(limits.first_byte) };
         self.attempt += 1;
         let begun = Instant::now();
         let response = self.location.get(range, &self.object, idle);
-        self.too_slow |= self.accepted && !self.speed.survives(begun.elapsed());
+        self.note(begun.elapsed());
         let (worth, response) = match response {
             Ok(response) => response,
             Err(error) => return self.retry(error),
@@ -257,14 +278,7 @@ impl Stream {
     /// Requests what is missing again, unless it is of no use.
     fn retry(&mut self, error: Error) -> Result<Step> {
         self.open = None;
-        if self.too_slow {
-            return Err(self.slow());
-        }
-        // One wait for the first response is long enough, whatever it was spent on.
-        let late =
-            matches!(error, Error::Timeout { .. }) || self.begun.elapsed() >= self.location.agent.limits().first_byte;
-        let pause = self.attempts.pause(&error, jitter()).filter(|_| self.accepted || !late);
-        let Some(pause) = pause else {
+        let Some(pause) = self.attempts.pause(&error, jitter()) else {
             return Err(match self.failure.take() {
                 // A timeout says less than the error before it.
                 Some(before) if matches!(error, Error::Timeout { status: None, .. }) => before,

@@ -4,13 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::location::Location;
 use super::options::DownloadOptions;
 use super::part::Part;
 use super::range::{Object, Range};
-use super::record::MAX_PIECES;
 use super::stream::{Step, Stream};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Throttle};
@@ -18,11 +17,12 @@ use crate::progress::{Progress, Throttle};
 const MIB: u64 = 1024 * 1024;
 /// What the first of several connections requests: enough to be of use, little enough to lose nothing by waiting.
 const PROBE: u64 = MIB;
-/// The shortest and longest piece, in bytes; those of a very large snapshot are longer.
+/// The shortest and longest piece, in bytes; those of a large snapshot are longer, since it has no more than [`PIECES`].
 const SHORTEST: u64 = MIB;
 const LONGEST: u64 = 8 * MIB;
+const PIECES: u64 = 64;
 /// How much is written at once, in bytes. TLS returns at most 16 KiB per read.
-const BUFFER: usize = 512 * 1024;
+const BUFFER: usize = 256 * 1024;
 /// After how many bytes the disk is told to start writing, so that the last sync is a short one.
 const SYNC_EVERY: u64 = 8 * MIB;
 /// How often a pause checks whether the download was cancelled.
@@ -37,17 +37,24 @@ pub(crate) struct Transfer<'a> {
     resumed_from: AtomicU64,
     /// The highest of all connections.
     attempt: AtomicU32,
+    /// Whether no connection has anything to do before its next attempt.
+    waiting: AtomicBool,
 }
 
 impl<'a> Transfer<'a> {
     pub(crate) fn new(location: &'a Location, options: &'a DownloadOptions<'a>, throttle: &'a Throttle<'a>) -> Self {
-        Self { location, options, throttle, resumed_from: 0.into(), attempt: 1.into() }
+        Self { location, options, throttle, resumed_from: 0.into(), attempt: 1.into(), waiting: false.into() }
     }
 
     pub(crate) fn progress(&self, bytes: u64, total: Option<u64>) -> Progress {
-        let (attempt, resumed_from) = (&self.attempt, &self.resumed_from);
-        let (attempt, resumed_from) = (attempt.load(Ordering::Relaxed), resumed_from.load(Ordering::Relaxed));
-        Progress { bytes, total, attempt, resumed_from, ..Progress::default() }
+        Progress {
+            bytes,
+            total,
+            attempt: self.attempt.load(Ordering::Relaxed),
+            resumed_from: self.resumed_from.load(Ordering::Relaxed),
+            waiting: self.waiting.load(Ordering::Relaxed),
+            ..Progress::default()
+        }
     }
 
     /// Reports when it is time to. `attempt` is that of one connection.
@@ -89,7 +96,9 @@ impl<'a> Transfer<'a> {
         let none = AtomicU64::new(0);
         while !stream.is_open() {
             if let Step::Retry(pause) = stream.step(&mut [])? {
-                wait(pause, || self.tick(&none, None, stream.attempt).map(|()| true))?;
+                self.waiting.store(true, Ordering::Relaxed);
+                self.wait(pause, || self.tick(&none, None, stream.attempt).map(|()| true))?;
+                self.waiting.store(false, Ordering::Relaxed);
             }
         }
         let cut = stream.object.total.filter(|total| stream.end.is_some_and(|end| end < *total));
@@ -99,21 +108,24 @@ impl<'a> Transfer<'a> {
     }
 
     fn stream(&self, object: Object, range: Range) -> Stream {
-        Stream::new(self.location.clone(), object, range, self.options.attempts)
+        let DownloadOptions { attempts, retry_for, .. } = *self.options;
+        Stream::new(self.location.clone(), object, range).limited(attempts, retry_for)
+    }
+
+    /// Pauses for `pause`, as long as `go_on` says so.
+    fn wait(&self, pause: Duration, go_on: impl Fn() -> Result<bool>) -> Result<()> {
+        let mut left = pause;
+        while go_on()? && !left.is_zero() {
+            let slice = left.min(LOOK);
+            self.location.agent.sleep(slice);
+            left -= slice;
+        }
+        Ok(())
     }
 }
 
 fn piece_len(total: u64, connections: usize) -> u64 {
-    (total / (4 * connections as u64).max(1)).clamp(SHORTEST, LONGEST).max(total.div_ceil(MAX_PIECES))
-}
-
-/// Sleeps for `pause`, as long as `go_on` says so.
-fn wait(pause: Duration, go_on: impl Fn() -> Result<bool>) -> Result<()> {
-    let begun = Instant::now();
-    while go_on()? && begun.elapsed() < pause {
-        thread::sleep(pause.saturating_sub(begun.elapsed()).min(LOOK));
-    }
-    Ok(())
+    (total / (4 * connections as u64).max(1)).clamp(SHORTEST, LONGEST).max(total.div_ceil(PIECES))
 }
 
 /// The missing rest of a piece.
@@ -126,12 +138,28 @@ struct Job {
     stream: Option<Stream>,
 }
 
+/// What came of a piece.
+enum Fetched {
+    Done,
+    /// Another connection is to fetch the rest: the host serves those, and not this one.
+    Left,
+    /// The snapshot must be fetched from its beginning, with the stream that found out.
+    StartOver(Stream),
+}
+
+/// What no connection has taken yet, the last one first, and the connections.
+struct Queue {
+    jobs: Vec<Job>,
+    working: usize,
+    /// How many of them are pausing before their next attempt.
+    pausing: usize,
+}
+
 /// The pieces of a part file, shared by the connections that fetch them.
 struct Pieces<'a> {
     transfer: &'a Transfer<'a>,
     part: &'a Part,
-    /// What no connection has taken yet, the last one first.
-    waiting: Mutex<Vec<Job>>,
+    queue: Mutex<Queue>,
     /// Bytes received, and how many of them a sync was requested for.
     bytes: AtomicU64,
     synced: AtomicU64,
@@ -152,12 +180,12 @@ impl<'a> Pieces<'a> {
             let end = piece.len.filter(|_| part.is_cut()).map(|len| piece.start + len);
             is_open.then(|| Job { piece: number, at: piece.start + done, end, stream: first.take() })
         });
-        let mut waiting: Vec<Job> = jobs.collect();
-        waiting.reverse();
+        let mut jobs: Vec<Job> = jobs.collect();
+        jobs.reverse();
         Self {
             transfer,
             part,
-            waiting: Mutex::new(waiting),
+            queue: Mutex::new(Queue { jobs, working: 0, pausing: 0 }),
             bytes: part.done().into(),
             synced: part.done().into(),
             status: status.unwrap_or(0).into(),
@@ -173,7 +201,7 @@ impl<'a> Pieces<'a> {
         thread::scope(|scope| {
             // Where the system has no more threads, there are fewer connections and one sync at the end.
             let _ = thread::Builder::new().spawn_scoped(scope, move || self.sync(due));
-            let pieces = guard(&self.waiting).len();
+            let pieces = guard(&self.queue).jobs.len();
             for _ in 1..connections.min(pieces) {
                 let sync = sync.clone();
                 if thread::Builder::new().spawn_scoped(scope, move || self.work(&sync)).is_err() {
@@ -195,15 +223,51 @@ impl<'a> Pieces<'a> {
 
     /// One connection: piece after piece until none is waiting.
     fn work(&self, sync: &SyncSender<()>) {
+        guard(&self.queue).working += 1;
         let mut buffer = vec![0; BUFFER];
-        while !self.is_stopped() {
-            let Some(job) = guard(&self.waiting).pop() else { break };
+        while let Some(job) = self.next() {
+            let (piece, end) = (job.piece, job.end);
             match self.fetch(job, &mut buffer, sync) {
-                Ok(None) => {}
-                Ok(Some(stream)) => self.end(Ok(stream)),
+                Ok(Fetched::Done) => {}
+                Ok(Fetched::Left) => return,
+                Ok(Fetched::StartOver(stream)) => self.end(Ok(stream)),
+                Err(error) if is_of_the_host(&error) && self.leave(piece, end) => return,
                 Err(error) => self.end(Err(error)),
             }
         }
+    }
+
+    /// The next piece to fetch. Without one, the connection is no longer needed.
+    fn next(&self) -> Option<Job> {
+        let mut queue = guard(&self.queue);
+        let job = queue.jobs.pop().filter(|_| !self.is_stopped());
+        queue.working -= usize::from(job.is_none());
+        job
+    }
+
+    /// Leaves the rest of a piece to the other connections, if there are any.
+    fn leave(&self, piece: usize, end: Option<u64>) -> bool {
+        let mut queue = guard(&self.queue);
+        if queue.working == 1 {
+            return false;
+        }
+        queue.working -= 1;
+        let at = self.part.pieces()[piece].start + self.part.done_of(piece);
+        queue.jobs.push(Job { piece, at, end, stream: None });
+        true
+    }
+
+    /// Pauses before the next attempt of one connection.
+    fn pause(&self, pause: Duration, stream: &Stream) -> Result<()> {
+        let count = |change: isize| {
+            let mut queue = guard(&self.queue);
+            queue.pausing = queue.pausing.saturating_add_signed(change);
+            self.transfer.waiting.store(queue.pausing >= queue.working, Ordering::Relaxed);
+        };
+        count(1);
+        let result = self.transfer.wait(pause, || self.tick(stream).map(|()| !self.is_stopped()));
+        count(-1);
+        result
     }
 
     fn end(&self, why: Result<Stream>) {
@@ -215,7 +279,7 @@ impl<'a> Pieces<'a> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    fn fetch(&self, job: Job, buffer: &mut [u8], sync: &SyncSender<()>) -> Result<Option<Stream>> {
+    fn fetch(&self, job: Job, buffer: &mut [u8], sync: &SyncSender<()>) -> Result<Fetched> {
         let Job { piece, at, end, stream } = job;
         let continued = |at| {
             let range = end.map_or(Range::From(at), |end| Range::Span(at, end));
@@ -239,14 +303,16 @@ impl<'a> Pieces<'a> {
             match step? {
                 Step::Bytes(_) => {}
                 Step::Opened => self.status.store(stream.status.unwrap_or(0), Ordering::Relaxed),
-                Step::Retry(pause) => wait(pause, || self.tick(&stream).map(|()| !self.is_stopped()))?,
-                Step::StartOver => return Ok(Some(stream)),
+                // A host that limits connections (nginx's `limit_conn`, `limit_req`) is busy for the additional ones.
+                Step::Retry(_) if stream.is_busy() && self.leave(piece, end) => return Ok(Fetched::Left),
+                Step::Retry(pause) => self.pause(pause, &stream)?,
+                Step::StartOver => return Ok(Fetched::StartOver(stream)),
                 // The first request of all is for less than a piece.
                 Step::End if end.is_some_and(|end| stream.at < end) => stream = continued(stream.at),
-                Step::End => return Ok(None),
+                Step::End => return Ok(Fetched::Done),
             }
         }
-        Ok(None)
+        Ok(Fetched::Done)
     }
 
     fn tick(&self, stream: &Stream) -> Result<()> {
@@ -261,6 +327,11 @@ impl<'a> Pieces<'a> {
             let _ = sync.try_send(());
         }
     }
+}
+
+/// Whether another connection to the host may fare better.
+fn is_of_the_host(error: &Error) -> bool {
+    matches!(error, Error::Network { .. } | Error::Timeout { .. } | Error::UnexpectedResponse { .. })
 }
 
 fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -235,7 +235,8 @@ fn child() {
     let (Ok(url), Ok(path)) = (std::env::var("DOWNLOAD_URL"), std::env::var("DOWNLOAD_PATH")) else { return };
     let connections = std::env::var("DOWNLOAD_CONNECTIONS").map_or(1, |n| n.parse().unwrap());
     let overwrite = std::env::var("DOWNLOAD_KEEP").map_or(Overwrite::Refuse, |_| Overwrite::Keep);
-    let options = DownloadOptions::new().connections(connections).overwrite(overwrite);
+    let options =
+        DownloadOptions::new().connections(connections).overwrite(overwrite).retry_for(Duration::from_secs(1));
     match Snapshot::from_url(&url).unwrap().download_with(path, &options) {
         Ok(done) => println!("done {}", done.bytes),
         Err(error) => println!("{error:?}"),

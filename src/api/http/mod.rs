@@ -16,6 +16,7 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_p
 use ureq::typestate::AgentScope;
 use ureq::{Proxy, ProxyProtocol};
 
+use super::retry::CONNECTING;
 use super::settings::{Limits, ProxyChoice, Settings};
 use crate::error::{Cause, Error, Result};
 use crate::secret::is_loopback;
@@ -111,7 +112,7 @@ impl About {
         use ureq::Timeout as T;
         let limits = &self.limits;
         match error {
-            E::Timeout(T::Resolve | T::Connect) => self.timeout("connecting", limits.connect),
+            E::Timeout(T::Resolve | T::Connect) => self.timeout(CONNECTING, limits.connect),
             E::Timeout(T::PerWrite | T::SendRequest | T::SendBody) => self.timeout("sending the request", limits.stall),
             E::Timeout(T::RecvResponse) => self.timeout("waiting for the response", limits.first_byte),
             E::Timeout(T::PerRead | T::RecvBody) => self.timeout("waiting for more of the response", limits.stall),

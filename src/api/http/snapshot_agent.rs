@@ -6,12 +6,12 @@ use ureq::Agent;
 use ureq::http::{Request, Response};
 
 use super::{About, Body, Headers, common, is_local, lookup};
-use crate::api::settings::{Limits, Settings};
+use crate::api::settings::{Limits, Settings, Sleep};
 use crate::error::Result;
 use crate::secret::SignedUrl;
 
 /// The input buffer of transfers: large reads are what makes them fast.
-const INPUT_BUFFER: usize = 1024 * 1024;
+const INPUT_BUFFER: usize = 256 * 1024;
 /// How many redirects of the snapshot host are followed.
 const MAX_REDIRECTS: usize = 3;
 
@@ -20,6 +20,7 @@ const MAX_REDIRECTS: usize = 3;
 pub(crate) struct SnapshotAgent {
     agent: Agent,
     limits: Limits,
+    sleep: Sleep,
 }
 
 /// A response of the snapshot host whose body is still to be read.
@@ -41,11 +42,16 @@ impl SnapshotAgent {
             .max_idle_connections(32)
             .max_response_header_size(INPUT_BUFFER)
             .build();
-        Ok(Self { agent: config.into(), limits: settings.limits.clone() })
+        Ok(Self { agent: config.into(), limits: settings.limits.clone(), sleep: settings.sleep.clone() })
     }
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Pauses the calling thread between two attempts.
+    pub(crate) fn sleep(&self, pause: Duration) {
+        (self.sleep)(pause);
     }
 
     /// `GET url` with `headers`; follows at most [`MAX_REDIRECTS`] redirects, each to the scheme it came
