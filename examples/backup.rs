@@ -6,27 +6,20 @@ mod common;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use squarecloud_blocking::{Archive, Download, DownloadOptions, EntryKind, Snapshot, Source};
+use squarecloud_blocking::{Archive, Download, DownloadOptions, EntryKind, Result, Snapshot, Source};
 
 /// How many entries the table shows.
 const ROWS: usize = 12;
 
-fn main() {
-    if let Err(error) = run() {
-        eprintln!("\nThe backup failed: {error}");
-        let mut cause = error.source();
-        while let Some(layer) = cause {
-            eprintln!("  because {layer}");
-            cause = layer.source();
-        }
-        std::process::exit(1);
-    }
+fn main() -> ExitCode {
+    common::exit(run())
 }
 
-fn run() -> Result<(), Box<dyn std::error::Error>> {
+fn run() -> Result<()> {
     let connection = common::connect()?;
     let directory = std::env::args().nth(2).map_or_else(|| PathBuf::from("backups"), PathBuf::from);
     let app = connection.client.app(&connection.app_id);
@@ -56,7 +49,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Downloads with a bar and checks every byte on the way.
-fn fetch(snapshot: &Snapshot, directory: &Path) -> squarecloud_blocking::Result<Download> {
+fn fetch(snapshot: &Snapshot, directory: &Path) -> Result<Download> {
     let bar = ProgressBar::no_length().with_style(style());
     let options = DownloadOptions::new().verify(true).progress(|progress| {
         if let Some(total) = progress.total {

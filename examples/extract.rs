@@ -2,9 +2,15 @@
 
 mod common;
 
+use std::process::ExitCode;
+
 use squarecloud_blocking::{Archive, ExtractOptions, Result};
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    common::exit(run())
+}
+
+fn run() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [zip, directory] = args.as_slice() else {
         println!("usage: extract ZIP DIRECTORY");

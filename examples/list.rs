@@ -2,9 +2,15 @@
 
 mod common;
 
+use std::process::ExitCode;
+
 use squarecloud_blocking::Result;
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    common::exit(run())
+}
+
+fn run() -> Result<()> {
     let connection = common::connect()?;
     let listing = connection.client.app(&connection.app_id).listing()?;
     println!("{:<17} {:>10}  {:<10} name", "made", "size", "by");

@@ -3,11 +3,16 @@
 mod common;
 
 use std::io::BufRead;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use squarecloud_blocking::Result;
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    common::exit(run())
+}
+
+fn run() -> Result<()> {
     let connection = common::connect()?;
     let app = connection.client.app(&connection.app_id);
     let Some(info) = app.latest_snapshot()? else {

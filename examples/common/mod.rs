@@ -6,6 +6,7 @@
 mod sandbox;
 
 use std::env;
+use std::process::ExitCode;
 
 use squarecloud_blocking::{Client, Result};
 
@@ -29,6 +30,17 @@ pub fn connect() -> Result<Connection> {
     let sandbox = sandbox::Sandbox::builder().history(5).start();
     let client = Client::builder(sandbox.api_key()).base_url(sandbox.base_url()).build()?;
     Ok(Connection { client, app_id: sandbox.app_id().to_owned(), _sandbox: Some(sandbox) })
+}
+
+/// Prints what went wrong, with its causes, in one line.
+pub fn exit(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// `12.9 MB`

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod code;
+mod display;
 mod predicates;
 
 pub use code::{ErrorCode, Limit, Rate};
@@ -18,15 +19,22 @@ pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Everything a call of this crate can fail with.
 ///
-/// `Display` prints this layer only: what was being done, what went wrong, and what to do next. The cause, if there is
-/// one, is in [`source`](std::error::Error::source). Neither ever contains a secret.
+/// `{}` prints this layer only: what was being done, what went wrong, and what to do next. The cause, if there is one, is
+/// in [`source`](std::error::Error::source). `{:#}` prints both in one line, as [`report`](Error::report) returns it. None
+/// of them ever contains a secret.
+///
+/// ```
+/// # use squarecloud_blocking::Client;
+/// if let Err(error) = Client::new("key\nwith a line break") {
+///     eprintln!("{error:#}");
+/// }
+/// ```
 ///
 /// Match variants with `..`: they may get more fields.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// An argument was refused before anything was sent or written.
-    #[error("{what} {reason}")]
     Invalid {
         /// The argument, in words: `the app id`.
         what: Cow<'static, str>,
@@ -35,7 +43,6 @@ pub enum Error {
     },
 
     /// The service responded with an error.
-    #[error("{method} {path}: the service responded {code} (HTTP {status}){}{}", suffix(": ", message), advice(code, self.retry_after()))]
     Api {
         /// The request's method.
         method: &'static str,
@@ -52,7 +59,6 @@ pub enum Error {
     },
 
     /// The response is not valid for this call: it is not JSON, has the wrong status, or lacks a field.
-    #[error("{method} {path}: HTTP {status}, {problem}{}", suffix("; the response begins: ", excerpt))]
     UnexpectedResponse {
         /// The request's method.
         method: &'static str,
@@ -68,7 +74,6 @@ pub enum Error {
 
     /// The connection could not be made or broke off, or the response could not be read. A POST may have been
     /// carried out anyway.
-    #[error("{method} {path}: received no complete response{}; {}", http(*status), next(method))]
     Network {
         /// The request's method.
         method: &'static str,
@@ -81,7 +86,6 @@ pub enum Error {
     },
 
     /// A time limit was exceeded.
-    #[error("{method} {path}: {phase} took longer than {}{}; {}", span(*limit), http(*status), next(method))]
     Timeout {
         /// The request's method.
         method: &'static str,
@@ -96,7 +100,6 @@ pub enum Error {
     },
 
     /// The service accepted the work and has not finished it yet: **not** a failure, and **not** done.
-    #[error("{what} is not finished after {}; {next}", span(*waited))]
     Pending {
         /// What is not finished: `the snapshot of app ...`.
         what: String,
@@ -107,7 +110,6 @@ pub enum Error {
     },
 
     /// A restore failed at the service.
-    #[error("restoring {what} failed at the service: {code}{}", suffix(" in step ", step.as_deref().unwrap_or_default()))]
     RestoreFailed {
         /// What was being restored: `app ...`.
         what: String,
@@ -118,7 +120,6 @@ pub enum Error {
     },
 
     /// The state of a restore is not known: it may be running, done or failed.
-    #[error("the restore status of {what} is unavailable: {reason}")]
     StatusUnavailable {
         /// What was being restored: `app ...`.
         what: String,
@@ -129,7 +130,6 @@ pub enum Error {
     },
 
     /// The callback cancelled the call.
-    #[error("{action} {} was cancelled by the callback", path.display())]
     Cancelled {
         /// What was being done: `sending`, `extracting`, ...
         action: &'static str,
@@ -138,7 +138,6 @@ pub enum Error {
     },
 
     /// A file operation failed.
-    #[error("{action} {} failed", path.display())]
     Io {
         /// What was being done: `creating`, `writing`, ...
         action: &'static str,
@@ -149,14 +148,12 @@ pub enum Error {
     },
 
     /// The target already exists and may not be replaced.
-    #[error("{} already exists and was not changed; choose another path, or set another `Overwrite`", path.display())]
     Exists {
         /// The existing file or directory.
         path: PathBuf,
     },
 
     /// A download could not be completed, or is not the snapshot that was requested. No final file was made.
-    #[error("downloading {what}: {problem}")]
     Download {
         /// The snapshot's file name.
         what: String,
@@ -167,7 +164,6 @@ pub enum Error {
     },
 
     /// An archive, or one entry of it, was refused.
-    #[error("{} was refused because {refusal}{}", entry_name(entry), suffix(": ", detail))]
     Refused {
         /// The entry's name, escaped; `None` when the archive as a whole is refused.
         entry: Option<String>,
@@ -178,7 +174,6 @@ pub enum Error {
     },
 
     /// Reading the archive's bytes failed.
-    #[error("reading {} failed", entry_name(entry))]
     Archive {
         /// The entry being read, escaped.
         entry: Option<String>,
@@ -187,7 +182,6 @@ pub enum Error {
     },
 
     /// The archive has no entry with that name, or none that the options of an extraction select.
-    #[error("the archive has no entry{}; `entries()` lists what it has", if name.is_empty() { " that the options select".into() } else { format!(" {name:?}") })]
     NoSuchEntry {
         /// The name that was looked up, or the prefix that no entry lies under; empty when filter and `strip` leave no entry.
         name: String,
@@ -248,54 +242,4 @@ pub enum Refusal {
     /// An entry is a device, a fifo or a socket.
     #[error("the entry is a device, a fifo or a socket")]
     Special,
-}
-
-/// `before` and `text`, or nothing when `text` is empty.
-fn suffix(before: &str, text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!("{before}{text}") }
-}
-
-/// What to do about an error of the service: how long to wait, or what to change.
-fn advice(code: &ErrorCode, wait: Option<Duration>) -> String {
-    let advice = match (Limit::of(code), wait, code.as_str()) {
-        (Some(Limit::Budget), Some(wait), _) => {
-            return format!("; all calls are blocked, wait {}", span(wait));
-        }
-        (_, Some(wait), _) => return format!("; wait {} and try again", span(wait)),
-        (Some(Limit::Quota), None, _) => "the quota frees up when the oldest snapshot of the last 24 h is a day old",
-        (Some(_), None, _) => "wait and try again",
-        (_, _, "ACCESS_DENIED") => "check the API key before the next call, since bad keys get an address blocked",
-        (_, _, "MISSING_SCOPE") => "give the key the scope of this call",
-        (_, _, "UPGRADE_REQUIRED") => "the account's plan does not include this call",
-        (_, _, "SNAPSHOT_IN_PROGRESS") => "a snapshot is already being made, so look at the listing",
-        (_, _, "RESTORE_IN_PROGRESS") => "try again in about 2 min",
-        _ => "",
-    };
-    suffix("; ", advice)
-}
-
-/// What to do after a request without a usable response.
-fn next(method: &str) -> &'static str {
-    match method {
-        "GET" => "check the network and try again",
-        _ => "it may have been carried out anyway, so look before repeating it",
-    }
-}
-
-fn http(status: Option<u16>) -> String {
-    status.map(|status| format!(" (HTTP {status})")).unwrap_or_default()
-}
-
-/// A duration for people.
-fn span(duration: Duration) -> String {
-    match duration.as_millis() {
-        ms if ms < 1000 => format!("{ms} ms"),
-        ms if ms >= 600_000 && ms % 60_000 == 0 => format!("{} min", ms / 60_000),
-        ms if ms % 1000 == 0 || ms >= 60_000 => format!("{} s", duration.as_secs()),
-        ms => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
-    }
-}
-
-fn entry_name(entry: &Option<String>) -> String {
-    entry.as_ref().map_or_else(|| "the archive".into(), |entry| format!("entry {entry}"))
 }

@@ -1,0 +1,166 @@
+//! PURE. The texts of errors: what was being done, what went wrong, what to do next.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use super::{Error, ErrorCode, Limit};
+
+impl Error {
+    /// Returns the error and all its causes in one line, as `{:#}` prints them: `what was being done: cause: cause`.
+    pub fn report(&self) -> String {
+        format!("{self:#}")
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return f.write_str(&chain(self));
+        }
+        match self {
+            Self::Invalid { what, reason } => write!(f, "{what} {reason}"),
+            Self::Api { method, path, status, code, message, .. } => {
+                let (message, advice) = (suffix(": ", message), advice(code, self.retry_after()));
+                write!(f, "{method} {path}: the service responded {code} (HTTP {status}){message}{advice}")
+            }
+            Self::UnexpectedResponse { method, path, status, problem, excerpt } => {
+                let excerpt = suffix("; the response begins: ", excerpt);
+                write!(f, "{method} {path}: HTTP {status}, {problem}{excerpt}")
+            }
+            Self::Network { method, path, status, .. } => {
+                let (http, next) = (http(*status), next(method));
+                write!(f, "{method} {path}: received no complete response{http}; {next}")
+            }
+            Self::Timeout { method, path, phase, limit, status } => {
+                let (limit, http, next) = (span(*limit), http(*status), next(method));
+                write!(f, "{method} {path}: {phase} took longer than {limit}{http}; {next}")
+            }
+            Self::Pending { what, waited, next } => {
+                write!(f, "{what} is not finished after {}; {next}", span(*waited))
+            }
+            Self::RestoreFailed { what, code, step } => {
+                let step = suffix(" in step ", step.as_deref().unwrap_or_default());
+                write!(f, "restoring {what} failed at the service: {code}{step}")
+            }
+            Self::StatusUnavailable { what, reason, .. } => {
+                write!(f, "the restore status of {what} is unavailable: {reason}")
+            }
+            Self::Cancelled { action, path } => write!(f, "{action} {} was cancelled by the callback", path.display()),
+            Self::Io { action, path, .. } => write!(f, "{action} {} failed", path.display()),
+            Self::Exists { path } => {
+                let next = "choose another path, or set another `Overwrite`";
+                write!(f, "{} already exists and was not changed; {next}", path.display())
+            }
+            Self::Download { what, problem, .. } => write!(f, "downloading {what}: {problem}"),
+            Self::Refused { entry, refusal, detail } => {
+                write!(f, "{} was refused because {refusal}{}", entry_name(entry), suffix(": ", detail))
+            }
+            Self::Archive { entry, .. } => write!(f, "reading {} failed", entry_name(entry)),
+            Self::NoSuchEntry { name } => no_such_entry(f, name),
+        }
+    }
+}
+
+/// An error and its causes in one line. A layer that only repeats the end of an earlier one is left out.
+fn chain(error: &Error) -> String {
+    let mut texts = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !texts.iter().any(|earlier| earlier.ends_with(&text)) {
+            texts.push(text);
+        }
+        cause = error.source();
+    }
+    texts.join(": ").replace(['\n', '\r'], " ")
+}
+
+fn no_such_entry(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    f.write_str("the archive has no entry")?;
+    match name {
+        "" => f.write_str(" that the options select")?,
+        name => write!(f, " {name:?}")?,
+    }
+    f.write_str("; `entries()` lists what it has")
+}
+
+/// `before` and `text`, or nothing when `text` is empty.
+fn suffix(before: &str, text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("{before}{text}") }
+}
+
+/// What to do about an error of the service: how long to wait, or what to change.
+fn advice(code: &ErrorCode, wait: Option<Duration>) -> String {
+    let advice = match (Limit::of(code), wait, code.as_str()) {
+        (Some(Limit::Budget), Some(wait), _) => {
+            return format!("; all calls are blocked, wait {}", span(wait));
+        }
+        (_, Some(wait), _) => return format!("; wait {} and try again", span(wait)),
+        (Some(Limit::Quota), None, _) => "the quota frees up when the oldest snapshot of the last 24 h is a day old",
+        (Some(_), None, _) => "wait and try again",
+        (_, _, "ACCESS_DENIED") => "check the API key before the next call, since bad keys get an address blocked",
+        (_, _, "MISSING_SCOPE") => "give the key the scope of this call",
+        (_, _, "UPGRADE_REQUIRED") => "the account's plan does not include this call",
+        (_, _, "SNAPSHOT_IN_PROGRESS") => "a snapshot is already being made, so look at the listing",
+        (_, _, "RESTORE_IN_PROGRESS") => "try again in about 2 min",
+        _ => "",
+    };
+    suffix("; ", advice)
+}
+
+/// What to do after a request without a usable response.
+fn next(method: &str) -> &'static str {
+    match method {
+        "GET" => "check the network and try again",
+        _ => "it may have been carried out anyway, so look before repeating it",
+    }
+}
+
+fn http(status: Option<u16>) -> String {
+    status.map(|status| format!(" (HTTP {status})")).unwrap_or_default()
+}
+
+/// A duration for people.
+fn span(duration: Duration) -> String {
+    match duration.as_millis() {
+        ms if ms < 1000 => format!("{ms} ms"),
+        ms if ms >= 600_000 && ms % 60_000 == 0 => format!("{} min", ms / 60_000),
+        ms if ms % 1000 == 0 || ms >= 60_000 => format!("{} s", duration.as_secs()),
+        ms => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+    }
+}
+
+fn entry_name(entry: &Option<String>) -> String {
+    entry.as_ref().map_or_else(|| "the archive".into(), |entry| format!("entry {entry}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    fn network() -> Error {
+        let source = "the connection was reset\r\nby the peer".into();
+        Error::Network { method: "GET", path: "/a.zip".into(), status: None, source }
+    }
+
+    #[test]
+    fn the_alternate_form_is_the_whole_chain_in_one_line() {
+        let text = "GET /a.zip: received no complete response; check the network and try again";
+        let report = network().report();
+        assert_eq!(network().to_string(), text);
+        assert_eq!(report, format!("{text}: the connection was reset  by the peer"));
+        // The way through a reader and an archive adds the layers that say something, each once.
+        let archive = || Error::Archive { entry: Some("b.txt".into()), source: io::Error::from(network()).into() };
+        assert_eq!(archive().report(), format!("reading entry b.txt failed: {report}"));
+        let wrapped = io::Error::other(io::Error::from(archive()));
+        assert_eq!(
+            Error::io("writing", "b", wrapped).report(),
+            format!("writing b failed: reading entry b.txt failed: {report}")
+        );
+        let twice = Error::Archive { entry: Some("b.txt".into()), source: archive().into() };
+        assert_eq!(twice.report(), archive().report());
+        assert_eq!(format!("{:#}", Error::invalid("the app id", "is empty")), "the app id is empty");
+    }
+}
