@@ -52,7 +52,7 @@ pub enum Error {
     },
 
     /// The response is not valid for this call: it is not JSON, has the wrong status, or lacks a field.
-    #[error("{method} {path}: HTTP {status}, {problem}{}", suffix("; the response begins: ", excerpt))]
+    #[error("{method} {path}: HTTP {status}, {problem}{}{}", waiting(*retry_after), suffix("; the response begins: ", excerpt))]
     UnexpectedResponse {
         /// The request's method.
         method: &'static str,
@@ -64,6 +64,8 @@ pub enum Error {
         problem: Cow<'static, str>,
         /// The beginning of the response body, escaped and cut; secrets are redacted.
         excerpt: String,
+        /// How long the response says to wait (`Retry-After`), when it does.
+        retry_after: Option<Duration>,
     },
 
     /// The connection could not be made or broke off, or the response could not be read. A POST may have been
@@ -280,6 +282,10 @@ fn next(method: &str) -> &'static str {
         "GET" => "check the network and try again",
         _ => "it may have been carried out anyway, so look before repeating it",
     }
+}
+
+fn waiting(retry_after: Option<Duration>) -> String {
+    retry_after.map(|wait| format!("; wait {} and try again", span(wait))).unwrap_or_default()
 }
 
 fn http(status: Option<u16>) -> String {
