@@ -98,6 +98,7 @@ impl RawResponse {
             status: self.status,
             problem: clean(&problem.into(), MESSAGE_CHARS, self.secret.expose()).into(),
             excerpt: excerpt(&self.body, self.secret.expose()),
+            retry_after: self.retry_after,
         }
     }
 

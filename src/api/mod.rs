@@ -2,5 +2,6 @@
 
 pub(crate) mod envelope;
 pub(crate) mod http;
+pub(crate) mod http_date;
 pub(crate) mod retry;
 pub(crate) mod settings;

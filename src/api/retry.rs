@@ -3,9 +3,6 @@
 
 use std::time::Duration;
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
-
 use crate::error::Error;
 
 /// The phase of a timeout before there is a connection.
@@ -163,21 +160,6 @@ pub(crate) fn jitter() -> f64 {
     f64::from(RandomState::new().hash_one(()) as u32) / f64::from(u32::MAX)
 }
 
-/// The value of a `Retry-After` header: seconds, or a date (RFC 9110, section 10.2.3) against the response's own
-/// `Date`, so that the local clock does not matter.
-pub(crate) fn retry_after(value: &str, date: Option<OffsetDateTime>) -> Option<Duration> {
-    if let Ok(seconds) = value.trim().parse::<u32>() {
-        return Some(Duration::from_secs(seconds.into()));
-    }
-    let wait = http_date(value)? - date?;
-    Some(wait.try_into().unwrap_or(Duration::ZERO))
-}
-
-/// An HTTP date in its preferred form (RFC 9110, section 5.6.7), which is RFC 2822's.
-pub(crate) fn http_date(text: &str) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(text.trim(), &Rfc2822).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -231,18 +213,6 @@ mod tests {
         assert_eq!(asked(3600), None);
     }
 
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let date = http_date("Mon, 23 Nov 2026 22:59:27 GMT");
-        assert_eq!(date.map(time::OffsetDateTime::unix_timestamp), Some(1_795_474_767));
-        assert_eq!(retry_after("120", None), Some(Duration::from_secs(120)));
-        assert_eq!(retry_after("Mon, 23 Nov 2026 23:00:27 GMT", date), Some(Duration::from_secs(60)));
-        assert_eq!(retry_after("Mon, 23 Nov 2026 22:00:27 GMT", date), Some(Duration::ZERO));
-        for bad in ["", "-1", "soon", "Mon, 99 Nov 2026 22:59:27 GMT", "1e9"] {
-            assert_eq!(retry_after(bad, date), None, "{bad}");
-        }
-    }
-
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn timeout(phase: &'static str) -> Error {
@@ -252,7 +222,7 @@ mod tests {
 
     fn response(status: u16) -> Error {
         let (path, excerpt) = ("/".into(), String::new());
-        Error::UnexpectedResponse { method: "GET", path, status, problem: "busy".into(), excerpt }
+        Error::UnexpectedResponse { method: "GET", path, status, problem: "busy".into(), excerpt, retry_after: None }
     }
 
     /// The pauses of a transfer that gets nothing but `error`, each time after `time`.

@@ -196,7 +196,7 @@ impl Error {
     /// [`rate`](Self::rate), and a budget blocks for about 30 minutes. A quota frees up when the oldest snapshot of
     /// the last 24 h is a day old; only a listing shows when that is, so it is `None`.
     pub fn retry_after(&self) -> Option<Duration> {
-        let Self::Api { retry_after, .. } = self.innermost() else {
+        let (Self::Api { retry_after, .. } | Self::UnexpectedResponse { retry_after, .. }) = self.innermost() else {
             return None;
         };
         retry_after.or_else(|| match self.limit()? {

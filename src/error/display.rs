@@ -24,9 +24,9 @@ impl fmt::Display for Error {
                 let (message, advice) = (suffix(": ", message), advice(code, self.retry_after()));
                 write!(f, "{method} {path}: the service responded {code} (HTTP {status}){message}{advice}")
             }
-            Self::UnexpectedResponse { method, path, status, problem, excerpt } => {
-                let excerpt = suffix("; the response begins: ", excerpt);
-                write!(f, "{method} {path}: HTTP {status}, {problem}{excerpt}")
+            Self::UnexpectedResponse { method, path, status, problem, excerpt, retry_after } => {
+                let (wait, excerpt) = (waiting(*retry_after), suffix("; the response begins: ", excerpt));
+                write!(f, "{method} {path}: HTTP {status}, {problem}{wait}{excerpt}")
             }
             Self::Network { method, path, status, .. } => {
                 let (http, next) = (http(*status), next(method));
@@ -115,6 +115,10 @@ fn next(method: &str) -> &'static str {
         "GET" => "check the network and try again",
         _ => "it may have been carried out anyway, so look before repeating it",
     }
+}
+
+fn waiting(retry_after: Option<Duration>) -> String {
+    retry_after.map(|wait| format!("; wait {} and try again", span(wait))).unwrap_or_default()
 }
 
 fn http(status: Option<u16>) -> String {

@@ -70,6 +70,8 @@ pub enum Error {
         problem: Cow<'static, str>,
         /// The beginning of the response body, escaped and cut; secrets are redacted.
         excerpt: String,
+        /// How long the response says to wait (`Retry-After`), when it does.
+        retry_after: Option<Duration>,
     },
 
     /// The connection could not be made or broke off, or the response could not be read. A POST may have been

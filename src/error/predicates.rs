@@ -149,6 +149,7 @@ mod tests {
             status: 403,
             problem: "the link has expired".into(),
             excerpt: String::new(),
+            retry_after: None,
         }
     }
 

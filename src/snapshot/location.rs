@@ -71,7 +71,7 @@ impl Location {
             }
         }
         let excerpt = excerpt(bytes.get(..count).unwrap_or_default(), &response.queries);
-        self.unexpected(response.status, problem, excerpt)
+        self.unexpected(response.status, problem, excerpt, response.retry_after)
     }
 
     /// The error about bytes that are not a whole archive; `first` are the first of them.
@@ -80,12 +80,18 @@ impl Location {
             return self.error(format!("the archive is damaged: {why}; try again"), status);
         }
         let problem = if first.is_empty() { "the response body is empty" } else { "the response is not a zip archive" };
-        self.unexpected(status.unwrap_or(200), problem.into(), excerpt(first, self.url.query()))
+        self.unexpected(status.unwrap_or(200), problem.into(), excerpt(first, self.url.query()), None)
     }
 
-    fn unexpected(&self, status: u16, problem: Cow<'static, str>, excerpt: String) -> Error {
+    fn unexpected(
+        &self,
+        status: u16,
+        problem: Cow<'static, str>,
+        excerpt: String,
+        retry_after: Option<Duration>,
+    ) -> Error {
         let path = self.url.path().to_owned();
-        Error::UnexpectedResponse { method: "GET", path, status, problem, excerpt }
+        Error::UnexpectedResponse { method: "GET", path, status, problem, excerpt, retry_after }
     }
 
     pub(crate) fn error(&self, problem: impl Into<Cow<'static, str>>, status: Option<u16>) -> Error {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use squarecloud_blocking::{Client, ErrorCode, Limit, Rate};
+use squarecloud_blocking::{Client, Error, ErrorCode, Limit, Rate};
 
-use crate::sandbox::{Fault, Files, Kind, On, Route, Sandbox};
-use crate::support::builder;
+use crate::sandbox::{Fault, Files, Kind, NewSnapshot, On, Route, Sandbox};
+use crate::support::{Slept, builder};
 
 /// A client whose pauses pass in the sandbox's world only.
 fn virtual_client(sandbox: &Arc<Sandbox>) -> Client {
@@ -68,4 +68,31 @@ fn the_services_own_word_comes_first_and_an_edge_says_nothing() {
     sandbox.fault(On::Api, Fault::html(429));
     let error = client.account().unwrap_err();
     assert!(error.is_rate_limited() && error.limit().is_none() && error.retry_after().is_none(), "{error}");
+}
+
+/// An edge, a load balancer or S3 sends no envelope, but may say how long to wait.
+#[test]
+fn a_wait_is_kept_whatever_the_body_is() {
+    let sandbox = Sandbox::builder().small().no_limits().start();
+    sandbox.put_snapshot(NewSnapshot::of(sandbox.app_id()));
+    let client = builder(&sandbox).retries(0).sleep(Slept::default().sleeper()).build().unwrap();
+    let snapshot = client.open(&client.app(sandbox.app_id()).latest_snapshot().unwrap().unwrap()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    // The sandbox has a clock of its own, so that a date against this machine's would show.
+    let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+    let waits = ["90", "Sun, 06 Nov 1994 08:51:07 GMT", "Sunday, 06-Nov-94 08:51:07 GMT", "Sun Nov  6 08:51:07 1994"];
+    for (status, wait) in [429, 503].into_iter().flat_map(|status| waits.map(|wait| (status, wait))) {
+        for fault in [Fault::html(status), Fault::xml(status, "SlowDown")] {
+            sandbox.fault(On::Any, fault);
+            sandbox.fault(On::Any, Fault::Header("Date", date.into()));
+            sandbox.fault(On::Any, Fault::Header("Retry-After", wait.into()));
+            for error in [client.account().unwrap_err(), snapshot.download(dir.path()).unwrap_err()] {
+                assert!(matches!(error, Error::UnexpectedResponse { .. }), "{error:?}");
+                assert_eq!(error.retry_after(), Some(Duration::from_secs(90)), "{wait}: {error}");
+                assert_eq!((error.status(), error.is_rate_limited()), (Some(status), status == 429));
+                assert!(error.to_string().contains("wait 90 s"), "{error}");
+            }
+            sandbox.clear_faults();
+        }
+    }
 }

@@ -9,7 +9,6 @@ use ureq::{Agent, AsSendBody, SendBody};
 
 use super::{About, Headers, MAX_HEADER_BYTES, common, is_local, lookup};
 use crate::api::envelope::RawResponse;
-use crate::api::retry::{http_date, retry_after};
 use crate::api::settings::{Limits, Settings};
 use crate::error::Result;
 use crate::secret::ApiKey;
@@ -88,8 +87,7 @@ impl ApiAgent {
         let about = About { status: Some(status), ..about };
         headers.refuse_coding(&about)?;
         let body = body.into_with_config().limit(MAX_JSON_BYTES).read_to_vec().map_err(|e| about.error(e))?;
-        let date = headers.get("date").and_then(http_date);
-        let retry_after = headers.get("retry-after").and_then(|value| retry_after(value, date));
+        let (date, retry_after) = (headers.date(), headers.retry_after());
         Ok(RawResponse { method, path, status, body, date, retry_after, secret: self.key.clone() })
     }
 

@@ -10,12 +10,14 @@ use std::io::{self, Read};
 use std::thread;
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use ureq::config::{Config, ConfigBuilder};
 use ureq::http::Uri;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 use ureq::typestate::AgentScope;
 use ureq::{Proxy, ProxyProtocol};
 
+use super::http_date::{http_date, retry_after};
 use super::retry::CONNECTING;
 use super::settings::{Limits, ProxyChoice, Settings};
 use crate::error::{Cause, Error, Result};
@@ -42,6 +44,17 @@ impl Headers {
             return None;
         }
         first.to_str().ok()
+    }
+
+    /// The server's clock.
+    fn date(&self) -> Option<OffsetDateTime> {
+        self.get("date").and_then(|date| http_date(date, OffsetDateTime::now_utc()))
+    }
+
+    /// How long the server says to wait.
+    fn retry_after(&self) -> Option<Duration> {
+        let now = self.date().unwrap_or_else(OffsetDateTime::now_utc);
+        self.get("retry-after").and_then(|value| retry_after(value, now))
     }
 
     /// Refuses a body in a content coding: none is requested, and none is decoded.
@@ -101,7 +114,7 @@ impl About {
         match status {
             Some(status) => {
                 let problem = problem.into().into();
-                Error::UnexpectedResponse { method, path, status, problem, excerpt: String::new() }
+                Error::UnexpectedResponse { method, path, status, problem, excerpt: String::new(), retry_after: None }
             }
             None => self.network(problem.into()),
         }

@@ -28,6 +28,8 @@ pub(crate) struct SnapshotResponse {
     pub(crate) status: u16,
     pub(crate) headers: Headers,
     pub(crate) body: Body,
+    /// How long the host says to wait.
+    pub(crate) retry_after: Option<Duration>,
     /// The queries of the request and of the redirects it took: secret, and perhaps repeated in the body.
     pub(crate) queries: String,
 }
@@ -82,7 +84,8 @@ impl SnapshotAgent {
             if !matches!(status, 301 | 302 | 303 | 307 | 308) {
                 headers.refuse_coding(&about)?;
                 let body = Body { reader: body.into_reader(), about };
-                return Ok(SnapshotResponse { status, headers, body, queries });
+                let retry_after = headers.retry_after();
+                return Ok(SnapshotResponse { status, headers, body, retry_after, queries });
             }
             url = redirect(&url, headers.get("location")).map_err(|problem| about.protocol(problem))?;
             queries.push_str(if queries.is_empty() { "" } else { "&" });
