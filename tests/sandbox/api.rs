@@ -57,6 +57,7 @@ fn decide(world: &Mutex<World>, request: &Request, route: Route, id: &str, now: 
         }
         Route::Statuses(kind) => statuses(&mut guard, request, &key, kind, now),
         Route::Start(_) | Route::Stop(_) | Route::Restart => act(&mut guard, route, &id, account, now),
+        Route::Delete(_) => delete(&mut guard, &id, now),
         Route::List(_) => Ok(guard.list(&id, now)),
         Route::ListAccount => {
             let kind = match form_field(&request.query, "scope").as_deref() {
@@ -94,7 +95,14 @@ fn json_body(request: &Request) -> Result<(), Answer> {
 fn authorise(world: &mut World, request: &Request, now: i64) -> Result<Key, Answer> {
     let given = request.header("Authorization").unwrap_or("");
     let Some(key) = world.keys.iter().find(|k| k.text == given).cloned() else {
-        return Err(Answer::error(401, "ACCESS_DENIED", "The API key is not valid."));
+        let text = match given {
+            "" => "The Authorization header with the API key is missing.",
+            bearer if bearer.starts_with("Bearer ") => {
+                "The Authorization header is the API key itself, without Bearer."
+            }
+            _ => "The API key is not valid.",
+        };
+        return Err(Answer::error(401, "ACCESS_DENIED", text));
     };
     if key.expired {
         return Err(Answer::error(401, "APIKEY_EXPIRED", "The API key has expired."));
@@ -224,15 +232,29 @@ pub fn limited(world: &mut World, name: &str, limit: Limit, now: i64) -> Result<
     Ok(())
 }
 
+/// Refuses while a restore holds the resource.
+fn unheld(world: &World, id: &str, now: i64) -> Result<(), Answer> {
+    let started = world.resources[id].restore.started_ms;
+    if world.rules.cooldowns && started.is_some_and(|t| now - t < limits::RESTORE_HOLD_MS) {
+        return Err(Answer::error(403, "RESTORE_IN_PROGRESS", "A restore is in progress."));
+    }
+    Ok(())
+}
+
+/// The app or database goes; its snapshots are listed no more.
+fn delete(world: &mut World, id: &str, now: i64) -> Result<Answer, Answer> {
+    unheld(world, id, now)?;
+    world.resources.remove(id);
+    Ok(world.done())
+}
+
 fn act(world: &mut World, route: Route, id: &str, account: &str, now: i64) -> Result<Answer, Answer> {
-    let held = limits::RESTORE_HOLD_MS;
     let resource = &world.resources[id];
     let (refuses, running) = (resource.refuses.clone(), resource.started_ms.is_some());
-    let restoring = resource.restore.started_ms.is_some_and(|t| now - t < held);
+    if resource.kind == Kind::Database {
+        unheld(world, id, now)?;
+    }
     if world.rules.cooldowns {
-        if resource.kind == Kind::Database && restoring {
-            return Err(Answer::error(403, "RESTORE_IN_PROGRESS", "A restore is in progress."));
-        }
         limited(world, &format!("action on {id}"), limits::ACTION_RESOURCE, now)?;
         limited(world, &format!("action by {account}"), limits::ACTION_USER, now)?;
     }

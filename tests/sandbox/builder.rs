@@ -1,14 +1,16 @@
 //! Starting a sandbox: its options and the world it begins with.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::DAY;
 use super::demo;
+use super::door::Door;
 use super::files::{FileNode, Files};
 use super::handle::{NewSnapshot, Sandbox};
 use super::rules::Rules;
-use super::server::{Port, Shared, guard};
+use super::server::{Port, Shared};
 use super::sign;
 use super::tls::Tls;
 use super::world::{Account, Kind, Resource, Restore, World};
@@ -77,28 +79,45 @@ impl Builder {
         self
     }
 
+    /// At most `n` requests of the snapshot host at the same time; those beyond are answered with `status`.
+    pub fn max_connections(mut self, n: usize, status: u16) -> Self {
+        self.rules.concurrent = Some((n, status));
+        self
+    }
+
     /// # Panics
     /// When loopback has no port left, or not the one asked for.
     pub fn start(self) -> Sandbox {
+        self.try_start().expect("a port on loopback")
+    }
+
+    /// # Errors
+    /// When a port cannot be had: says which.
+    pub fn try_start(self) -> io::Result<Sandbox> {
+        let door = |number: u16| {
+            Door::new(number).map_err(|e| io::Error::new(e.kind(), format!("cannot listen on 127.0.0.1:{number}: {e}")))
+        };
+        let doors = [door(self.ports.0)?, door(self.ports.1)?];
+        let [api, snapshots] = [doors[0].address, doors[1].address];
         let tls = self.tls.then(Tls::new);
         let scheme = if self.tls { "https" } else { "http" };
         let mut world = World::new(self.rules.clone(), 1);
         let (api_key, app, database) = populate(&mut world, &self);
-        let shared = Arc::new(Shared::new(world, tls));
-        let (snapshots, second) = shared.listen(Port::Snapshots, self.ports.1).expect("a port on loopback");
-        let (api, first) = shared.listen(Port::Api, self.ports.0).expect("a port on loopback");
         let host = format!("{scheme}://{snapshots}");
-        guard(&shared.world).snapshot_host.clone_from(&host);
+        world.snapshot_host.clone_from(&host);
+        let shared = Arc::new(Shared::new(world, tls, doors));
         let base_url = format!("{scheme}://{api}/v2");
-        let listeners = vec![(api, first), (snapshots, second)];
-        let sandbox = Sandbox { shared, listeners, base_url, host, api_key, app, database, lenient: self.lenient };
+        let sandbox = Sandbox { shared, base_url, host, api_key, app, database, lenient: self.lenient };
         for day in 1..=self.history {
             let age = Duration::from_secs(u64::from(day) * 86_400);
             for id in [&sandbox.app, &sandbox.database] {
                 sandbox.put_snapshot(NewSnapshot { age, origin: Some("automatic"), ..NewSnapshot::of(id) });
             }
         }
-        sandbox
+        for port in [Port::Snapshots, Port::Api] {
+            sandbox.shared.open(port)?;
+        }
+        Ok(sandbox)
     }
 }
 

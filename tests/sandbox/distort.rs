@@ -129,6 +129,7 @@ fn framing(entry: &Entry, out: &mut Output) {
         Fault::BeforeAnswer(end) => out.before = Some(*end),
         Fault::InHead(at, end) => out.in_head = Some((*at, *end)),
         Fault::InBody(at, end) => out.in_body = Some((*at, *end)),
+        Fault::HalfBody(end) => out.in_body = Some((out.answer.body.len() as u64 / 2, *end)),
         _ => object(entry, out),
     }
 }

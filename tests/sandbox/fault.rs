@@ -140,6 +140,8 @@ pub enum Fault {
     InHead(usize, End),
     /// After so many bytes of this answer's body.
     InBody(u64, End),
+    /// In the middle of this answer's body.
+    HalfBody(End),
     /// When the body reaches this byte of the whole object; counts only when it does.
     AtObjectByte(u64, End),
     /// `Connection: close`, and closes.

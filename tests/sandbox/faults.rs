@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::fault::Fault;
 use super::routes::{Route, fits};
+use super::words::Wanted;
 
 /// Which requests a fault is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum On {
     /// Every request of the snapshot host.
     Snapshots,
     Route(Route),
+    /// The routes of apps and of databases with this word.
+    Word(&'static str),
     /// A method (or `*`) and a path without `/v2`, where `*` is one part and a last `**` the rest.
     Path(String, String),
 }
@@ -31,6 +34,7 @@ impl On {
             Self::Api => route != Route::Object,
             Self::Snapshots => route == Route::Object,
             Self::Route(wanted) => *wanted == route,
+            Self::Word(word) => *word == route.word(),
             Self::Path(wanted, pattern) => (wanted == "*" || wanted == method) && fits(pattern, path),
         }
     }
@@ -102,6 +106,16 @@ impl Faults {
         FaultHandle { entry, all: self.clone() }
     }
 
+    /// One that was asked for in words.
+    pub fn want(self: &Arc<Self>, wanted: Wanted) {
+        self.add(wanted.on, wanted.fault).times(wanted.times.unwrap_or(u64::MAX));
+    }
+
+    /// Those still to happen.
+    pub fn len(&self) -> usize {
+        self.entries().iter().filter(|e| e.state().left > 0).count()
+    }
+
     pub fn clear(&self) {
         self.entries().clear();
     }
@@ -111,10 +125,18 @@ impl Faults {
         self.matching(route, method, path).filter(|e| e.fault.is_early() && e.take()).collect()
     }
 
-    /// The other faults a request meets. It uses up all, except those that wait for a byte of the object.
+    /// The other faults a request meets. It uses up all, except those that wait for a byte of the object and those
+    /// that answer instead of the world when another one does already: they queue.
     pub fn meet(&self, route: Route, method: &str, path: &str) -> Vec<Arc<Entry>> {
         let met = self.matching(route, method, path).filter(|e| !e.fault.is_early());
-        met.filter(|e| matches!(e.fault, Fault::AtObjectByte(..)) || e.take()).collect()
+        let mut answered = false;
+        met.filter(|e| {
+            let instead = e.fault.is_instead();
+            let taken = matches!(e.fault, Fault::AtObjectByte(..)) || (!(instead && answered) && e.take());
+            answered |= instead && taken;
+            taken
+        })
+        .collect()
     }
 
     fn matching(&self, route: Route, method: &str, path: &str) -> impl Iterator<Item = Arc<Entry>> {

@@ -1,26 +1,26 @@
 //! The handle of a running sandbox: looking into it, changing it, stopping it.
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::builder::{ACCOUNT_CREATED, Builder};
 use super::clock::DAY;
+use super::door::Door;
 use super::fault::Fault;
 use super::faults::{FaultHandle, On};
 use super::files::{self, FileNode, Files};
 use super::rules::Rules;
 use super::server::{Port, Recorded, Shared, guard};
 use super::sign;
+use super::words::Wanted;
 use super::world::{Account, Kind, Listed, Restore, World};
 
 /// A running sandbox. Dropping it ends every thread and closes both ports.
 pub struct Sandbox {
     pub(super) shared: Arc<Shared>,
-    pub(super) listeners: Vec<(SocketAddr, JoinHandle<()>)>,
     pub(super) base_url: String,
     pub(super) host: String,
     pub(super) api_key: String,
@@ -85,7 +85,7 @@ impl Sandbox {
     }
 
     pub fn address(&self, port: Port) -> SocketAddr {
-        self.listeners[port as usize].0
+        self.shared.doors[port as usize].address
     }
 
     /// The default account's key, for everything.
@@ -137,6 +137,13 @@ impl Sandbox {
         self.shared.faults.add(on.into(), fault)
     }
 
+    /// The same in words, as [`words::fault`] reads them.
+    ///
+    /// [`words::fault`]: super::words::fault
+    pub fn want(&self, wanted: Wanted) {
+        self.shared.faults.want(wanted);
+    }
+
     pub fn clear_faults(&self) {
         self.shared.faults.clear();
     }
@@ -159,6 +166,28 @@ impl Sandbox {
     /// Connections accepted on a port since the start.
     pub fn connections(&self, port: Port) -> u64 {
         self.shared.accepted[port as usize].load(Ordering::SeqCst)
+    }
+
+    /// From now on a port refuses connections, and those it has end.
+    ///
+    /// # Panics
+    /// When another program takes the port in that moment.
+    pub fn pause(&self, port: Port) {
+        self.shared.shut(port).expect("the port stays the sandbox's");
+    }
+
+    /// Ends a pause, at the same address.
+    ///
+    /// # Panics
+    /// As [`Sandbox::pause`].
+    pub fn resume(&self, port: Port) {
+        self.shared.open(port).expect("the port stays the sandbox's");
+    }
+
+    /// A pause that ends by itself after this time of the real clock; returns when it has begun.
+    pub fn outage(&self, port: Port, time: Duration) {
+        self.pause(port);
+        self.shared.outage(vec![port], Duration::ZERO, time);
     }
 
     /// Closes the connections on which nothing is under way; gives how many.
@@ -291,10 +320,7 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         self.shared.stop.set();
-        for (address, thread) in self.listeners.drain(..) {
-            let _ = TcpStream::connect(address);
-            let _ = thread.join();
-        }
+        self.shared.doors.iter().for_each(Door::remove);
         self.shared.close_all();
         let leaks = self.take_leaks();
         if !self.lenient && !std::thread::panicking() {

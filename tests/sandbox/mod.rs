@@ -14,8 +14,10 @@
 mod api;
 mod builder;
 mod clock;
+mod control;
 mod demo;
 mod distort;
+mod door;
 mod fault;
 mod faults;
 mod files;
@@ -25,6 +27,7 @@ mod http;
 mod judge;
 mod limits;
 mod multipart;
+pub mod program;
 mod restores;
 mod routes;
 mod rules;
@@ -34,6 +37,7 @@ mod snapshots;
 pub mod tls;
 mod upload;
 mod wire;
+pub mod words;
 mod world;
 
 pub use api::lock;

@@ -15,6 +15,7 @@ pub enum Route {
     Start(Kind),
     Stop(Kind),
     Restart,
+    Delete(Kind),
     List(Kind),
     /// `GET /users/snapshots`
     ListAccount,
@@ -53,6 +54,7 @@ impl Route {
             ("GET", ["status"]) => Self::Statuses(kind),
             (_, ["" | "." | "..", ..]) => Self::Unknown,
             ("GET", [_]) => Self::Info(kind),
+            ("DELETE", [_]) => Self::Delete(kind),
             ("GET", [_, "status"]) => Self::Status(kind),
             ("POST", [_, "start"]) => Self::Start(kind),
             ("POST", [_, "stop"]) => Self::Stop(kind),
@@ -67,10 +69,34 @@ impl Route {
         (route, id)
     }
 
+    /// Its plain word, the same for apps and databases.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ServiceStatus => "service",
+            Self::Me => "account",
+            Self::Info(_) => "info",
+            Self::Status(_) => "status",
+            Self::Statuses(_) => "statuses",
+            Self::Start(_) => "start",
+            Self::Stop(_) => "stop",
+            Self::Restart => "restart",
+            Self::Delete(_) => "delete",
+            Self::List(_) => "list",
+            Self::ListAccount => "account-list",
+            Self::Create(_) => "create",
+            Self::Restore(_) => "restore",
+            Self::RestoreStatus(_) => "restore-status",
+            Self::Upload => "upload",
+            Self::Commit => "commit",
+            Self::Object => "download",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// The kind of the resource in its path.
     pub fn kind(self) -> Option<Kind> {
         match self {
-            Self::Info(k) | Self::Status(k) | Self::Start(k) | Self::Stop(k) => Some(k),
+            Self::Info(k) | Self::Status(k) | Self::Start(k) | Self::Stop(k) | Self::Delete(k) => Some(k),
             Self::List(k) | Self::Create(k) | Self::Restore(k) | Self::RestoreStatus(k) => Some(k),
             Self::Restart | Self::Commit => Some(Kind::App),
             _ => None,
@@ -85,8 +111,10 @@ impl Route {
             Self::Create(_) | Self::Restore(_) => Some("snapshots:write"),
             Self::Info(Kind::App) | Self::Status(Kind::App) | Self::Statuses(Kind::App) => Some("apps:read"),
             Self::Info(_) | Self::Status(_) | Self::Statuses(_) => Some("databases:read"),
-            Self::Start(Kind::App) | Self::Stop(Kind::App) | Self::Restart | Self::Upload => Some("apps:write"),
-            Self::Start(_) | Self::Stop(_) => Some("databases:write"),
+            Self::Start(Kind::App) | Self::Stop(Kind::App) | Self::Restart | Self::Upload | Self::Delete(Kind::App) => {
+                Some("apps:write")
+            }
+            Self::Start(_) | Self::Stop(_) | Self::Delete(_) => Some("databases:write"),
             Self::Commit => Some("apps:deploy"),
             Self::ServiceStatus | Self::Object | Self::Unknown => None,
         }

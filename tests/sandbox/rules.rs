@@ -66,6 +66,8 @@ pub struct Rules {
     pub listing_limit: bool,
     /// Calls a key has per 60 s, then it is blocked for 30 minutes.
     pub budget: Option<usize>,
+    /// Requests the snapshot host answers at the same time, and the status for those beyond.
+    pub concurrent: Option<(usize, u16)>,
     /// Listings are cached 30 minutes.
     pub listing_cache: bool,
     /// A creation refreshes the cached listing.
@@ -89,6 +91,7 @@ impl Default for Rules {
             quota: true,
             listing_limit: true,
             budget: None,
+            concurrent: None,
             listing_cache: true,
             creation_refreshes: true,
             listing: ListingForm::New,

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -12,7 +12,9 @@ use rustls::{ServerConnection, StreamOwned};
 
 use super::api;
 use super::clock::{self, Clock};
+use super::control;
 use super::distort;
+use super::door::Door;
 use super::fault::{End, Fault};
 use super::faults::{Entry, Faults};
 use super::host::{self, View};
@@ -47,6 +49,7 @@ pub struct Recorded {
     pub connection: u64,
     /// When, by the world's clock.
     pub at_ms: i64,
+    status: Arc<AtomicU16>,
 }
 
 impl Recorded {
@@ -54,9 +57,24 @@ impl Recorded {
     pub fn header(&self, name: &str) -> Option<&str> {
         super::http::header(&self.headers, name)
     }
+
+    /// What was answered; 0 as long as nothing was.
+    pub fn status(&self) -> u16 {
+        self.status.load(Ordering::SeqCst)
+    }
+}
+
+/// A request that is being answered.
+struct Busy<'a>(&'a AtomicUsize);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 struct Open {
+    port: Port,
     socket: TcpStream,
     idle: Arc<AtomicBool>,
 }
@@ -69,7 +87,10 @@ pub struct Shared {
     pub log: Mutex<Vec<Recorded>>,
     pub judged: Mutex<judge::Judged>,
     pub tls: Option<Tls>,
+    pub doors: [Door; 2],
     pub accepted: [AtomicU64; 2],
+    /// Requests that are being answered.
+    busy: [AtomicUsize; 2],
     pub stop: Stop,
     serial: AtomicU64,
     open: Mutex<HashMap<u64, Open>>,
@@ -81,7 +102,7 @@ pub fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub fn new(world: World, tls: Option<Tls>) -> Self {
+    pub fn new(world: World, tls: Option<Tls>, doors: [Door; 2]) -> Self {
         Self {
             world: Mutex::new(world),
             clock: Clock::default(),
@@ -89,7 +110,9 @@ impl Shared {
             log: Mutex::default(),
             judged: Mutex::default(),
             tls,
-            accepted: [AtomicU64::new(0), AtomicU64::new(0)],
+            doors,
+            accepted: Default::default(),
+            busy: Default::default(),
             stop: Stop::default(),
             serial: AtomicU64::new(0),
             open: Mutex::default(),
@@ -97,24 +120,39 @@ impl Shared {
         }
     }
 
-    /// Listens on loopback; port 0 is any.
-    pub fn listen(self: &Arc<Self>, port: Port, number: u16) -> io::Result<(SocketAddr, JoinHandle<()>)> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, number))?;
-        let (address, shared) = (listener.local_addr()?, self.clone());
-        let thread = std::thread::spawn(move || {
-            while let Ok((socket, _)) = listener.accept() {
-                if shared.stop.is_set() {
-                    return;
-                }
-                shared.accepted[port as usize].fetch_add(1, Ordering::SeqCst);
-                let child = shared.clone();
-                let thread = std::thread::spawn(move || child.connection(port, socket));
-                let mut threads = guard(&shared.threads);
-                threads.retain(|t| !t.is_finished());
-                threads.push(thread);
-            }
+    /// Listens on a port.
+    pub fn open(self: &Arc<Self>, port: Port) -> io::Result<()> {
+        let shared = self.clone();
+        self.doors[port as usize].open(&self.stop, move |socket| {
+            shared.accepted[port as usize].fetch_add(1, Ordering::SeqCst);
+            let child = shared.clone();
+            shared.spawn(move || child.connection(port, socket));
+        })
+    }
+
+    /// Refuses connections on a port and ends those it has.
+    pub fn shut(&self, port: Port) -> io::Result<()> {
+        self.doors[port as usize].close()?;
+        let open = guard(&self.open);
+        open.values().filter(|o| o.port == port).for_each(|o| drop(o.socket.shutdown(Shutdown::Both)));
+        Ok(())
+    }
+
+    /// Shuts these ports after `delay` and opens them when `time` more has passed.
+    pub fn outage(self: &Arc<Self>, ports: Vec<Port>, delay: Duration, time: Duration) {
+        let shared = self.clone();
+        self.spawn(move || {
+            let each = |act: &dyn Fn(Port) -> io::Result<()>| ports.iter().try_for_each(|port| act(*port));
+            let _ = shared.stop.sleep(delay).and_then(|()| each(&|port| shared.shut(port)));
+            let _ = shared.stop.sleep(time).and_then(|()| each(&|port| shared.open(port)));
         });
-        Ok((address, thread))
+    }
+
+    fn spawn(&self, work: impl FnOnce() + Send + 'static) {
+        let thread = std::thread::spawn(work);
+        let mut threads = guard(&self.threads);
+        threads.retain(|t| !t.is_finished());
+        threads.push(thread);
     }
 
     /// Ends every connection and waits for its thread.
@@ -136,15 +174,15 @@ impl Shared {
         idle.len()
     }
 
-    fn connection(&self, port: Port, socket: TcpStream) {
+    fn connection(self: &Arc<Self>, port: Port, socket: TcpStream) {
         let _ = socket.set_nodelay(true);
         let id = self.serial.fetch_add(1, Ordering::SeqCst);
         let idle = Arc::new(AtomicBool::new(true));
         let Ok(copy) = socket.try_clone() else { return };
-        guard(&self.open).insert(id, Open { socket: copy, idle: idle.clone() });
-        // The sandbox may have stopped between accepting and this.
+        guard(&self.open).insert(id, Open { port, socket: copy, idle: idle.clone() });
+        // The port may have been shut between accepting and this.
         let mut stream = match &self.tls {
-            _ if self.stop.is_set() => None,
+            _ if self.doors[port as usize].is_shut() => None,
             None => Some(Stream::Plain(socket)),
             Some(tls) => ServerConnection::new(tls.config.clone()).ok().map(|mut connection| {
                 connection.set_buffer_limit(Some(512 << 10));
@@ -186,7 +224,7 @@ impl Shared {
         }
     }
 
-    fn converse(&self, port: Port, id: u64, stream: &mut Stream, idle: &AtomicBool) -> io::Result<After> {
+    fn converse(self: &Arc<Self>, port: Port, id: u64, stream: &mut Stream, idle: &AtomicBool) -> io::Result<After> {
         let mut reader = Reader::default();
         loop {
             idle.store(true, Ordering::SeqCst);
@@ -201,6 +239,14 @@ impl Shared {
                 Err(e) => return Err(e),
             };
             idle.store(false, Ordering::SeqCst);
+            if port == Port::Api && control::is_meant(&request.path) {
+                reader.body(stream, &mut request)?;
+                let answer = control::answer(self, &request);
+                match Output::new(answer, request.method == "HEAD", request.keep_alive()).write(stream, &self.stop)? {
+                    After::Keep => continue,
+                    end => return Ok(end),
+                }
+            }
             let (route, resource) = match port {
                 Port::Api => Route::of(&request.method, &request.path),
                 Port::Snapshots => (Route::Object, String::new()),
@@ -222,7 +268,8 @@ impl Shared {
             if !request.unread {
                 reader.body(stream, &mut request)?;
             }
-            let output = self.respond(port, route, &resource, id, &request);
+            let busy = self.enter(port);
+            let output = self.respond(port, route, &resource, id, &request, busy.as_ref().err());
             match output.write(stream, &self.stop)? {
                 After::Keep => {}
                 end => return Ok(end),
@@ -230,14 +277,40 @@ impl Shared {
         }
     }
 
-    fn respond(&self, port: Port, route: Route, id: &str, connection: u64, request: &Request) -> Output {
+    /// One more request is being answered; the status of a refusal when the rules allow no more.
+    fn enter(&self, port: Port) -> Result<Busy<'_>, u16> {
+        let (most, status) = match guard(&self.world).rules.concurrent {
+            Some(limit) if port == Port::Snapshots => limit,
+            _ => (usize::MAX, 0),
+        };
+        let count = &self.busy[port as usize];
+        // One whose client has everything and whose thread has not come back yet is waited for.
+        for _ in 0..10 {
+            if count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| (n < most).then_some(n + 1)).is_ok() {
+                return Ok(Busy(count));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Err(status)
+    }
+
+    fn respond(
+        &self,
+        port: Port,
+        route: Route,
+        id: &str,
+        connection: u64,
+        request: &Request,
+        refused: Option<&u16>,
+    ) -> Output {
         let now = self.clock.now_ms();
-        self.record(port, route, connection, request, now);
+        let status = self.record(port, route, connection, request, now);
         let met = self.faults.meet(route, &request.method, &request.path);
-        let mut answer = match distort::standing_in(&met) {
-            Some(entry) => distort::instead(&entry.fault, request),
-            None if port == Port::Api => api::answer(&self.world, request, route, id, now),
-            None => self.object(request, &met, now),
+        let mut answer = match (refused, distort::standing_in(&met)) {
+            (Some(status), _) => distort::instead(&Fault::html(*status), request),
+            (None, Some(entry)) => distort::instead(&entry.fault, request),
+            _ if port == Port::Api => api::answer(&self.world, request, route, id, now),
+            _ => self.object(request, &met, now),
         };
         if guard(&self.world).rules.date_header {
             answer.headers.insert(0, ("Date".into(), clock::http_date(now)));
@@ -245,6 +318,9 @@ impl Shared {
         let mut output = Output::new(answer, request.method == "HEAD", request.keep_alive());
         for entry in &met {
             distort::distort(entry, &mut output);
+        }
+        if output.before.is_none() && output.garbage.is_none() {
+            status.store(output.answer.status, Ordering::SeqCst);
         }
         output
     }
@@ -265,9 +341,10 @@ impl Shared {
         host::answer(&mut world, request, now, view)
     }
 
-    fn record(&self, port: Port, route: Route, connection: u64, request: &Request, now: i64) {
+    fn record(&self, port: Port, route: Route, connection: u64, request: &Request, now: i64) -> Arc<AtomicU16> {
         let keys: Vec<String> = guard(&self.world).keys.iter().map(|k| k.text.clone()).collect();
         guard(&self.judged).look(port, request, &keys);
+        let status = Arc::new(AtomicU16::new(0));
         guard(&self.log).push(Recorded {
             port,
             route,
@@ -278,6 +355,8 @@ impl Shared {
             body: request.body.clone(),
             connection,
             at_ms: now,
+            status: status.clone(),
         });
+        status
     }
 }
