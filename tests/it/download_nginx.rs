@@ -32,7 +32,11 @@ impl Nginx {
             "daemon off; master_process off; pid {at}/pid; error_log {at}/errors;\n\
              events {{}}\n\
              http {{ access_log off; {places}\n\
+               limit_conn_zone $binary_remote_addr zone=connections:1m; limit_req_zone $binary_remote_addr zone=requests:1m rate=5r/s;\n\
                server {{ listen 127.0.0.1:{port}; root {at}/files;\n\
+                 location /alone/ {{ alias {at}/files/; limit_conn connections 1; limit_rate 8m; }}\n\
+                 location /alone-429/ {{ alias {at}/files/; limit_conn connections 1; limit_conn_status 429; limit_rate 8m; }}\n\
+                 location /seldom/ {{ alias {at}/files/; limit_req zone=requests; }}\n\
                  location /untagged/ {{ alias {at}/files/; etag off; }}\n\
                  location /whole/ {{ alias {at}/files/; max_ranges 0; }} }} }}\n"
         );
@@ -117,6 +121,24 @@ fn nginx_is_read_continued_and_never_spliced() {
                 assert!(fs::read(&done.path).unwrap() == new, "{what}: two objects in one file");
                 assert_eq!(names(dir.path()), ["app.v1.zip"], "{what}");
             }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs nginx; .ci/run installs and runs it"]
+fn nginx_may_limit_connections_and_requests() {
+    let Some(nginx) = Nginx::start() else { return eprintln!("no nginx here: skipped") };
+    let object = archive(12_000_000, 5);
+    fs::write(nginx.files().join("app.zip"), &object).unwrap();
+    for place in ["/alone", "/alone-429", "/seldom"] {
+        for connections in [2, 8, 32] {
+            let dir = tempdir().unwrap();
+            let options = DownloadOptions::new().connections(connections);
+            let begun = std::time::Instant::now();
+            let done = nginx.open(place).download_with(dir.path(), &options);
+            println!("{place} {connections}: {:?}", begun.elapsed());
+            assert!(fs::read(done.unwrap().path).unwrap() == object, "{place}, {connections} connections");
         }
     }
 }
