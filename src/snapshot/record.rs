@@ -13,8 +13,13 @@ pub(crate) const FORMAT: u32 = 1;
 const LINE: usize = 34;
 /// Where in a line the second number stands.
 pub(crate) const DURABLE: u64 = 17;
-/// The most pieces of a download.
-pub(crate) const MAX_PIECES: u64 = 4096;
+/// The most pieces of a record that is read.
+const MAX_PIECES: u64 = 4096;
+/// The most pieces of a new download; those of a large snapshot are longer than [`LONGEST`].
+const PIECES: u64 = 64;
+/// The shortest and longest piece, in bytes.
+const SHORTEST: u64 = 1024 * 1024;
+const LONGEST: u64 = 8 * SHORTEST;
 
 /// What the bytes of a part file belong to. Holds no secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +118,12 @@ impl Record {
     }
 }
 
+/// How long the pieces of a snapshot of `total` bytes are, for so many connections.
+pub(crate) fn piece_len(total: u64, connections: usize) -> u64 {
+    let several_each = total / (4 * connections as u64).max(1);
+    several_each.clamp(SHORTEST, LONGEST).max(total.div_ceil(PIECES))
+}
+
 /// Pieces of `piece` bytes each, or one for all when it is 0. Of the whole, the first `done` bytes are written and the
 /// first `durable` on the disk.
 pub(crate) fn cut(piece: u64, total: Option<u64>, done: u64, durable: u64) -> Vec<Piece> {
@@ -176,6 +187,15 @@ mod tests {
             if let Some((_, pieces)) = parse(&text, "run", 42) {
                 prop_assert!(pieces.iter().all(|p| p.done == 0 || p.start + p.done <= 42));
             }
+        }
+    }
+
+    #[test]
+    fn a_download_takes_tens_of_requests_and_every_connection_has_work() {
+        for (total, connections, pieces) in
+            [(900, 4, 1), (6 << 20, 4, 6), (64 << 20, 4, 16), (400 << 20, 4, 50), (1 << 30, 4, 64), (1 << 40, 32, 64)]
+        {
+            assert_eq!(total.div_ceil(piece_len(total, connections)), pieces, "{total} bytes");
         }
     }
 

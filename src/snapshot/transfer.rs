@@ -10,21 +10,17 @@ use super::location::Location;
 use super::options::DownloadOptions;
 use super::part::Part;
 use super::range::{Object, Range};
+use super::record::piece_len;
 use super::stream::{Step, Stream};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Throttle};
 
-const MIB: u64 = 1024 * 1024;
-/// What the first of several connections requests: enough to be of use, little enough to lose nothing by waiting.
-const PROBE: u64 = MIB;
-/// The shortest and longest piece, in bytes; those of a large snapshot are longer, since it has no more than [`PIECES`].
-const SHORTEST: u64 = MIB;
-const LONGEST: u64 = 8 * MIB;
-const PIECES: u64 = 64;
+/// What the first of several connections requests, in bytes: enough to be of use, little enough to lose nothing by waiting.
+const PROBE: u64 = 1024 * 1024;
 /// How much is written at once, in bytes. TLS returns at most 16 KiB per read.
 const BUFFER: usize = 256 * 1024;
 /// After how many bytes the disk is told to start writing, so that the last sync is a short one.
-const SYNC_EVERY: u64 = 8 * MIB;
+const SYNC_EVERY: u64 = 8 * 1024 * 1024;
 /// How often a pause checks whether the download was cancelled.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -122,10 +118,6 @@ impl<'a> Transfer<'a> {
         }
         Ok(())
     }
-}
-
-fn piece_len(total: u64, connections: usize) -> u64 {
-    (total / (4 * connections as u64).max(1)).clamp(SHORTEST, LONGEST).max(total.div_ceil(PIECES))
 }
 
 /// The missing rest of a piece.

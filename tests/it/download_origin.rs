@@ -40,6 +40,7 @@ impl Asked {
 /// An answer, to be bent before it is sent.
 #[derive(Clone, Debug, Default)]
 pub struct Reply {
+    /// 0: the connection closes without a response.
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
@@ -220,7 +221,7 @@ fn serve(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, decide: &Decide, bytewi
         }
         let reply = decide(&asked);
         let whole = reply.cut.is_none() && reply.silent.is_none() && reply.length.is_none();
-        if reply.send(&mut stream, bytewise).is_err() || !whole {
+        if reply.status == 0 || reply.send(&mut stream, bytewise).is_err() || !whole {
             let _ = stream.shutdown(Shutdown::Both);
             return;
         }

@@ -31,6 +31,7 @@ mod conformance;
 mod disks;
 mod download_nginx;
 mod download_origin;
+mod download_outage;
 #[cfg(all(target_os = "linux", feature = "zip"))]
 mod extract_disks;
 #[cfg(all(unix, feature = "zip"))]
