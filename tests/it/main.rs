@@ -42,7 +42,10 @@ mod public_surface;
 #[cfg(feature = "zip")]
 mod raw_zip;
 mod sandbox_account;
+mod sandbox_control;
 mod sandbox_faults;
+mod sandbox_outage;
+mod sandbox_program;
 mod sandbox_raw;
 mod sandbox_uploads;
 mod sandbox_world;

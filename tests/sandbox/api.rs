@@ -24,16 +24,16 @@ pub fn answer(world: &Mutex<World>, request: &Request, route: Route, id: &str, n
 }
 
 fn decide(world: &Mutex<World>, request: &Request, route: Route, id: &str, now: i64) -> Result<Answer, Answer> {
-    // Elsewhere no length is no body, and a remark: curl's `-X POST` is to work.
-    let needs_length = matches!(route, Route::Upload | Route::Commit | Route::Restore(_));
-    if needs_length && !request.chunked && request.header("Content-Length").is_none() {
-        return Err(Answer::new(411, "text/html", "<html><h1>411 Length Required</h1></html>"));
-    }
     if route == Route::ServiceStatus {
         return Ok(Answer::json(200, &json!({"status": "online", "message": "All systems operational."})));
     }
     let mut guard = lock(world);
     let key = authorise(&mut guard, request, now)?;
+    // Elsewhere no length is no body, and a remark: curl's `-X POST` is to work.
+    let needs_length = matches!(route, Route::Upload | Route::Commit | Route::Restore(_));
+    if needs_length && !request.chunked && request.header("Content-Length").is_none() {
+        return Err(Answer::error(411, "LENGTH_REQUIRED", "The Content-Length header is missing."));
+    }
     if route == Route::Unknown || (matches!(route, Route::RestoreStatus(_)) && !guard.rules.restore_status) {
         return Err(Answer::error(404, "ROUTE_NOT_FOUND", "There is no such route."));
     }

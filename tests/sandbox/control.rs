@@ -34,7 +34,8 @@ pub fn answer(shared: &Arc<Shared>, request: &Request) -> Answer {
 
 fn decide(shared: &Arc<Shared>, request: &Request) -> Result<Value, String> {
     let field = |name: &str| form_field(&request.query, name);
-    let needed = |name: &str| field(name).ok_or_else(|| format!("`{name}` is missing: {}", ROUTES.join(", ")));
+    let needed =
+        |name: &str| field(name).ok_or_else(|| format!("`{name}` is missing; there are {}", ROUTES.join(", ")));
     match (request.method.as_str(), request.path.trim_start_matches("/_sandbox")) {
         ("GET", "" | "/") => Ok(about(shared)),
         ("GET", "/requests") => Ok(requests(shared)),

@@ -319,6 +319,7 @@ pub fn reason(status: u16) -> &'static str {
         502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
+        520..=530 => "Edge Error",
         _ => "Other",
     }
 }

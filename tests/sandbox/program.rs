@@ -80,7 +80,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> u8 {
         },
         Ok(Command::Serve(options)) => match serve(options) {
             Ok(never) => match never {},
-            Err(e) => (1, format!("{e}; choose another port, or 0 for any free one")),
+            Err(e) => (1, format!("{e}; stop what listens there or choose another port (0 is any free one)")),
         },
     };
     let _ = writeln!(io::stderr(), "sandbox: {text}");
