@@ -146,7 +146,8 @@ mod tests {
     }
 
     fn network(method: &'static str) -> Error {
-        Error::Network { method, path: "/".into(), status: None, source: "reset".into() }
+        let failure = crate::NetworkFailure::Broken;
+        Error::Network { method, path: "/".into(), failure, peer: "h:443".into(), status: None, source: "reset".into() }
     }
 
     const LEFT: Duration = Duration::from_secs(30);

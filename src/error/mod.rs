@@ -70,16 +70,35 @@ pub enum Error {
 
     /// The connection could not be made or broke off, or the response could not be read. A POST may have been
     /// carried out anyway.
-    #[error("{method} {path}: received no complete response{}; {}", http(*status), next(method))]
+    #[error("{method} {path}: {}{}; {}", failure.of(peer), http(*status), failure.advice(method))]
     Network {
         /// The request's method.
         method: &'static str,
         /// The request's path, without query.
         path: String,
+        /// What went wrong.
+        failure: NetworkFailure,
+        /// The other side: `host:port`, `host:port via the proxy host:port`, or `the proxy host:port`.
+        peer: String,
         /// The response's HTTP status, when the status line arrived before the connection failed.
         status: Option<u16>,
         /// What went wrong with the connection.
         source: Cause,
+    },
+
+    /// The proxy refused to connect to the host. Nothing was sent to the host.
+    #[error("{method} {path}: the proxy {proxy} refused to connect to {host}{}; {}", http(*status), proxy_advice(*status))]
+    Proxy {
+        /// The request's method.
+        method: &'static str,
+        /// The request's path, without query.
+        path: String,
+        /// Where the request would have gone, as `host:port`.
+        host: String,
+        /// The proxy, as `host:port`.
+        proxy: String,
+        /// The HTTP status of the proxy's response.
+        status: Option<u16>,
     },
 
     /// A time limit was exceeded.
@@ -89,7 +108,7 @@ pub enum Error {
         method: &'static str,
         /// The request's path, without query.
         path: String,
-        /// What took too long: `connecting`, `waiting for the response`, ...
+        /// What took too long: `connecting to host:port`, `waiting for the response from host:port`, ...
         phase: Cow<'static, str>,
         /// The limit that was exceeded.
         limit: Duration,
@@ -206,6 +225,43 @@ impl Error {
     }
 }
 
+/// What went wrong with a connection: to be matched, not parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NetworkFailure {
+    /// The name could not be resolved. Nothing was sent.
+    Lookup,
+    /// The connection was refused, or there is no route to the host. Nothing was sent.
+    Connect,
+    /// The server's certificate is not valid. Nothing was sent, and trying again does not help.
+    Certificate,
+    /// The connection broke off, or the response could not be read.
+    Broken,
+}
+
+impl NetworkFailure {
+    fn of(self, peer: &str) -> String {
+        match self {
+            Self::Lookup => format!("the name of {peer} could not be resolved"),
+            Self::Connect => format!("could not connect to {peer}"),
+            Self::Certificate => format!("the certificate of {peer} is not valid"),
+            Self::Broken => format!("received no complete response from {peer}"),
+        }
+    }
+
+    /// What to do next.
+    fn advice(self, method: &str) -> &'static str {
+        match self {
+            Self::Lookup | Self::Connect => next("GET"),
+            Self::Certificate => {
+                "check this machine's clock, and if the certificate is from an authority of your own, set it with \
+                 `root_certificates`"
+            }
+            Self::Broken => next(method),
+        }
+    }
+}
+
 /// Why an archive or an entry was refused: to be matched, not parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
@@ -286,6 +342,14 @@ fn next(method: &str) -> &'static str {
 
 fn waiting(retry_after: Option<Duration>) -> String {
     retry_after.map(|wait| format!("; wait {} and try again", span(wait))).unwrap_or_default()
+}
+
+/// What to do about a proxy's refusal.
+fn proxy_advice(status: Option<u16>) -> &'static str {
+    match status {
+        Some(407) => "set the user name and password in the proxy's URL: http://user:password@host:port",
+        _ => "check the proxy and whether it allows this host",
+    }
 }
 
 fn http(status: Option<u16>) -> String {

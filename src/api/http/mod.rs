@@ -3,6 +3,7 @@
 //! The two never share a request type: [`ApiAgent`] is the only one that is ever given the key, and
 //! [`SnapshotAgent`] has no way to send one.
 
+mod about;
 mod api_agent;
 mod snapshot_agent;
 
@@ -18,10 +19,12 @@ use ureq::typestate::AgentScope;
 use ureq::{Proxy, ProxyProtocol};
 
 use super::http_date::{http_date, retry_after};
+use super::proxy::{Environment, is_exception, with_scheme};
 use super::settings::{Limits, ProxyChoice, Settings};
-use crate::error::{Cause, Error, Result};
+use crate::error::{Error, Result};
 use crate::secret::is_loopback;
 
+use about::About;
 pub(crate) use api_agent::{ApiAgent, Payload, Request};
 pub(crate) use snapshot_agent::{SnapshotAgent, SnapshotResponse};
 
@@ -59,7 +62,10 @@ impl Headers {
     /// Refuses a body in a content coding: none is requested, and none is decoded.
     fn refuse_coding(&self, about: &About) -> Result<()> {
         let mut codings = self.0.get_all("content-encoding").iter().map(|value| value.as_bytes());
-        if codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")) {
+        // S3-compatible stores keep the `aws-chunked` of an upload, which says nothing of the stored bytes.
+        let known: [&[u8]; 3] = [b"", b"identity", b"aws-chunked"];
+        let is_none = |coding: &[u8]| known.iter().any(|known| coding.trim_ascii().eq_ignore_ascii_case(known));
+        if codings.all(|list| list.split(|b| *b == b',').all(is_none)) {
             return Ok(());
         }
         Err(about.protocol("the response has a content coding, which was not requested"))
@@ -81,67 +87,6 @@ impl Read for Body {
     }
 }
 
-/// What the errors of a request name, and the limits it has.
-#[derive(Clone)]
-pub(crate) struct About {
-    method: &'static str,
-    path: String,
-    /// The response's, once it is known.
-    status: Option<u16>,
-    limits: Limits,
-}
-
-impl About {
-    /// The error that reading or sending a body gave.
-    pub(crate) fn io_error(&self, error: io::Error) -> Error {
-        error.downcast().unwrap_or_else(|error| self.network(error))
-    }
-
-    pub(crate) fn timeout(&self, phase: &'static str, limit: Duration) -> Error {
-        let Self { method, path, status, .. } = self.clone();
-        Error::Timeout { method, path, phase: phase.into(), limit, status }
-    }
-
-    pub(crate) fn network(&self, source: impl Into<Cause>) -> Error {
-        let Self { method, path, status, .. } = self.clone();
-        Error::Network { method, path, status, source: source.into() }
-    }
-
-    /// What came is not valid HTTP, or more than is read.
-    fn protocol(&self, problem: impl Into<String>) -> Error {
-        let Self { method, path, status, .. } = self.clone();
-        match status {
-            Some(status) => {
-                let problem = problem.into().into();
-                Error::UnexpectedResponse { method, path, status, problem, excerpt: String::new(), retry_after: None }
-            }
-            None => self.network(problem.into()),
-        }
-    }
-
-    fn error(&self, error: ureq::Error) -> Error {
-        use ureq::Error as E;
-        use ureq::Timeout as T;
-        let limits = &self.limits;
-        match error {
-            E::Timeout(T::Resolve | T::Connect) => self.timeout("connecting", limits.connect),
-            E::Timeout(T::PerWrite | T::SendRequest | T::SendBody) => self.timeout("sending the request", limits.stall),
-            E::Timeout(T::RecvResponse) => self.timeout("waiting for the response", limits.first_byte),
-            E::Timeout(T::PerRead | T::RecvBody) => self.timeout("waiting for more of the response", limits.stall),
-            E::Timeout(_) => self.timeout("the call", limits.total),
-            E::Io(e) => self.io_error(e),
-            E::BodyExceedsLimit(limit) => {
-                self.protocol(format!("the response is longer than the {limit} bytes that are read"))
-            }
-            E::Protocol(e) => self.protocol(format!("the response is not valid HTTP: {e}")),
-            E::LargeResponseHeader(..) => self.protocol("the response's header section is too long"),
-            // These print the whole URL, which may be signed.
-            E::BadUri(_) | E::RequireHttpsOnly(_) => self.network("the URL cannot be requested"),
-            e => self.network(e.to_string()),
-        }
-    }
-}
-
 /// The limit for looking up a name, when the system has a thread left for that: with a limit for this, for a call or
 /// for all, ureq looks it up in a new thread, and panics when there is none.
 fn lookup(limits: &Limits) -> Option<Duration> {
@@ -149,33 +94,77 @@ fn lookup(limits: &Limits) -> Option<Duration> {
     thread.join().ok().map(|()| limits.connect)
 }
 
-/// Whether a URL leads to this machine, which is always reached directly.
-fn is_local(url: &str) -> bool {
-    url.parse::<Uri>().is_ok_and(|uri| uri.host().is_some_and(is_loopback))
+/// Host and port of a URL that was checked.
+fn endpoint(url: &str) -> (String, u16) {
+    let uri: Uri = url.parse().unwrap_or_default();
+    let default = if uri.scheme_str() == Some("http") { 80 } else { 443 };
+    (uri.host().unwrap_or_default().to_owned(), uri.port_u16().unwrap_or(default))
 }
 
-/// What both agents share. `direct`: no proxy, whatever the environment says.
-fn common(settings: &Settings, direct: bool) -> Result<ConfigBuilder<AgentScope>> {
-    let config = Config::builder()
+/// The proxies of a client. ureq's own reading of the environment is off: it differs from everybody else's.
+#[derive(Clone)]
+struct Proxies {
+    /// What named the proxy, and `None` when it is not one that can be used.
+    proxy: Option<(String, Option<Proxy>)>,
+    /// The hosts that are reached directly all the same: the value of `NO_PROXY`.
+    exceptions: String,
+}
+
+impl Proxies {
+    /// Reads the environment unless the settings say which proxy to use.
+    fn new(settings: &Settings) -> Result<Self> {
+        let (proxy, exceptions) = match &settings.proxy {
+            Some(ProxyChoice::Direct) => (None, String::new()),
+            Some(ProxyChoice::Url(url)) => match parse_proxy(url) {
+                None => return Err(Error::invalid("the proxy", PROXY)),
+                proxy => (Some((String::new(), proxy)), String::new()),
+            },
+            None => {
+                let value = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+                let Environment { proxy, exceptions } = Environment::read(value);
+                let named = |name| format!("the proxy in the environment variable {name}");
+                (proxy.map(|(name, url)| (named(name), parse_proxy(&url))), exceptions)
+            }
+        };
+        Ok(Self { proxy, exceptions })
+    }
+
+    /// The proxy for a request of `url`; `None` when it is sent directly, as to loopback always.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the environment names a proxy that cannot be used, and `url` would need it.
+    fn of(&self, url: &str) -> Result<Option<Proxy>> {
+        let (host, port) = endpoint(url);
+        match &self.proxy {
+            Some((what, proxy)) if !is_loopback(&host) && !is_exception(&self.exceptions, &host, port) => {
+                proxy.clone().map(Some).ok_or_else(|| Error::invalid(what.clone(), PROXY))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+const PROXY: &str = "is not an address like http://user:password@host:port or https://host:port, which are supported; \
+                     SOCKS proxies are not";
+
+fn parse_proxy(url: &str) -> Option<Proxy> {
+    let proxy = Proxy::new(&with_scheme(url)).ok().filter(|proxy| !proxy.host().is_empty());
+    // ureq panics on a SOCKS proxy without its feature.
+    proxy.filter(|proxy| matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https))
+}
+
+/// What both agents share.
+fn common(settings: &Settings, proxy: Option<Proxy>) -> Result<ConfigBuilder<AgentScope>> {
+    Ok(Config::builder()
         .http_status_as_error(false)
         .max_redirects(0)
+        .proxy(proxy)
         .user_agent(settings.user_agent.as_str())
         .accept_encoding("identity")
         .timeout_connect(Some(settings.limits.connect))
         .output_buffer_size(16 * 1024)
         .max_response_header_size(MAX_HEADER_BYTES)
-        .tls_config(tls(settings)?);
-    Ok(match &settings.proxy {
-        None if !direct => config,
-        Some(ProxyChoice::Url(url)) if !direct => {
-            let proxy = Proxy::new(url).ok();
-            // ureq panics on a SOCKS proxy without its feature.
-            let proxy = proxy.filter(|p| matches!(p.protocol(), ProxyProtocol::Http | ProxyProtocol::Https));
-            let reason = "is not an address like http://host:port; SOCKS proxies are not supported";
-            config.proxy(Some(proxy.ok_or_else(|| Error::invalid("the proxy", reason))?))
-        }
-        _ => config.proxy(None),
-    })
+        .tls_config(tls(settings)?))
 }
 
 fn tls(settings: &Settings) -> Result<TlsConfig> {
