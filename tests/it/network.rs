@@ -57,7 +57,7 @@ fn an_error_names_host_and_port() {
             assert_eq!(error.to_string().contains("could not be resolved"), expected == NetworkFailure::Lookup);
         }
     }
-    let silent = listen(|socket| std::mem::forget(socket)).to_string();
+    let silent = listen(std::mem::forget).to_string();
     for error in errors(&silent, |builder| builder.connect_timeout(Duration::from_millis(50))) {
         assert!(error.is_timeout() && error.to_string().contains(&format!("connecting to {silent}")), "{error:?}");
     }

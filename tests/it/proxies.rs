@@ -66,7 +66,7 @@ fn both_hosts_are_reached_through_a_proxy_with_its_password() {
     // Loopback is reached directly.
     let local = builder(&sandbox, sandbox.base_url()).proxy("http://127.0.0.1:1").build().unwrap();
     local.account().unwrap();
-    local.open_url(&link.replace("snapshots.test", "localhost")).unwrap().archive().unwrap();
+    local.open_url(&link.replace("snapshots.test", "localhost")).unwrap().remote().unwrap();
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn an_https_proxy_has_tls_of_its_own() {
     let url = format!("https://127.0.0.1:{}", proxy.port);
     let client = builder(&sandbox, &base_url).root_certificates(both).proxy(&url).build().unwrap();
     client.account().unwrap();
-    client.open_url(&link).unwrap().archive().unwrap();
+    client.open_url(&link).unwrap().remote().unwrap();
     assert!(proxy.heads()[0].starts_with("CONNECT api.test:"));
     for error in errors(&sandbox, |b| b.proxy(&url)) {
         assert!(matches!(error, Error::Network { failure: NetworkFailure::Certificate, .. }), "{error:?}");
@@ -144,6 +144,8 @@ fn an_explicit_proxy_that_cannot_be_used_is_refused() {
         "http://:1",
         "::",
         "http://h:x",
+        "http://u:p@h:99999",
+        "http://h:0",
         "http://a b",
     ] {
         let error = Client::builder("key").proxy(url).build().unwrap_err();

@@ -5,6 +5,7 @@
 
 mod about;
 mod api_agent;
+mod proxies;
 mod snapshot_agent;
 
 use std::io::{self, Read};
@@ -12,20 +13,19 @@ use std::thread;
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use ureq::Proxy;
 use ureq::config::{Config, ConfigBuilder};
 use ureq::http::Uri;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 use ureq::typestate::AgentScope;
-use ureq::{Proxy, ProxyProtocol};
 
 use super::http_date::{http_date, retry_after};
-use super::proxy::{Environment, is_exception, with_scheme};
-use super::settings::{Limits, ProxyChoice, Settings};
+use super::settings::{Limits, Settings};
 use crate::error::{Error, Result};
-use crate::secret::is_loopback;
 
 use about::About;
 pub(crate) use api_agent::{ApiAgent, Payload, Request};
+use proxies::Proxies;
 pub(crate) use snapshot_agent::{SnapshotAgent, SnapshotResponse};
 
 /// The longest header section that is read, in bytes. Not below the size of the input buffer, or ureq takes a long
@@ -99,58 +99,6 @@ fn endpoint(url: &str) -> (String, u16) {
     let uri: Uri = url.parse().unwrap_or_default();
     let default = if uri.scheme_str() == Some("http") { 80 } else { 443 };
     (uri.host().unwrap_or_default().to_owned(), uri.port_u16().unwrap_or(default))
-}
-
-/// The proxies of a client. ureq's own reading of the environment is off: it differs from everybody else's.
-#[derive(Clone)]
-struct Proxies {
-    /// What named the proxy, and `None` when it is not one that can be used.
-    proxy: Option<(String, Option<Proxy>)>,
-    /// The hosts that are reached directly all the same: the value of `NO_PROXY`.
-    exceptions: String,
-}
-
-impl Proxies {
-    /// Reads the environment unless the settings say which proxy to use.
-    fn new(settings: &Settings) -> Result<Self> {
-        let (proxy, exceptions) = match &settings.proxy {
-            Some(ProxyChoice::Direct) => (None, String::new()),
-            Some(ProxyChoice::Url(url)) => match parse_proxy(url) {
-                None => return Err(Error::invalid("the proxy", PROXY)),
-                proxy => (Some((String::new(), proxy)), String::new()),
-            },
-            None => {
-                let value = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-                let Environment { proxy, exceptions } = Environment::read(value);
-                let named = |name| format!("the proxy in the environment variable {name}");
-                (proxy.map(|(name, url)| (named(name), parse_proxy(&url))), exceptions)
-            }
-        };
-        Ok(Self { proxy, exceptions })
-    }
-
-    /// The proxy for a request of `url`; `None` when it is sent directly, as to loopback always.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] when the environment names a proxy that cannot be used, and `url` would need it.
-    fn of(&self, url: &str) -> Result<Option<Proxy>> {
-        let (host, port) = endpoint(url);
-        match &self.proxy {
-            Some((what, proxy)) if !is_loopback(&host) && !is_exception(&self.exceptions, &host, port) => {
-                proxy.clone().map(Some).ok_or_else(|| Error::invalid(what.clone(), PROXY))
-            }
-            _ => Ok(None),
-        }
-    }
-}
-
-const PROXY: &str = "is not an address like http://user:password@host:port or https://host:port, which are supported; \
-                     SOCKS proxies are not";
-
-fn parse_proxy(url: &str) -> Option<Proxy> {
-    let proxy = Proxy::new(&with_scheme(url)).ok().filter(|proxy| !proxy.host().is_empty());
-    // ureq panics on a SOCKS proxy without its feature.
-    proxy.filter(|proxy| matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https))
 }
 
 /// What both agents share.
