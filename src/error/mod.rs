@@ -6,9 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod code;
+mod network;
 mod predicates;
 
+use network::proxy_advice;
+
 pub use code::{ErrorCode, Limit, Rate};
+pub use network::NetworkFailure;
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -225,43 +229,6 @@ impl Error {
     }
 }
 
-/// What went wrong with a connection: to be matched, not parsed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum NetworkFailure {
-    /// The name could not be resolved. Nothing was sent.
-    Lookup,
-    /// The connection was refused, or there is no route to the host. Nothing was sent.
-    Connect,
-    /// The server's certificate is not valid. Nothing was sent, and trying again does not help.
-    Certificate,
-    /// The connection broke off, or the response could not be read.
-    Broken,
-}
-
-impl NetworkFailure {
-    fn of(self, peer: &str) -> String {
-        match self {
-            Self::Lookup => format!("the name of {peer} could not be resolved"),
-            Self::Connect => format!("could not connect to {peer}"),
-            Self::Certificate => format!("the certificate of {peer} is not valid"),
-            Self::Broken => format!("received no complete response from {peer}"),
-        }
-    }
-
-    /// What to do next.
-    fn advice(self, method: &str) -> &'static str {
-        match self {
-            Self::Lookup | Self::Connect => next("GET"),
-            Self::Certificate => {
-                "check this machine's clock, and if the certificate is from an authority of your own, set it with \
-                 `root_certificates`"
-            }
-            Self::Broken => next(method),
-        }
-    }
-}
-
 /// Why an archive or an entry was refused: to be matched, not parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
@@ -342,14 +309,6 @@ fn next(method: &str) -> &'static str {
 
 fn waiting(retry_after: Option<Duration>) -> String {
     retry_after.map(|wait| format!("; wait {} and try again", span(wait))).unwrap_or_default()
-}
-
-/// What to do about a proxy's refusal.
-fn proxy_advice(status: Option<u16>) -> &'static str {
-    match status {
-        Some(407) => "set the user name and password in the proxy's URL: http://user:password@host:port",
-        _ => "check the proxy and whether it allows this host",
-    }
 }
 
 fn http(status: Option<u16>) -> String {

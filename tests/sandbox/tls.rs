@@ -24,7 +24,9 @@ impl Tls {
         let issuer = Issuer::new(params, ca_key);
 
         let names = ["127.0.0.1", "localhost", "api.test", "snapshots.test"].map(String::from);
-        let leaf_params = CertificateParams::new(names).expect("the names are legal");
+        let mut leaf_params = CertificateParams::new(names).expect("the names are legal");
+        // Which of several authorities of this name it is.
+        leaf_params.use_authority_key_identifier_extension = true;
         let leaf_key = KeyPair::generate().expect("ring makes keys");
         let leaf = leaf_params.signed_by(&leaf_key, &issuer).expect("the authority signs");
         let key = PrivateKeyDer::try_from(leaf_key.serialize_der()).expect("rcgen writes PKCS 8");

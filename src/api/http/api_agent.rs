@@ -127,9 +127,9 @@ impl ApiAgent {
             }
         };
         let config = self.agent.configure_request(request);
-        let lookup = lookup(&self.limits);
-        let config = config.max_idle_age(if fresh { Duration::ZERO } else { MAX_IDLE_AGE }).timeout_resolve(lookup);
-        let config = config.timeout_recv_response(Some(timeout));
+        let (lookup, connect) = lookup(&self.limits, self.proxy.as_ref());
+        let config = config.max_idle_age(if fresh { Duration::ZERO } else { MAX_IDLE_AGE });
+        let config = config.timeout_resolve(lookup).timeout_connect(connect).timeout_recv_response(Some(timeout));
         if !is_upload {
             let config = config.timeout_global(lookup.map(|_| timeout)).timeout_recv_body(Some(timeout));
             return self.agent.run(config.build());

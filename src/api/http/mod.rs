@@ -87,11 +87,13 @@ impl Read for Body {
     }
 }
 
-/// The limit for looking up a name, when the system has a thread left for that: with a limit for this, for a call or
-/// for all, ureq looks it up in a new thread, and panics when there is none.
-fn lookup(limits: &Limits) -> Option<Duration> {
-    let thread = thread::Builder::new().spawn(|| {}).ok()?;
-    thread.join().ok().map(|()| limits.connect)
+/// The limits for looking up a name and for connecting, when the system has a thread left for a lookup: with a limit
+/// for this, for a call or for all, ureq looks a name up in a new thread, and panics when there is none. The name of a
+/// proxy is looked up as a part of connecting.
+fn lookup(limits: &Limits, proxy: Option<&Proxy>) -> (Option<Duration>, Option<Duration>) {
+    let thread = thread::Builder::new().spawn(|| {});
+    let lookup = thread.ok().and_then(|thread| thread.join().ok()).map(|()| limits.connect);
+    (lookup, lookup.or(proxy.is_none().then_some(limits.connect)))
 }
 
 /// Host and port of a URL that was checked.
@@ -109,7 +111,6 @@ fn common(settings: &Settings, proxy: Option<Proxy>) -> Result<ConfigBuilder<Age
         .proxy(proxy)
         .user_agent(settings.user_agent.as_str())
         .accept_encoding("identity")
-        .timeout_connect(Some(settings.limits.connect))
         .output_buffer_size(16 * 1024)
         .max_response_header_size(MAX_HEADER_BYTES)
         .tls_config(tls(settings)?))

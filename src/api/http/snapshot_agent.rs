@@ -106,11 +106,13 @@ impl SnapshotAgent {
             builder = builder.header(*name, value);
         }
         let request = builder.body(()).map_err(|e| about.error(e.into()))?;
+        let (lookup, connect) = lookup(&self.limits, proxy.as_ref());
         let config = self
             .agent
             .configure_request(request)
             .proxy(proxy)
-            .timeout_resolve(lookup(&self.limits))
+            .timeout_resolve(lookup)
+            .timeout_connect(connect)
             .timeout_per_read(Some(stall))
             .timeout_recv_response(Some(first_byte))
             .timeout_recv_body(Some(self.limits.body(length)));
