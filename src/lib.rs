@@ -28,7 +28,7 @@ mod snapshot;
 mod types;
 
 pub use client::{App, Client, ClientBuilder, Database};
-pub use error::{Error, ErrorCode, Limit, Rate, Refusal, Result};
+pub use error::{Error, ErrorCode, Limit, NetworkFailure, Rate, Refusal, Result};
 pub use progress::Progress;
 pub use secret::{SignedKey, SignedUrl};
 pub use snapshot::Snapshot;

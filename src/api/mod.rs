@@ -3,5 +3,7 @@
 pub(crate) mod envelope;
 pub(crate) mod http;
 pub(crate) mod http_date;
+pub(crate) mod proxy;
+pub(crate) mod redirect;
 pub(crate) mod retry;
 pub(crate) mod settings;

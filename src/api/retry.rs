@@ -5,9 +5,6 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-/// The phase of a timeout before there is a connection.
-pub(crate) const CONNECTING: &str = "connecting";
-
 /// The first pause between two attempts, and the longest one.
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
@@ -101,7 +98,7 @@ impl Attempts {
         let state = &mut self.state;
         state.failed += 1;
         // Where connecting takes too long, the network is away.
-        state.silent += u32::from(matches!(error, Error::Timeout { phase, .. } if phase != CONNECTING));
+        state.silent += u32::from(matches!(error, Error::Timeout { phase, .. } if !phase.starts_with("connecting")));
         let busy = matches!(error, Error::UnexpectedResponse { status, .. } if is_busy(*status));
         if state.failed >= self.limit || state.silent >= SILENT || !(busy || error.is_retryable()) {
             return None;
@@ -178,7 +175,8 @@ mod tests {
     }
 
     fn network(method: &'static str) -> Error {
-        Error::Network { method, path: "/".into(), status: None, source: "reset".into() }
+        let failure = crate::NetworkFailure::Broken;
+        Error::Network { method, path: "/".into(), failure, peer: "h:443".into(), status: None, source: "reset".into() }
     }
 
     const LEFT: Duration = Duration::from_secs(30);
@@ -247,7 +245,7 @@ mod tests {
             assert!(pauses(attempts(), &response(status), Duration::ZERO).is_empty(), "{status}");
         }
         // What the host takes counts, too.
-        let slow: Duration = pauses(attempts(), &timeout(CONNECTING), MINUTE / 6).iter().sum();
+        let slow: Duration = pauses(attempts(), &timeout("connecting to x:1"), MINUTE / 6).iter().sum();
         assert!(slow < MINUTE * 3 / 2, "{slow:?}");
         assert_eq!(pauses(attempts(), &timeout("waiting for the response"), Duration::ZERO).len(), 3, "silent");
         assert_eq!(pauses(Attempts::new(3, MINUTE, 0), &network("GET"), Duration::ZERO).len(), 2, "three attempts");

@@ -92,8 +92,12 @@ impl ClientBuilder {
         /// service refuses it because it is busy.
         retries(s, n: u32) { s.settings.retries = n }
 
-        /// Sets the proxy for everything but loopback, as `http://user:password@host:port`; by default it is taken from
-        /// the environment's proxy variables.
+        /// Sets the proxy for everything but loopback, as `http://user:password@host:port` (or `https://`); user name
+        /// and password are percent-encoded. SOCKS proxies are not supported.
+        ///
+        /// By default the environment is read as curl does: `https_proxy`, `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY`,
+        /// the first that is not empty, except for the hosts in `no_proxy` or `NO_PROXY`. A proxy in them that cannot
+        /// be used is an [`Error::Invalid`](crate::Error::Invalid) where it would be needed.
         proxy(s, url: impl Into<String>) { s.settings.proxy = Some(ProxyChoice::Url(url.into())) }
 
         /// Sets the `User-Agent` header. The service's edge rejects some well-known values with HTTP 403.

@@ -56,7 +56,8 @@ impl Client {
     /// Returns a client with default settings for an API key. Sends nothing.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the key is empty or cannot be sent in a header.
+    /// [`Error::Invalid`] when the key is empty or cannot be sent in a header, or when the environment names a
+    /// [proxy](ClientBuilder::proxy) that cannot be used.
     ///
     /// ```
     /// assert!(squarecloud_blocking::Client::new("key\nwith a line break").is_err());

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use super::network::proxy_advice;
 use super::{Error, ErrorCode, Limit};
 
 impl Error {
@@ -28,9 +29,13 @@ impl fmt::Display for Error {
                 let (wait, excerpt) = (waiting(*retry_after), suffix("; the response begins: ", excerpt));
                 write!(f, "{method} {path}: HTTP {status}, {problem}{wait}{excerpt}")
             }
-            Self::Network { method, path, status, .. } => {
-                let (http, next) = (http(*status), next(method));
-                write!(f, "{method} {path}: received no complete response{http}; {next}")
+            Self::Network { method, path, failure, peer, status, .. } => {
+                let (failed, http, next) = (failure.of(peer), http(*status), failure.advice(method));
+                write!(f, "{method} {path}: {failed}{http}; {next}")
+            }
+            Self::Proxy { method, path, host, proxy, status } => {
+                let (http, next) = (http(*status), proxy_advice(*status));
+                write!(f, "{method} {path}: the proxy {proxy} refused to connect to {host}{http}; {next}")
             }
             Self::Timeout { method, path, phase, limit, status } => {
                 let (limit, http, next) = (span(*limit), http(*status), next(method));
@@ -110,7 +115,7 @@ fn advice(code: &ErrorCode, wait: Option<Duration>) -> String {
 }
 
 /// What to do after a request without a usable response.
-fn next(method: &str) -> &'static str {
+pub(super) fn next(method: &str) -> &'static str {
     match method {
         "GET" => "check the network and try again",
         _ => "it may have been carried out anyway, so look before repeating it",
@@ -142,16 +147,24 @@ fn entry_name(entry: &Option<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::NetworkFailure;
     use std::io;
 
     fn network() -> Error {
         let source = "the connection was reset\r\nby the peer".into();
-        Error::Network { method: "GET", path: "/a.zip".into(), status: None, source }
+        Error::Network {
+            method: "GET",
+            path: "/a.zip".into(),
+            failure: NetworkFailure::Broken,
+            peer: "host.test:443".into(),
+            status: None,
+            source,
+        }
     }
 
     #[test]
     fn the_alternate_form_is_the_whole_chain_in_one_line() {
-        let text = "GET /a.zip: received no complete response; check the network and try again";
+        let text = "GET /a.zip: received no complete response from host.test:443; check the network and try again";
         let report = network().report();
         assert_eq!(network().to_string(), text);
         assert_eq!(report, format!("{text}: the connection was reset  by the peer"));

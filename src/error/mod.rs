@@ -7,9 +7,11 @@ use std::time::Duration;
 
 mod code;
 mod display;
+mod network;
 mod predicates;
 
 pub use code::{ErrorCode, Limit, Rate};
+pub use network::NetworkFailure;
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -81,10 +83,28 @@ pub enum Error {
         method: &'static str,
         /// The request's path, without query.
         path: String,
+        /// What went wrong.
+        failure: NetworkFailure,
+        /// The other side: `host:port`, `host:port via the proxy host:port`, or `the proxy host:port`.
+        peer: String,
         /// The response's HTTP status, when the status line arrived before the connection failed.
         status: Option<u16>,
         /// What went wrong with the connection.
         source: Cause,
+    },
+
+    /// The proxy refused to connect to the host. Nothing was sent to the host.
+    Proxy {
+        /// The request's method.
+        method: &'static str,
+        /// The request's path, without query.
+        path: String,
+        /// Where the request would have gone, as `host:port`.
+        host: String,
+        /// The proxy, as `host:port`.
+        proxy: String,
+        /// The HTTP status of the proxy's response.
+        status: Option<u16>,
     },
 
     /// A time limit was exceeded.
@@ -93,7 +113,7 @@ pub enum Error {
         method: &'static str,
         /// The request's path, without query.
         path: String,
-        /// What took too long: `connecting`, `waiting for the response`, ...
+        /// What took too long: `connecting to host:port`, `waiting for the response from host:port`, ...
         phase: Cow<'static, str>,
         /// The limit that was exceeded.
         limit: Duration,

@@ -4,7 +4,7 @@
 use std::error::Error as StdError;
 use std::io;
 
-use super::{Error, ErrorCode, Refusal};
+use super::{Error, ErrorCode, NetworkFailure, Refusal};
 
 impl Error {
     /// Returns the service's code, if the service sent the error.
@@ -15,11 +15,12 @@ impl Error {
         }
     }
 
-    /// Returns the HTTP status of the response, if there was one.
+    /// Returns the HTTP status of the response, if there was one: the service's, or that of a proxy that refused.
     pub fn status(&self) -> Option<u16> {
         match self.innermost() {
             Self::Api { status, .. } | Self::UnexpectedResponse { status, .. } => Some(*status),
             Self::Network { status, .. }
+            | Self::Proxy { status, .. }
             | Self::Timeout { status, .. }
             | Self::Download { status, .. }
             | Self::StatusUnavailable { status, .. } => *status,
@@ -46,6 +47,7 @@ impl Error {
             }
             // A refusal stays one even if the rest of its response was lost: another attempt would be useless or
             // harmful.
+            Self::Network { failure: NetworkFailure::Certificate, .. } => false,
             Self::Network { method, status, .. } | Self::Timeout { method, status, .. } => {
                 *method == "GET" && !status.is_some_and(|status| (400..500).contains(&status))
             }
@@ -94,7 +96,7 @@ impl Error {
     /// Whether the service responded with `status` to a request of the API or of the snapshot host.
     fn has_status(&self, status: u16) -> bool {
         match self.innermost() {
-            Self::Download { .. } | Self::StatusUnavailable { .. } => false,
+            Self::Download { .. } | Self::StatusUnavailable { .. } | Self::Proxy { .. } => false,
             error => error.status() == Some(status),
         }
     }

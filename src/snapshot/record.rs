@@ -192,9 +192,14 @@ mod tests {
 
     #[test]
     fn a_download_takes_tens_of_requests_and_every_connection_has_work() {
-        for (total, connections, pieces) in
-            [(900, 4, 1), (6 << 20, 4, 6), (64 << 20, 4, 16), (400 << 20, 4, 50), (1 << 30, 4, 64), (1 << 40, 32, 64)]
-        {
+        for (total, connections, pieces) in [
+            (900_u64, 4, 1),
+            (6 << 20, 4, 6),
+            (64 << 20, 4, 16),
+            (400 << 20, 4, 50),
+            (1 << 30, 4, 64),
+            (1 << 40, 32, 64),
+        ] {
             assert_eq!(total.div_ceil(piece_len(total, connections)), pieces, "{total} bytes");
         }
     }

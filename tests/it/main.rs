@@ -27,6 +27,7 @@ mod archive_hostile;
 #[cfg(feature = "zip")]
 mod archive_inspect;
 mod conformance;
+mod connect_proxy;
 #[cfg(all(target_os = "linux", feature = "zip"))]
 mod disks;
 mod download_nginx;
@@ -38,6 +39,8 @@ mod extract_disks;
 mod extract_kills;
 #[cfg(all(target_os = "linux", feature = "zip"))]
 mod extract_shim;
+mod network;
+mod proxies;
 mod public_surface;
 #[cfg(feature = "zip")]
 mod raw_zip;

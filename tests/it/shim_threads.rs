@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::process::Command;
 
-use squarecloud_blocking::{Client, DownloadOptions};
+use squarecloud_blocking::{Client, DownloadOptions, Error};
 
 use crate::sandbox::Sandbox;
 use crate::shim::Shim;
@@ -43,5 +43,10 @@ fn child() {
     archive.extract(dir.path().join("out")).unwrap();
     app.commit(dir.path().join("out").join(&name)).unwrap();
     app.restore(snapshot.info().unwrap()).unwrap();
+    let proxied = Client::builder("key").proxy("http://localhost:1").retries(0).build().unwrap();
+    let link = "https://snapshots.test/a.zip?k";
+    for error in [proxied.account().unwrap_err(), proxied.open_url(link).unwrap().remote().unwrap_err()] {
+        assert!(matches!(error, Error::Network { .. }), "{error:?}");
+    }
     println!("the child is done");
 }

@@ -14,7 +14,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Makes a new authority and a certificate for `127.0.0.1` and `localhost`.
+    /// Makes a new authority and a certificate for loopback, and for two names behind a proxy.
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names is a legal list");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -23,8 +23,10 @@ impl Tls {
         let ca = params.self_signed(&ca_key).expect("an authority signs itself");
         let issuer = Issuer::new(params, ca_key);
 
-        let names = vec!["127.0.0.1".to_string(), "localhost".to_string()];
-        let leaf_params = CertificateParams::new(names).expect("loopback names are legal");
+        let names = ["127.0.0.1", "localhost", "api.test", "snapshots.test"].map(String::from);
+        let mut leaf_params = CertificateParams::new(names).expect("the names are legal");
+        // Which of several authorities of this name it is.
+        leaf_params.use_authority_key_identifier_extension = true;
         let leaf_key = KeyPair::generate().expect("ring makes keys");
         let leaf = leaf_params.signed_by(&leaf_key, &issuer).expect("the authority signs");
         let key = PrivateKeyDer::try_from(leaf_key.serialize_der()).expect("rcgen writes PKCS 8");

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ureq::http::{self, HeaderValue, Uri};
-use ureq::{Agent, AsSendBody, SendBody};
+use ureq::{Agent, AsSendBody, Proxy, SendBody};
 
-use super::{About, Headers, MAX_HEADER_BYTES, common, is_local, lookup};
+use super::{About, Headers, MAX_HEADER_BYTES, Proxies, common, lookup};
 use crate::api::envelope::RawResponse;
 use crate::api::settings::{Limits, Settings};
 use crate::error::Result;
@@ -46,6 +46,8 @@ pub(crate) struct Request<'a, 'p> {
 /// The agent of the API.
 pub(crate) struct ApiAgent {
     agent: Agent,
+    /// The agent's.
+    proxy: Option<Proxy>,
     key: ApiKey,
     base_url: String,
     limits: Limits,
@@ -54,15 +56,13 @@ pub(crate) struct ApiAgent {
 }
 
 impl ApiAgent {
-    /// Uses no proxy for an API on loopback.
     pub(crate) fn new(key: ApiKey, settings: &Settings) -> Result<Self> {
         let base_url = settings.base_url.clone();
-        let config = common(settings, is_local(&base_url))?
-            .accept("application/json")
-            .input_buffer_size(MAX_HEADER_BYTES)
-            .build();
+        let proxy = Proxies::new(settings)?.of(&base_url)?;
+        let config =
+            common(settings, proxy.clone())?.accept("application/json").input_buffer_size(MAX_HEADER_BYTES).build();
         let (limits, pooled) = (settings.limits.clone(), AtomicBool::new(false));
-        Ok(Self { agent: config.into(), key, base_url, limits, pooled })
+        Ok(Self { agent: config.into(), proxy, key, base_url, limits, pooled })
     }
 
     /// The key, which no text may show.
@@ -79,12 +79,13 @@ impl ApiAgent {
         // The timeout an error names is that of the whole call, of which this attempt may have only the rest.
         let total = if method == "GET" { self.limits.total } else { self.limits.held_open };
         let limits = Limits { total, first_byte: total, ..self.limits.clone() };
-        let about = About { method, path: path.clone(), status: None, limits };
+        let mut about = About::new(method, path.clone(), limits);
+        about.goes_to(&url, self.proxy.as_ref());
         let response = self.send_pooled(&url, request).map_err(|e| about.error(e))?;
         self.pooled.store(true, Ordering::Relaxed);
         let (parts, body) = response.into_parts();
         let (status, headers) = (parts.status.as_u16(), Headers(parts.headers));
-        let about = About { status: Some(status), ..about };
+        about.status = Some(status);
         headers.refuse_coding(&about)?;
         let body = body.into_with_config().limit(MAX_JSON_BYTES).read_to_vec().map_err(|e| about.error(e))?;
         let (date, retry_after) = (headers.date(), headers.retry_after());
@@ -126,9 +127,9 @@ impl ApiAgent {
             }
         };
         let config = self.agent.configure_request(request);
-        let lookup = lookup(&self.limits);
-        let config = config.max_idle_age(if fresh { Duration::ZERO } else { MAX_IDLE_AGE }).timeout_resolve(lookup);
-        let config = config.timeout_recv_response(Some(timeout));
+        let (lookup, connect) = lookup(&self.limits, self.proxy.as_ref());
+        let config = config.max_idle_age(if fresh { Duration::ZERO } else { MAX_IDLE_AGE });
+        let config = config.timeout_resolve(lookup).timeout_connect(connect).timeout_recv_response(Some(timeout));
         if !is_upload {
             let config = config.timeout_global(lookup.map(|_| timeout)).timeout_recv_body(Some(timeout));
             return self.agent.run(config.build());

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use ureq::Agent;
 use ureq::http::{Request, Response};
+use ureq::{Agent, Proxy};
 
-use super::{About, Body, Headers, common, is_local, lookup};
+use super::{About, Body, Headers, Proxies, common, lookup};
+use crate::api::redirect::resolve;
 use crate::api::settings::{Limits, Settings, Sleep};
 use crate::error::Result;
 use crate::secret::SignedUrl;
@@ -19,6 +20,7 @@ const MAX_REDIRECTS: usize = 3;
 #[derive(Clone)]
 pub(crate) struct SnapshotAgent {
     agent: Agent,
+    proxies: Proxies,
     limits: Limits,
     sleep: Sleep,
 }
@@ -36,7 +38,7 @@ pub(crate) struct SnapshotResponse {
 
 impl SnapshotAgent {
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
-        let config = common(settings, false)?
+        let config = common(settings, None)?
             .accept("*/*")
             .timeout_per_write(Some(settings.limits.stall))
             .input_buffer_size(INPUT_BUFFER)
@@ -44,7 +46,8 @@ impl SnapshotAgent {
             .max_idle_connections(32)
             .max_response_header_size(INPUT_BUFFER)
             .build();
-        Ok(Self { agent: config.into(), limits: settings.limits.clone(), sleep: settings.sleep.clone() })
+        let (proxies, limits) = (Proxies::new(settings)?, settings.limits.clone());
+        Ok(Self { agent: config.into(), proxies, limits, sleep: settings.sleep.clone() })
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -69,16 +72,18 @@ impl SnapshotAgent {
     ) -> Result<SnapshotResponse> {
         let (mut url, mut queries) = (url.clone(), url.query().to_owned());
         let path = url.path().to_owned();
-        let mut about = About { method: "GET", path, status: None, limits: self.limits.clone() };
+        let mut about = About::new("GET", path, self.limits.clone());
         let begun = Instant::now();
         for _ in 0..=MAX_REDIRECTS {
             // All redirects together may take as long as one response.
             let left = idle.saturating_sub(begun.elapsed());
             if left.is_zero() {
-                return Err(about.timeout("waiting for the response", idle));
+                return Err(about.timeout("waiting for the response from", idle));
             }
             (about.limits.stall, about.limits.first_byte) = (left, self.limits.first_byte.min(left));
-            let (parts, body) = self.get_once(&url, headers, length, &about)?.into_parts();
+            let proxy = self.proxies.of(url.expose())?;
+            about.goes_to(url.expose(), proxy.as_ref());
+            let (parts, body) = self.get_once(&url, proxy, headers, length, &about)?.into_parts();
             let (status, headers) = (parts.status.as_u16(), Headers(parts.headers));
             about.status = Some(status);
             if !matches!(status, 301 | 302 | 303 | 307 | 308) {
@@ -97,6 +102,7 @@ impl SnapshotAgent {
     fn get_once(
         &self,
         url: &SignedUrl,
+        proxy: Option<Proxy>,
         headers: &[(&'static str, String)],
         length: Option<u64>,
         about: &About,
@@ -107,19 +113,19 @@ impl SnapshotAgent {
             builder = builder.header(*name, value);
         }
         let request = builder.body(()).map_err(|e| about.error(e.into()))?;
-        let mut config = self
+        let (lookup, connect) = lookup(&self.limits, proxy.as_ref());
+        let config = self
             .agent
             .configure_request(request)
-            .timeout_resolve(lookup(&self.limits))
+            .proxy(proxy)
+            .timeout_resolve(lookup)
+            .timeout_connect(connect)
             .timeout_per_read(Some(stall))
             .timeout_recv_response(Some(first_byte))
             .timeout_recv_body(Some(self.limits.body(length)));
-        if is_local(url.expose()) {
-            config = config.proxy(None);
-        }
         self.agent.run(config.build()).map_err(|e| match e {
             // ureq applies the limit of one read to the wait for the header section, too.
-            ureq::Error::Timeout(ureq::Timeout::PerRead) => about.timeout("waiting for the response", first_byte),
+            ureq::Error::Timeout(ureq::Timeout::PerRead) => about.timeout("waiting for the response from", first_byte),
             e => about.error(e),
         })
     }
@@ -127,15 +133,10 @@ impl SnapshotAgent {
 
 /// Where a redirect of the snapshot host leads, when it may be followed.
 fn redirect(from: &SignedUrl, location: Option<&str>) -> std::result::Result<SignedUrl, &'static str> {
-    let target = match location {
-        None => return Err("the snapshot host redirected without saying where to"),
-        Some(l) if l.starts_with("//") => return Err("the snapshot host redirected to an address without a scheme"),
-        Some(l) if l.starts_with('/') => format!("{}{l}", from.origin()),
-        Some(l) => l.to_owned(),
-    };
-    let target = target.split('#').next().unwrap_or_default();
+    let location = location.ok_or("the snapshot host redirected without saying where to")?;
+    let target = resolve(from, location);
     let to =
-        SignedUrl::parse(target).map_err(|_| "the snapshot host redirected to an address that may not be followed")?;
+        SignedUrl::parse(&target).map_err(|_| "the snapshot host redirected to an address that may not be followed")?;
     let scheme = |url: &SignedUrl| url.expose().split(':').next().map(str::to_ascii_lowercase);
     if scheme(&to) != scheme(from) {
         return Err("the snapshot host redirected to another scheme");
