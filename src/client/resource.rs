@@ -63,9 +63,9 @@ impl Resource {
     }
 
     pub(super) fn create_snapshot(&self) -> Result<Snapshot> {
-        let sent = Instant::now();
+        let (sent, local) = (Instant::now(), OffsetDateTime::now_utc());
         let response = self.core.post(&self.path(SNAPSHOTS)?, Payload::Nothing)?;
-        let awaited = Awaited::new(response.date, sent.elapsed());
+        let awaited = Awaited::new(response.date, sent.elapsed(), local);
         let Some((url, key)) = response.unless_pending(created)? else {
             return self.core.open(&self.await_snapshot(awaited)?);
         };

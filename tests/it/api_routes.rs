@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use squarecloud_blocking::{Client, ErrorCode, Kind, Origin, RestoreState, SnapshotInfo};
+use squarecloud_blocking::{Client, Error, ErrorCode, Kind, Origin, RestoreState, SnapshotInfo};
 
-use crate::sandbox::{ListingForm, NewSnapshot, Port, Sandbox, VersionIds};
+use crate::sandbox::{Fault, ListingForm, NewSnapshot, Port, Route, Sandbox, VersionIds};
 use crate::support::{builder, client};
 
 /// Method and target of every request the API got.
@@ -253,4 +253,36 @@ fn many_threads_share_one_client_and_its_connections() {
     let before = sandbox.connections(Port::Api);
     (0..20).for_each(|_| assert!(client.account().is_ok()));
     assert!(sandbox.connections(Port::Api) <= before + 1, "one thread needs one connection");
+}
+
+#[test]
+fn a_listing_that_cannot_be_read_is_an_error_and_a_half_readable_one_says_what_is_missing() {
+    let sandbox = Sandbox::builder().small().no_limits().start();
+    for _ in 0..2 {
+        sandbox.put_snapshot(NewSnapshot::of(sandbox.app_id()));
+    }
+    let client = client(&sandbox);
+    let app = client.app(sandbox.app_id());
+    let listings = || [app.listing(), client.listing(Kind::App)];
+    let spoil = |edit: fn(&mut serde_json::Value)| {
+        for route in [Route::List(crate::sandbox::Kind::App), Route::ListAccount] {
+            sandbox.fault(route, Fault::Edit(edit)).times(1);
+        }
+    };
+    spoil(|envelope| {
+        for item in envelope["response"].as_array_mut().unwrap() {
+            item["modified"] = "soon".into();
+        }
+    });
+    for listing in listings() {
+        let error = listing.unwrap_err();
+        assert!(matches!(error, Error::UnexpectedResponse { .. }), "{error:?}");
+        assert!(error.to_string().contains("none of 2 items can be decoded; item 0"), "{error}");
+        assert!(error.to_string().contains("no `modified` time"), "{error}");
+    }
+    spoil(|envelope| envelope["response"][0]["size"] = "huge".into());
+    for listing in listings() {
+        let listing = listing.unwrap();
+        assert_eq!((listing.snapshots.len(), listing.skipped.len(), listing.skipped[0].index), (1, 1, 0));
+    }
 }
