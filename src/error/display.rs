@@ -47,6 +47,9 @@ impl fmt::Display for Error {
                 write!(f, "the restore status of {what} is unavailable: {reason}")
             }
             Self::Cancelled { action, path } => write!(f, "{action} {} was cancelled by the callback", path.display()),
+            Self::WaitCancelled { what, next } => {
+                write!(f, "waiting for {what} was cancelled by the callback, and the service goes on with it; {next}")
+            }
             Self::Io { action, path, .. } => write!(f, "{action} {} failed", path.display()),
             Self::Exists { path } => {
                 let next = "choose another path, or set another `Overwrite`";

@@ -137,6 +137,14 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// The callback cancelled the wait for work at the service, which goes on with it.
+    WaitCancelled {
+        /// What was waited for: `the snapshot of app ...`.
+        what: String,
+        /// What to do next.
+        next: &'static str,
+    },
+
     /// A file operation failed.
     Io {
         /// What was being done: `creating`, `writing`, ...

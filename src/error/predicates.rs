@@ -83,7 +83,7 @@ impl Error {
 
     /// Whether the callback cancelled the call.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.innermost(), Self::Cancelled { .. })
+        matches!(self.innermost(), Self::Cancelled { .. } | Self::WaitCancelled { .. })
     }
 
     /// Whether the service accepted the work and has not finished it. Do not repeat the call then.
