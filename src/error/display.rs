@@ -56,11 +56,11 @@ impl fmt::Display for Error {
                 write!(f, "{} already exists and was not changed; {next}", path.display())
             }
             Self::Download { what, problem, .. } => write!(f, "downloading {what}: {problem}"),
-            Self::Refused { entry, refusal, detail } => {
-                write!(f, "{} was refused because {refusal}{}", entry_name(entry), suffix(": ", detail))
+            Self::Refused { archive, entry, refusal, detail } => {
+                write!(f, "{} was refused because {refusal}{}", entry_in(archive, entry), suffix(": ", detail))
             }
-            Self::Archive { entry, .. } => write!(f, "reading {} failed", entry_name(entry)),
-            Self::NoSuchEntry { name } => no_such_entry(f, name),
+            Self::Archive { archive, entry, .. } => write!(f, "reading {} failed", entry_in(archive, entry)),
+            Self::NoSuchEntry { archive, name } => no_such_entry(f, archive, name),
         }
     }
 }
@@ -79,8 +79,8 @@ fn chain(error: &Error) -> String {
     texts.join(": ").replace(['\n', '\r'], " ")
 }
 
-fn no_such_entry(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
-    f.write_str("the archive has no entry")?;
+fn no_such_entry(f: &mut fmt::Formatter<'_>, archive: &Option<String>, name: &str) -> fmt::Result {
+    write!(f, "{} has no entry", entry_in(archive, &None))?;
     match name {
         "" => f.write_str(" that the options select")?,
         name => write!(f, " {name:?}")?,
@@ -134,8 +134,14 @@ fn span(duration: Duration) -> String {
     }
 }
 
-fn entry_name(entry: &Option<String>) -> String {
-    entry.as_ref().map_or_else(|| "the archive".into(), |entry| format!("entry {entry}"))
+/// An entry of an archive, or the archive as a whole.
+fn entry_in(archive: &Option<String>, entry: &Option<String>) -> String {
+    match (archive, entry) {
+        (Some(archive), Some(entry)) => format!("entry {entry} of {archive}"),
+        (None, Some(entry)) => format!("entry {entry}"),
+        (Some(archive), None) => archive.clone(),
+        (None, None) => "the archive".into(),
+    }
 }
 
 #[cfg(test)]
@@ -155,14 +161,15 @@ mod tests {
         assert_eq!(network().to_string(), text);
         assert_eq!(report, format!("{text}: the connection was reset  by the peer"));
         // The way through a reader and an archive adds the layers that say something, each once.
-        let archive = || Error::Archive { entry: Some("b.txt".into()), source: io::Error::from(network()).into() };
+        let archive =
+            || Error::Archive { archive: None, entry: Some("b.txt".into()), source: io::Error::from(network()).into() };
         assert_eq!(archive().report(), format!("reading entry b.txt failed: {report}"));
         let wrapped = io::Error::other(io::Error::from(archive()));
         assert_eq!(
             Error::io("writing", "b", wrapped).report(),
             format!("writing b failed: reading entry b.txt failed: {report}")
         );
-        let twice = Error::Archive { entry: Some("b.txt".into()), source: archive().into() };
+        let twice = Error::Archive { archive: None, entry: Some("b.txt".into()), source: archive().into() };
         assert_eq!(twice.report(), archive().report());
         assert_eq!(format!("{:#}", Error::invalid("the app id", "is empty")), "the app id is empty");
     }

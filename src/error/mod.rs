@@ -173,6 +173,8 @@ pub enum Error {
 
     /// An archive, or one entry of it, was refused.
     Refused {
+        /// The archive's file, or its link without the query; `None` when it has no name.
+        archive: Option<String>,
         /// The entry's name, escaped; `None` when the archive as a whole is refused.
         entry: Option<String>,
         /// Why.
@@ -183,6 +185,8 @@ pub enum Error {
 
     /// Reading the archive's bytes failed.
     Archive {
+        /// The archive's file, or its link without the query; `None` when it has no name.
+        archive: Option<String>,
         /// The entry being read, escaped.
         entry: Option<String>,
         /// What went wrong.
@@ -191,6 +195,8 @@ pub enum Error {
 
     /// The archive has no entry with that name, or none that the options of an extraction select.
     NoSuchEntry {
+        /// The archive's file, or its link without the query; `None` when it has no name.
+        archive: Option<String>,
         /// The name that was looked up, or the prefix that no entry lies under; empty when filter and `strip` leave no entry.
         name: String,
     },
@@ -203,6 +209,17 @@ impl Error {
 
     pub(crate) fn io(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
         Self::Io { action, path: path.as_ref().to_owned(), source }
+    }
+
+    /// The same error, which names the archive if it is about one.
+    pub(crate) fn in_archive(mut self, name: Option<&str>) -> Self {
+        match &mut self {
+            Self::Refused { archive, .. } | Self::Archive { archive, .. } | Self::NoSuchEntry { archive, .. } => {
+                *archive = archive.take().or(name.map(Into::into));
+            }
+            _ => {}
+        }
+        self
     }
 }
 
