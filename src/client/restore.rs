@@ -119,11 +119,14 @@ impl Resource {
 
     fn status_error(&self, error: Error) -> Error {
         match error.code() {
-            Some(code) if *code == ErrorCode::ROUTE_NOT_FOUND => Error::StatusUnavailable {
-                what: self.to_string(),
-                status: error.status(),
-                reason: "the service does not have this route yet",
-            },
+            // Without `/v2` no route exists.
+            Some(code) if *code == ErrorCode::ROUTE_NOT_FOUND && self.core.settings.base_url.ends_with("/v2") => {
+                Error::StatusUnavailable {
+                    what: self.to_string(),
+                    status: error.status(),
+                    reason: "the service does not have this route yet",
+                }
+            }
             _ => error,
         }
     }

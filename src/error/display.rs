@@ -21,7 +21,7 @@ impl fmt::Display for Error {
         match self {
             Self::Invalid { what, reason } => write!(f, "{what} {reason}"),
             Self::Api { method, path, status, code, message, .. } => {
-                let (message, advice) = (suffix(": ", message), advice(code, self.retry_after()));
+                let (message, advice) = (suffix(": ", message), advice(code, path, self.retry_after()));
                 write!(f, "{method} {path}: the service responded {code} (HTTP {status}){message}{advice}")
             }
             Self::UnexpectedResponse { method, path, status, problem, excerpt } => {
@@ -89,12 +89,28 @@ fn no_such_entry(f: &mut fmt::Formatter<'_>, archive: &Option<String>, name: &st
 }
 
 /// `before` and `text`, or nothing when `text` is empty.
-fn suffix(before: &str, text: &str) -> String {
+pub(crate) fn suffix(before: &str, text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("{before}{text}") }
 }
 
+/// Ids that documentation uses in place of real ones, as they are in a path.
+const PLACEHOLDERS: [&str; 7] = [
+    "YOUR_APP_ID",
+    "YOUR_DATABASE_ID",
+    "app-id",
+    "database-id",
+    "%3Capp%20id%3E",
+    "%3Cdatabase%20id%3E",
+    "0123456789abcdef0123456789abcdef",
+];
+
+/// What is probably wrong with a base URL when the service does not know the route of a path under it.
+pub(crate) fn base_url_advice(path: &str) -> &'static str {
+    if path.contains("/v2/") { "" } else { "the base URL should probably end in `/v2`" }
+}
+
 /// What to do about an error of the service: how long to wait, or what to change.
-fn advice(code: &ErrorCode, wait: Option<Duration>) -> String {
+fn advice(code: &ErrorCode, path: &str, wait: Option<Duration>) -> String {
     let advice = match (Limit::of(code), wait, code.as_str()) {
         (Some(Limit::Budget), Some(wait), _) => {
             return format!("; all calls are blocked, wait {}", span(wait));
@@ -107,6 +123,16 @@ fn advice(code: &ErrorCode, wait: Option<Duration>) -> String {
         (_, _, "UPGRADE_REQUIRED") => "the account's plan does not include this call",
         (_, _, "SNAPSHOT_IN_PROGRESS") => "a snapshot is already being made, so look at the listing",
         (_, _, "RESTORE_IN_PROGRESS") => "try again in about 2 min",
+        (_, _, "APP_NOT_FOUND") => {
+            "`Client::account` lists the apps that the key sees; a database needs `Client::database`"
+        }
+        (_, _, "DATABASE_NOT_FOUND") => {
+            "`Client::account` lists the databases that the key sees; an app needs `Client::app`"
+        }
+        (_, _, "ROUTE_NOT_FOUND") => base_url_advice(path),
+        _ if path.split('/').any(|segment| PLACEHOLDERS.contains(&segment)) => {
+            "the id is a placeholder; `Client::account` lists the apps and databases that the key sees"
+        }
         _ => "",
     };
     suffix("; ", advice)

@@ -10,6 +10,7 @@ mod display;
 mod predicates;
 
 pub use code::{ErrorCode, Limit, Rate};
+pub(crate) use display::{base_url_advice, suffix};
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
