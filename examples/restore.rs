@@ -26,14 +26,8 @@ fn run() -> Result<()> {
         println!("Nothing was changed.");
         return Ok(());
     }
-    match app.restore(&info) {
-        Ok(_) => println!("Restored."),
-        Err(error) if error.is_pending() => {
-            println!("The restore is still running; waiting for it.");
-            app.wait_for_restore(Duration::from_secs(600))?;
-            println!("Restored.");
-        }
-        Err(error) => return Err(error),
-    }
+    // What the service accepted is not necessarily done, so this waits for the end.
+    app.restore_and_wait(&info, Duration::from_secs(600))?;
+    println!("Restored.");
     Ok(())
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
-use crate::error::{Error, ErrorCode};
+use crate::error::{Error, ErrorCode, base_url_advice, suffix};
 use crate::secret::{ApiKey, clean, excerpt};
 use crate::types::{Response, ServiceStatus, text};
 
@@ -92,11 +92,13 @@ impl RawResponse {
 
     /// The error of a response that this call cannot have.
     pub(crate) fn unexpected(&self, problem: impl Into<String>) -> Error {
+        let advice = if self.status == 404 { base_url_advice(&self.path) } else { "" };
+        let problem = problem.into() + &suffix("; ", advice);
         Error::UnexpectedResponse {
             method: self.method,
             path: self.path.clone(),
             status: self.status,
-            problem: clean(&problem.into(), MESSAGE_CHARS, self.secret.expose()).into(),
+            problem: clean(&problem, MESSAGE_CHARS, self.secret.expose()).into(),
             excerpt: excerpt(&self.body, self.secret.expose()),
             retry_after: self.retry_after,
         }

@@ -74,18 +74,39 @@ macro_rules! methods_of_both {
             ///
             /// One POST, never repeated, and one look at the listing for the new snapshot's size, version and time:
             /// [`Snapshot::info`](crate::Snapshot::info), which [`restore`](Self::restore) takes. When that look fails,
-            /// takes longer than 5 s or does not show exactly one that can be it, there is no info. When the service responds that it is still making the
-            /// snapshot (HTTP 202), the listing is polled every `poll_interval` until it appears, for at most
-            /// `snapshot_wait`. The service allows 1 in 5 s, 1 in 180 s for each app or database, and a daily quota.
+            /// takes longer than 5 s or does not show exactly one that can be it, there is no info. When the service
+            /// responds that it is still making the snapshot (HTTP 202), the listing is polled every `poll_interval`
+            /// until it appears, for at most `snapshot_wait`; while the service finds that too often (HTTP 429), less
+            /// often. The service allows 1 in 5 s, 1 in 180 s for each app or database, and a daily quota.
+            ///
+            /// A snapshot that was made before the call is never returned, whoever made it. The service's clock says
+            /// which one is new; if it cannot be relied on, the wait ends as pending.
             ///
             /// # Errors
             /// [`Error::Pending`](crate::Error::Pending) when the wait was not long enough: the snapshot will appear
             /// in the listing, so do not request another one. [`Error::Timeout`](crate::Error::Timeout) and
             /// [`Error::Network`](crate::Error::Network) after the request was sent leave open whether a snapshot was
             /// begun: look at the listing. [`Error::Api`](crate::Error::Api) with `KEEP_CALM` or
-            /// `DAILY_SNAPSHOTS_LIMIT_REACHED` when it is too soon.
+            /// `DAILY_SNAPSHOTS_LIMIT_REACHED` when it is too soon, and with `RATE_LIMITED` when the account is blocked;
+            /// if that happens during the wait, the message says that the snapshot goes on.
             pub fn snapshot(&self) -> Result<Snapshot> {
-                self.0.create_snapshot()
+                self.0.create_snapshot(None)
+            }
+
+            /// Creates a snapshot as [`snapshot`](Self::snapshot) does, with a callback that can cancel the wait.
+            ///
+            /// The callback is called about every 100 ms until the call returns, also while the service holds a request
+            /// open: requests are made by a thread of their own. [`Progress::attempt`] is the number of the poll (0
+            /// before the first one), [`Progress::bytes`] is always 0. After cancelling, the call returns at once; a
+            /// request that is under way ends by itself, and the snapshot goes on at the service.
+            ///
+            /// # Errors
+            /// As [`snapshot`](Self::snapshot), and [`Error::WaitCancelled`](crate::Error::WaitCancelled).
+            pub fn snapshot_with(
+                &self,
+                callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync,
+            ) -> Result<Snapshot> {
+                self.0.create_snapshot(Some(&callback))
             }
 
             /// Returns the snapshots, newest first. One request; the service may respond from a cache of up to 30
@@ -127,6 +148,9 @@ macro_rules! methods_of_both {
             /// Restores a listed snapshot: **the present files or data are replaced**. One POST, never repeated; the
             /// service may hold it open for 90 s.
             ///
+            /// `Ok` means that the service accepted the restore. It is not documented whether it has also finished;
+            /// [`restore_and_wait`](Self::restore_and_wait) makes sure.
+            ///
             /// # Errors
             /// [`Error::Pending`](crate::Error::Pending) when the restore goes on in the background: it is **not**
             /// done; follow it with [`wait_for_restore`](Self::wait_for_restore).
@@ -134,6 +158,36 @@ macro_rules! methods_of_both {
             /// Otherwise as [`Client::restore_snapshot`](crate::Client::restore_snapshot).
             pub fn restore(&self, info: &SnapshotInfo) -> Result<Response> {
                 self.0.restore_listed(info)
+            }
+
+            /// Restores a listed snapshot, **which replaces the present files or data**, and waits until the restore has
+            /// ended: for at most `at_most`, the request included, which is not cut short. One POST, never repeated,
+            /// and one request every `poll_interval` (5 s).
+            ///
+            /// The state of an earlier restore is not taken for that of this one.
+            ///
+            /// # Errors
+            /// Those of [`restore`](Self::restore) but for [`Error::Pending`](crate::Error::Pending), which means that
+            /// the restore is still running after `at_most`, and those of [`wait_for_restore`](Self::wait_for_restore).
+            /// With [`Error::StatusUnavailable`](crate::Error::StatusUnavailable) the restore was accepted, and it is
+            /// not known whether it has finished: an older service cannot tell.
+            pub fn restore_and_wait(&self, info: &SnapshotInfo, at_most: Duration) -> Result<RestoreStatus> {
+                self.0.restore_and_wait(info, at_most, None)
+            }
+
+            /// Restores a listed snapshot as [`restore_and_wait`](Self::restore_and_wait) does, with a callback that can
+            /// cancel the wait, not the restore: see [`snapshot_with`](Self::snapshot_with).
+            ///
+            /// # Errors
+            /// As [`restore_and_wait`](Self::restore_and_wait), and
+            /// [`Error::WaitCancelled`](crate::Error::WaitCancelled).
+            pub fn restore_and_wait_with(
+                &self,
+                info: &SnapshotInfo,
+                at_most: Duration,
+                callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync,
+            ) -> Result<RestoreStatus> {
+                self.0.restore_and_wait(info, at_most, Some(&callback))
             }
 
             /// Returns the state of the last restore. One request.
@@ -145,15 +199,34 @@ macro_rules! methods_of_both {
                 self.0.restore_status()
             }
 
-            /// Waits until a restore ends, for at most `at_most`. One request every `poll_interval` (5 s).
+            /// Waits until the last restore has ended, for at most `at_most`. One request every `poll_interval` (5 s),
+            /// and less often while the service finds that too often (HTTP 429).
+            ///
+            /// Soon after a request the last restore may still be the one before;
+            /// [`restore_and_wait`](Self::restore_and_wait) tells them apart.
             ///
             /// # Errors
             /// [`Error::RestoreFailed`](crate::Error::RestoreFailed) with the service's code,
             /// [`Error::Pending`](crate::Error::Pending) when it is still running after `at_most`,
             /// [`Error::StatusUnavailable`](crate::Error::StatusUnavailable) when the service reports no restore
-            /// within the last hour or has no such route, and as [`Client::account`](crate::Client::account).
+            /// within the last hour or, being older, has no such route, and as
+            /// [`Client::account`](crate::Client::account). With `RATE_LIMITED` the message says that the restore goes on.
             pub fn wait_for_restore(&self, at_most: Duration) -> Result<RestoreStatus> {
-                self.0.wait_for_restore(at_most)
+                self.0.wait_for_restore(at_most, None)
+            }
+
+            /// Waits as [`wait_for_restore`](Self::wait_for_restore) does, with a callback that can cancel the wait, not
+            /// the restore: see [`snapshot_with`](Self::snapshot_with).
+            ///
+            /// # Errors
+            /// As [`wait_for_restore`](Self::wait_for_restore), and
+            /// [`Error::WaitCancelled`](crate::Error::WaitCancelled).
+            pub fn wait_for_restore_with(
+                &self,
+                at_most: Duration,
+                callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync,
+            ) -> Result<RestoreStatus> {
+                self.0.wait_for_restore(at_most, Some(&callback))
             }
 
             /// Starts the app or database. One POST, never repeated; the service holds it open for up to 95 s.

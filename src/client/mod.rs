@@ -5,7 +5,9 @@ mod builder;
 mod core;
 mod handles;
 mod resource;
+mod restore;
 mod upload;
+mod wait;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -155,6 +157,30 @@ impl Client {
         self.database(database_id).snapshot()
     }
 
+    /// Creates a snapshot of an app, with a callback that can cancel the wait: [`App::snapshot_with`].
+    ///
+    /// # Errors
+    /// As [`App::snapshot_with`].
+    pub fn snapshot_with(
+        &self,
+        app_id: &str,
+        callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync,
+    ) -> Result<Snapshot> {
+        self.app(app_id).snapshot_with(callback)
+    }
+
+    /// Creates a snapshot of a database, with a callback that can cancel the wait: [`Database::snapshot_with`].
+    ///
+    /// # Errors
+    /// As [`Database::snapshot_with`].
+    pub fn database_snapshot_with(
+        &self,
+        database_id: &str,
+        callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync,
+    ) -> Result<Snapshot> {
+        self.database(database_id).snapshot_with(callback)
+    }
+
     /// Returns the snapshots of an app, newest first: [`App::all_snapshots`].
     ///
     /// # Errors
@@ -190,6 +216,8 @@ impl Client {
 
     /// Restores a snapshot of an app or a database: **the present files or data are replaced**. One POST, never
     /// repeated; the service may hold it open for 90 s.
+    ///
+    /// `Ok` means that the service accepted the restore, and not necessarily that it is finished: see [`App::restore`].
     ///
     /// # Errors
     /// [`Error::Pending`] when the restore goes on in the background: it is **not** done, and must not be requested

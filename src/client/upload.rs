@@ -22,7 +22,7 @@ impl Core {
     pub(super) fn upload(&self, zip: &Path, progress: Callback<'_>) -> Result<UploadedApp> {
         let file = open(zip)?;
         #[cfg(feature = "zip")]
-        check_app(&file)?;
+        check_app(&file, zip)?;
         self.send("/apps", zip, &file, progress, |response| response.data(serde_json::from_str))
     }
 
@@ -93,8 +93,8 @@ fn open(path: &Path) -> Result<File> {
 
 /// Refuses a zip that the service would refuse after up to 100 MiB were sent.
 #[cfg(feature = "zip")]
-fn check_app(file: &File) -> Result<()> {
-    let archive = crate::snapshot::archive::Archive::new(file)?;
+fn check_app(file: &File, path: &Path) -> Result<()> {
+    let archive = crate::snapshot::archive::Archive::named(file, &path.to_string_lossy())?;
     // bsdtar writes `./squarecloud.app`.
     let mut names = archive.entries().map(|entry| entry.name().trim_start_matches("./"));
     if names.any(|name| matches!(name, "squarecloud.app" | "squarecloud.config")) {

@@ -22,7 +22,7 @@ impl fmt::Display for Error {
         match self {
             Self::Invalid { what, reason } => write!(f, "{what} {reason}"),
             Self::Api { method, path, status, code, message, .. } => {
-                let (message, advice) = (suffix(": ", message), advice(code, self.retry_after()));
+                let (message, advice) = (suffix(": ", message), advice(code, path, self.retry_after()));
                 write!(f, "{method} {path}: the service responded {code} (HTTP {status}){message}{advice}")
             }
             Self::UnexpectedResponse { method, path, status, problem, excerpt, retry_after } => {
@@ -52,17 +52,20 @@ impl fmt::Display for Error {
                 write!(f, "the restore status of {what} is unavailable: {reason}")
             }
             Self::Cancelled { action, path } => write!(f, "{action} {} was cancelled by the callback", path.display()),
+            Self::WaitCancelled { what, next } => {
+                write!(f, "waiting for {what} was cancelled by the callback, and the service goes on with it; {next}")
+            }
             Self::Io { action, path, .. } => write!(f, "{action} {} failed", path.display()),
             Self::Exists { path } => {
                 let next = "choose another path, or set another `Overwrite`";
                 write!(f, "{} already exists and was not changed; {next}", path.display())
             }
             Self::Download { what, problem, .. } => write!(f, "downloading {what}: {problem}"),
-            Self::Refused { entry, refusal, detail } => {
-                write!(f, "{} was refused because {refusal}{}", entry_name(entry), suffix(": ", detail))
+            Self::Refused { archive, entry, refusal, detail } => {
+                write!(f, "{} was refused because {refusal}{}", entry_in(archive, entry), suffix(": ", detail))
             }
-            Self::Archive { entry, .. } => write!(f, "reading {} failed", entry_name(entry)),
-            Self::NoSuchEntry { name } => no_such_entry(f, name),
+            Self::Archive { archive, entry, .. } => write!(f, "reading {} failed", entry_in(archive, entry)),
+            Self::NoSuchEntry { archive, name } => no_such_entry(f, archive, name),
         }
     }
 }
@@ -81,8 +84,8 @@ fn chain(error: &Error) -> String {
     texts.join(": ").replace(['\n', '\r'], " ")
 }
 
-fn no_such_entry(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
-    f.write_str("the archive has no entry")?;
+fn no_such_entry(f: &mut fmt::Formatter<'_>, archive: &Option<String>, name: &str) -> fmt::Result {
+    write!(f, "{} has no entry", entry_in(archive, &None))?;
     match name {
         "" => f.write_str(" that the options select")?,
         name => write!(f, " {name:?}")?,
@@ -91,12 +94,28 @@ fn no_such_entry(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
 }
 
 /// `before` and `text`, or nothing when `text` is empty.
-fn suffix(before: &str, text: &str) -> String {
+pub(crate) fn suffix(before: &str, text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("{before}{text}") }
 }
 
+/// Ids that documentation uses in place of real ones, as they are in a path.
+const PLACEHOLDERS: [&str; 7] = [
+    "YOUR_APP_ID",
+    "YOUR_DATABASE_ID",
+    "app-id",
+    "database-id",
+    "%3Capp%20id%3E",
+    "%3Cdatabase%20id%3E",
+    "0123456789abcdef0123456789abcdef",
+];
+
+/// What is probably wrong with a base URL when the service does not know the route of a path under it.
+pub(crate) fn base_url_advice(path: &str) -> &'static str {
+    if path.contains("/v2/") { "" } else { "the base URL should probably end in `/v2`" }
+}
+
 /// What to do about an error of the service: how long to wait, or what to change.
-fn advice(code: &ErrorCode, wait: Option<Duration>) -> String {
+fn advice(code: &ErrorCode, path: &str, wait: Option<Duration>) -> String {
     let advice = match (Limit::of(code), wait, code.as_str()) {
         (Some(Limit::Budget), Some(wait), _) => {
             return format!("; all calls are blocked, wait {}", span(wait));
@@ -109,6 +128,16 @@ fn advice(code: &ErrorCode, wait: Option<Duration>) -> String {
         (_, _, "UPGRADE_REQUIRED") => "the account's plan does not include this call",
         (_, _, "SNAPSHOT_IN_PROGRESS") => "a snapshot is already being made, so look at the listing",
         (_, _, "RESTORE_IN_PROGRESS") => "try again in about 2 min",
+        (_, _, "APP_NOT_FOUND") => {
+            "`Client::account` lists the apps that the key sees; a database needs `Client::database`"
+        }
+        (_, _, "DATABASE_NOT_FOUND") => {
+            "`Client::account` lists the databases that the key sees; an app needs `Client::app`"
+        }
+        (_, _, "ROUTE_NOT_FOUND") => base_url_advice(path),
+        _ if path.split('/').any(|segment| PLACEHOLDERS.contains(&segment)) => {
+            "the id is a placeholder; `Client::account` lists the apps and databases that the key sees"
+        }
         _ => "",
     };
     suffix("; ", advice)
@@ -140,8 +169,14 @@ fn span(duration: Duration) -> String {
     }
 }
 
-fn entry_name(entry: &Option<String>) -> String {
-    entry.as_ref().map_or_else(|| "the archive".into(), |entry| format!("entry {entry}"))
+/// An entry of an archive, or the archive as a whole.
+fn entry_in(archive: &Option<String>, entry: &Option<String>) -> String {
+    match (archive, entry) {
+        (Some(archive), Some(entry)) => format!("entry {entry} of {archive}"),
+        (None, Some(entry)) => format!("entry {entry}"),
+        (Some(archive), None) => archive.clone(),
+        (None, None) => "the archive".into(),
+    }
 }
 
 #[cfg(test)]
@@ -169,14 +204,15 @@ mod tests {
         assert_eq!(network().to_string(), text);
         assert_eq!(report, format!("{text}: the connection was reset  by the peer"));
         // The way through a reader and an archive adds the layers that say something, each once.
-        let archive = || Error::Archive { entry: Some("b.txt".into()), source: io::Error::from(network()).into() };
+        let archive =
+            || Error::Archive { archive: None, entry: Some("b.txt".into()), source: io::Error::from(network()).into() };
         assert_eq!(archive().report(), format!("reading entry b.txt failed: {report}"));
         let wrapped = io::Error::other(io::Error::from(archive()));
         assert_eq!(
             Error::io("writing", "b", wrapped).report(),
             format!("writing b failed: reading entry b.txt failed: {report}")
         );
-        let twice = Error::Archive { entry: Some("b.txt".into()), source: archive().into() };
+        let twice = Error::Archive { archive: None, entry: Some("b.txt".into()), source: archive().into() };
         assert_eq!(twice.report(), archive().report());
         assert_eq!(format!("{:#}", Error::invalid("the app id", "is empty")), "the app id is empty");
     }

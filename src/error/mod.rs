@@ -11,6 +11,7 @@ mod network;
 mod predicates;
 
 pub use code::{ErrorCode, Limit, Rate};
+pub(crate) use display::{base_url_advice, suffix};
 pub use network::NetworkFailure;
 
 /// A result whose error is [`Error`].
@@ -159,6 +160,14 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// The callback cancelled the wait for work at the service, which goes on with it.
+    WaitCancelled {
+        /// What was waited for: `the snapshot of app ...`.
+        what: String,
+        /// What to do next.
+        next: &'static str,
+    },
+
     /// A file operation failed.
     Io {
         /// What was being done: `creating`, `writing`, ...
@@ -187,6 +196,8 @@ pub enum Error {
 
     /// An archive, or one entry of it, was refused.
     Refused {
+        /// The archive's file, or its link without the query; `None` when it has no name.
+        archive: Option<String>,
         /// The entry's name, escaped; `None` when the archive as a whole is refused.
         entry: Option<String>,
         /// Why.
@@ -197,6 +208,8 @@ pub enum Error {
 
     /// Reading the archive's bytes failed.
     Archive {
+        /// The archive's file, or its link without the query; `None` when it has no name.
+        archive: Option<String>,
         /// The entry being read, escaped.
         entry: Option<String>,
         /// What went wrong.
@@ -205,6 +218,8 @@ pub enum Error {
 
     /// The archive has no entry with that name, or none that the options of an extraction select.
     NoSuchEntry {
+        /// The archive's file, or its link without the query; `None` when it has no name.
+        archive: Option<String>,
         /// The name that was looked up, or the prefix that no entry lies under; empty when filter and `strip` leave no entry.
         name: String,
     },
@@ -217,6 +232,17 @@ impl Error {
 
     pub(crate) fn io(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
         Self::Io { action, path: path.as_ref().to_owned(), source }
+    }
+
+    /// The same error, which names the archive if it is about one.
+    pub(crate) fn in_archive(mut self, name: Option<&str>) -> Self {
+        match &mut self {
+            Self::Refused { archive, .. } | Self::Archive { archive, .. } | Self::NoSuchEntry { archive, .. } => {
+                *archive = archive.take().or(name.map(Into::into));
+            }
+            _ => {}
+        }
+        self
     }
 }
 

@@ -85,7 +85,7 @@ impl Error {
 
     /// Whether the callback cancelled the call.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.innermost(), Self::Cancelled { .. })
+        matches!(self.innermost(), Self::Cancelled { .. } | Self::WaitCancelled { .. })
     }
 
     /// Whether the service accepted the work and has not finished it. Do not repeat the call then.
@@ -163,7 +163,7 @@ mod tests {
     /// The ways an error takes through a reader, a file operation and an archive.
     fn ways(error: fn() -> Error) -> Vec<Error> {
         let io = || io::Error::from(error());
-        let archive = |source| Error::Archive { entry: None, source };
+        let archive = |source| Error::Archive { archive: None, entry: None, source };
         vec![
             error(),
             Error::io("writing", "a.zip", io()),
@@ -187,7 +187,7 @@ mod tests {
         }
         let cancelled = || Error::Cancelled { action: "reading", path: "a.zip".into() };
         assert!(ways(cancelled).iter().all(Error::is_cancelled));
-        let refused = || Error::Refused { entry: None, refusal: Refusal::Link, detail: String::new() };
+        let refused = || Error::Refused { archive: None, entry: None, refusal: Refusal::Link, detail: String::new() };
         assert!(ways(refused).iter().all(|error| error.refusal() == Some(Refusal::Link)));
     }
 

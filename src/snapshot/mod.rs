@@ -159,7 +159,8 @@ impl Snapshot {
     /// Those of [`remote`](Self::remote) and of [`Archive::new`](crate::Archive::new).
     #[cfg(feature = "zip")]
     pub fn archive(&self) -> Result<archive::Archive<Remote>> {
-        archive::Archive::new(self.remote()?)
+        let url = &self.location.url;
+        archive::Archive::named(self.remote()?, &format!("{}{}", url.origin(), url.path()))
     }
 
     /// Returns the listing's item, if the snapshot was opened from one, or was found in the listing after it was created.

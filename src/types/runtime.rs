@@ -131,9 +131,10 @@ impl ServiceStatus {
     }
 }
 
-/// The service's response to an action that succeeded.
+/// The service's response to an action that it accepted.
 ///
-/// A refusal, or work that is still in progress, is an [`Error`](crate::Error).
+/// A refusal, or work that the service says is still in progress, is an [`Error`](crate::Error). The response to a restore
+/// may only mean that it was accepted: [`App::restore_and_wait`](crate::App::restore_and_wait) waits until it is done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Response {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use squarecloud_blocking::{Client, ErrorCode, Kind, Origin, RestoreState, SnapshotInfo};
+use squarecloud_blocking::{Client, Error, ErrorCode, Kind, Origin, RestoreState, SnapshotInfo};
 
-use crate::sandbox::{ListingForm, NewSnapshot, Port, Sandbox, VersionIds};
+use crate::sandbox::{Fault, ListingForm, NewSnapshot, Port, Route, Sandbox, VersionIds};
 use crate::support::{builder, client};
 
 /// Method and target of every request the API got.
@@ -253,4 +253,84 @@ fn many_threads_share_one_client_and_its_connections() {
     let before = sandbox.connections(Port::Api);
     (0..20).for_each(|_| assert!(client.account().is_ok()));
     assert!(sandbox.connections(Port::Api) <= before + 1, "one thread needs one connection");
+}
+
+#[test]
+fn a_listing_that_cannot_be_read_is_an_error_and_a_half_readable_one_says_what_is_missing() {
+    let sandbox = Sandbox::builder().small().no_limits().start();
+    for _ in 0..2 {
+        sandbox.put_snapshot(NewSnapshot::of(sandbox.app_id()));
+    }
+    let client = client(&sandbox);
+    let app = client.app(sandbox.app_id());
+    let listings = || [app.listing(), client.listing(Kind::App)];
+    let spoil = |edit: fn(&mut serde_json::Value)| {
+        for route in [Route::List(crate::sandbox::Kind::App), Route::ListAccount] {
+            sandbox.fault(route, Fault::Edit(edit)).times(1);
+        }
+    };
+    spoil(|envelope| {
+        for item in envelope["response"].as_array_mut().unwrap() {
+            item["modified"] = "soon".into();
+        }
+    });
+    for listing in listings() {
+        let error = listing.unwrap_err();
+        assert!(matches!(error, Error::UnexpectedResponse { .. }), "{error:?}");
+        assert!(error.to_string().contains("none of 2 items can be decoded; item 0"), "{error}");
+        assert!(error.to_string().contains("no `modified` time"), "{error}");
+    }
+    spoil(|envelope| envelope["response"][0]["size"] = "huge".into());
+    for listing in listings() {
+        let listing = listing.unwrap();
+        assert_eq!((listing.snapshots.len(), listing.skipped.len(), listing.skipped[0].index), (1, 1, 0));
+    }
+}
+
+#[test]
+fn an_error_says_what_is_probably_wrong() {
+    let sandbox = Sandbox::builder().small().no_limits().start();
+    let client = client(&sandbox);
+    let text = |error: Error| error.to_string();
+    let app = text(client.app(sandbox.database_id()).info().unwrap_err());
+    assert!(app.contains("APP_NOT_FOUND") && app.contains("`Client::account` lists the apps"), "{app}");
+    assert!(app.ends_with("a database needs `Client::database`"), "{app}");
+    let database = text(client.database(sandbox.app_id()).snapshot().unwrap_err());
+    assert!(database.ends_with("an app needs `Client::app`"), "{database}");
+
+    for id in ["YOUR_APP_ID", "app-id", "<app id>", "0123456789abcdef0123456789abcdef"] {
+        assert!(text(client.app(id).info().unwrap_err()).contains("`Client::account` lists"), "{id}");
+        sandbox.fault(Route::Info(crate::sandbox::Kind::App), Fault::Code(400, "INVALID_ID", "")).times(1);
+        assert!(
+            text(client.app(id).info().unwrap_err()).contains("the id is a placeholder; `Client::account`"),
+            "{id}"
+        );
+    }
+    let odd = client.app("c0ffee").info().unwrap_err();
+    assert!(odd.is_not_found() && !text(odd).contains("placeholder"));
+
+    let advice = "; the base URL should probably end in `/v2`";
+    let base = sandbox.base_url().trim_end_matches("/v2").to_owned();
+    let wrong = builder(&sandbox).base_url(base).build().unwrap();
+    for error in [wrong.account().unwrap_err(), wrong.app("a").restore_status().unwrap_err()] {
+        assert_eq!(error.code(), Some(&ErrorCode::ROUTE_NOT_FOUND));
+        assert!(text(error).ends_with(advice));
+    }
+    for fault in [Fault::html(404), Fault::Answer(404, "application/json", b"{\"message\":\"no\"}".to_vec())] {
+        sandbox.fault(Route::Unknown, fault.clone()).times(1);
+        sandbox.fault(Route::Me, fault).times(1);
+        assert!(text(wrong.account().unwrap_err()).contains(advice));
+        assert!(!text(client.account().unwrap_err()).contains("base URL"));
+    }
+}
+
+#[cfg(feature = "zip")]
+#[test]
+fn an_error_of_a_remote_archive_names_the_link_without_its_query() {
+    let sandbox = Sandbox::builder().small().no_limits().start();
+    let snapshot = client(&sandbox).snapshot(sandbox.app_id()).unwrap();
+    let error = snapshot.archive().unwrap().read("nope").unwrap_err();
+    let (link, query) = snapshot.url().expose().split_once('?').unwrap();
+    assert!(error.to_string().starts_with(&format!("{link} has no entry \"nope\"")), "{error}");
+    assert!(!format!("{error:?} {error:#} {:?}", snapshot.archive().unwrap()).contains(query));
 }

@@ -1,8 +1,11 @@
 //! Work that outlives its request: creations and restores.
 
-use std::time::Duration;
+use std::ops::ControlFlow;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
-use squarecloud_blocking::{Error, ErrorCode, RestoreState};
+use squarecloud_blocking::{App, Error, ErrorCode, RestoreState};
 
 use crate::sandbox::{self, Creation, Fault, NewSnapshot, Restoration, Route, Sandbox};
 use crate::support::{Slept, builder};
@@ -38,10 +41,34 @@ fn the_clocks_may_be_off_and_an_older_snapshot_is_never_taken() {
             }
             let client = builder(&sandbox).sleep(Slept::default().sleeper()).build().unwrap();
             let before: Vec<_> = client.all_app_snapshots(sandbox.app_id()).unwrap();
-            let snapshot = client.snapshot(sandbox.app_id()).unwrap();
+            let snapshot = client.snapshot(sandbox.app_id());
+            if shift != 0 && !date {
+                // Neither clock can be relied on.
+                assert!(snapshot.unwrap_err().is_pending(), "shift {shift}");
+                continue;
+            }
+            let snapshot = snapshot.unwrap();
             let fresh = before.iter().all(|old| !snapshot.key().expose().contains(old.key().expose()));
             assert!(fresh, "shift {shift}, date {date}");
         }
+    }
+}
+
+#[test]
+fn one_made_before_and_listed_late_is_not_the_requested_one() {
+    for date in [true, false] {
+        let sandbox = Sandbox::builder()
+            .small()
+            .no_limits()
+            .rules(|r| (r.creation, r.date_header) = (Creation::AfterPolls(3), date))
+            .start();
+        let age = Duration::from_secs(190);
+        let old = sandbox.put_snapshot(NewSnapshot { age, ..NewSnapshot::of(sandbox.app_id()) });
+        let empty = Fault::Edit(|envelope| envelope["response"] = serde_json::json!([]));
+        sandbox.fault(Route::List(sandbox::Kind::App), empty).times(1);
+        let client = builder(&sandbox).sleep(Slept::default().sleeper()).build().unwrap();
+        let snapshot = client.snapshot(sandbox.app_id()).unwrap();
+        assert_ne!(snapshot.info().unwrap().version_id.as_ref(), Some(&old.version_id), "date {date}");
     }
 }
 
@@ -65,7 +92,7 @@ fn the_wait_ends_as_pending() {
 fn a_passing_fault_of_the_listing_does_not_end_the_wait() {
     let sandbox = Sandbox::builder().small().no_limits().rules(|r| r.creation = Creation::AfterPolls(1)).start();
     sandbox.fault(Route::List(sandbox::Kind::App), Fault::html(502)).times(2);
-    sandbox.fault(Route::List(sandbox::Kind::App), Fault::rate_limited()).times(1).after(2);
+    sandbox.fault(Route::List(sandbox::Kind::App), Fault::keep_calm()).times(1).after(2);
     let client = builder(&sandbox).sleep(Slept::default().sleeper()).build().unwrap();
     client.snapshot(sandbox.app_id()).unwrap();
     assert_eq!(sandbox.count(Route::Create(sandbox::Kind::App)), 1);
@@ -136,4 +163,151 @@ fn a_service_that_knows_of_no_restore_says_nothing_was_done() {
     assert_eq!(app.restore_status().unwrap().state, RestoreState::None);
     let error = app.wait_for_restore(Duration::from_secs(60)).unwrap_err();
     assert!(matches!(error, Error::StatusUnavailable { .. }), "{error}");
+}
+
+const LIST: Route = Route::List(sandbox::Kind::App);
+const CREATE: Route = Route::Create(sandbox::Kind::App);
+const STATUS: Route = Route::RestoreStatus(sandbox::Kind::App);
+
+/// A sandbox whose creations and restores go on in the background, its app, and what was slept.
+fn slow(creation: Creation, restoration: Restoration) -> (Sandbox, App, Slept) {
+    let rules = |r: &mut sandbox::Rules| (r.creation, r.restoration) = (creation, restoration);
+    let (sandbox, slept) = (Sandbox::builder().small().no_limits().rules(rules).start(), Slept::default());
+    sandbox.put_snapshot(NewSnapshot { age: Duration::from_secs(400), ..NewSnapshot::of(sandbox.app_id()) });
+    let app = builder(&sandbox).sleep(slept.sleeper()).build().unwrap().app(sandbox.app_id());
+    (sandbox, app, slept)
+}
+
+#[test]
+fn polls_that_come_too_often_come_less_often() {
+    let (sandbox, app, slept) = slow(Creation::AfterPolls(0), Restoration::Done);
+    sandbox.fault(LIST, Fault::Code(429, "KEEP_CALM", "Keep calm!")).times(2);
+    sandbox.fault(LIST, Fault::Code(429, "KEEP_CALM", "Keep calm! 1r/60s")).times(1).after(2);
+    sandbox.fault(LIST, Fault::html(429)).times(1).after(3);
+    app.snapshot().unwrap();
+    let pauses = [20, 40, 80, 160];
+    assert_eq!(slept.total(), Duration::from_secs(pauses.iter().sum()));
+
+    // A pause that the service asks for and that does not fit ends the wait at its deadline, without another poll.
+    let (sandbox, app, slept) = slow(Creation::Never, Restoration::Done);
+    sandbox.fault(LIST, Fault::Code(429, "KEEP_CALM", "Keep calm! 1r/301s"));
+    let error = app.snapshot().unwrap_err();
+    assert!(matches!(&error, Error::Pending { waited, .. } if waited.as_secs() == 300), "{error}");
+    assert_eq!((slept.total().as_secs_f64().round(), sandbox.count(LIST)), (300.0, 1));
+}
+
+#[test]
+fn a_blocked_account_ends_the_wait_and_says_that_the_work_goes_on() {
+    let (sandbox, app, slept) = slow(Creation::AfterPolls(0), Restoration::AfterPolls(1));
+    let old = app.latest_snapshot().unwrap().unwrap();
+    sandbox.fault(LIST, Fault::rate_limited());
+    sandbox.fault(STATUS, Fault::rate_limited());
+    let id = sandbox.app_id();
+    for (error, work) in [
+        (app.snapshot().unwrap_err(), "snapshot"),
+        (app.restore_and_wait(&old, Duration::from_secs(60)).unwrap_err(), "restore"),
+    ] {
+        assert!(error.is_rate_limited() && !error.is_pending() && error.code().unwrap() == "RATE_LIMITED", "{error}");
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(1800)));
+        let text = format!(
+            "the {work} of app {id} was accepted and goes on, so do not request it again; all calls are \
+                            blocked, wait 30 min"
+        );
+        assert!(error.to_string().contains(&text), "{error}");
+    }
+    assert_eq!((slept.total(), sandbox.count(LIST), sandbox.count(CREATE)), (Duration::ZERO, 2, 1));
+}
+
+#[test]
+fn accepted_is_not_done() {
+    for restoration in [Restoration::Dispatched(3), Restoration::AfterPolls(3)] {
+        let (sandbox, app, slept) = slow(Creation::Done, restoration);
+        let old = app.latest_snapshot().unwrap().unwrap();
+        let status = app.restore_and_wait(&old, Duration::from_secs(60)).unwrap();
+        assert_eq!(status.state, RestoreState::Success, "{restoration:?}");
+        assert_eq!((slept.total().as_secs(), sandbox.count(Route::Restore(sandbox::Kind::App))), (15, 1));
+    }
+    let (sandbox, app, _) = slow(Creation::Done, Restoration::Dispatched(99));
+    let old = app.latest_snapshot().unwrap().unwrap();
+    assert!(app.restore_and_wait(&old, Duration::from_secs(20)).unwrap_err().is_pending());
+    sandbox.rules(|r| r.restore_status = false);
+    let error = app.restore_and_wait(&old, Duration::from_secs(20)).unwrap_err();
+    assert!(matches!(error, Error::StatusUnavailable { .. }), "{error}");
+}
+
+#[test]
+fn an_earlier_restore_is_not_taken_for_this_one() {
+    for state in ["success", "error"] {
+        let (sandbox, app, slept) = slow(Creation::Done, Restoration::Done);
+        let old = app.latest_snapshot().unwrap().unwrap();
+        let earlier: fn(&mut serde_json::Value) = match state {
+            "success" => |envelope| envelope["response"]["started_at"] = 1_795_196_400_000u64.into(),
+            _ => |envelope| {
+                envelope["response"] = serde_json::json!({"state": "error", "finished_at": 1_795_196_400_000u64});
+            },
+        };
+        sandbox.fault(STATUS, Fault::Edit(earlier)).times(2);
+        assert_eq!(app.restore_and_wait(&old, Duration::from_secs(60)).unwrap().state, RestoreState::Success);
+        assert_eq!(slept.total().as_secs(), 10, "{state}");
+    }
+}
+
+/// Counts the calls, keeps the number of each one's poll, and cancels from the `last` one on.
+fn watcher(last: u32, polls: &Mutex<Vec<u32>>) -> impl Fn(squarecloud_blocking::Progress) -> ControlFlow<()> {
+    let calls = AtomicU32::new(0);
+    move |progress| {
+        assert_eq!((progress.bytes, progress.total), (0, None));
+        polls.lock().unwrap().push(progress.attempt);
+        if calls.fetch_add(1, Ordering::Relaxed) + 1 < last {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    }
+}
+
+#[test]
+fn the_callback_is_called_while_the_service_holds_a_request_open_and_between_polls() {
+    let (sandbox, app, slept) = slow(Creation::AfterPolls(2), Restoration::AfterPolls(1));
+    sandbox.fault(CREATE, Fault::Delay(Duration::from_millis(350))).times(1);
+    let polls = Mutex::default();
+    let snapshot = app.snapshot_with(watcher(u32::MAX, &polls)).unwrap();
+    let count = |polls: &Mutex<Vec<u32>>, n| polls.lock().unwrap().iter().filter(|poll| **poll == n).count();
+    assert!(count(&polls, 0) >= 3 && count(&polls, 1) >= 100 && count(&polls, 2) >= 100, "{polls:?}");
+    assert_eq!(slept.total().as_secs() % 10, 0);
+
+    sandbox.fault(STATUS, Fault::Delay(Duration::from_millis(350))).times(1);
+    let polls = Mutex::default();
+    app.restore_and_wait_with(snapshot.info().unwrap(), Duration::from_secs(60), watcher(u32::MAX, &polls)).unwrap();
+    assert!(count(&polls, 0) >= 1 && count(&polls, 1) >= 53 && count(&polls, 2) >= 1, "{polls:?}");
+    let polls = Mutex::default();
+    app.wait_for_restore_with(Duration::from_secs(60), watcher(u32::MAX, &polls)).unwrap();
+    assert!(count(&polls, 1) >= 1);
+}
+
+#[test]
+fn cancelling_a_wait_returns_at_once_and_leaves_the_work_to_the_service() {
+    let at_most = Duration::from_secs(60);
+    // In the POST, in a poll, and in a pause.
+    for (slow_one, calls) in [(Some(CREATE), 2), (Some(LIST), 3), (None, 50)] {
+        let (sandbox, app, slept) = slow(Creation::AfterPolls(3), Restoration::AfterPolls(9));
+        let old = app.latest_snapshot().unwrap().unwrap();
+        let cancelled = |work: &str, wait: &dyn Fn() -> Error| {
+            let begun = Instant::now();
+            let error = wait();
+            assert!(error.is_cancelled() && matches!(error, Error::WaitCancelled { .. }), "{error}");
+            let text = format!("waiting for the {work} of app {} was cancelled by the callback", app.id());
+            assert!(error.to_string().starts_with(&text), "{error}");
+            assert!(begun.elapsed() < Duration::from_millis(1200), "{work}: {:?}", begun.elapsed());
+        };
+        for route in slow_one.into_iter().chain([STATUS]) {
+            sandbox.fault(route, Fault::Delay(Duration::from_millis(1500))).times(1);
+        }
+        cancelled("snapshot", &|| app.snapshot_with(watcher(calls, &Mutex::default())).unwrap_err());
+        assert!(sandbox.count(CREATE) <= 1);
+        assert!(slow_one.is_some() || slept.total() >= Duration::from_secs(4));
+        cancelled("restore", &|| app.restore_and_wait_with(&old, at_most, watcher(3, &Mutex::default())).unwrap_err());
+        assert!(sandbox.count(Route::Restore(sandbox::Kind::App)) <= 1);
+        cancelled("restore", &|| app.wait_for_restore_with(at_most, watcher(20, &Mutex::default())).unwrap_err());
+    }
 }

@@ -302,7 +302,7 @@ fn a_choice_that_matches_nothing_is_an_error() {
         let planned = archive.plan(&options).map(drop).unwrap_err();
         let extracted = extracted_with(&bytes, &options).unwrap_err();
         for error in [planned, extracted] {
-            assert!(matches!(&error, Error::NoSuchEntry { name } if name == missing), "{error}");
+            assert!(matches!(&error, Error::NoSuchEntry { name, .. } if name == missing), "{error}");
             assert!(error.to_string().contains(missing) && !error.to_string().contains("\"\""), "{error}");
         }
     }

@@ -2,7 +2,10 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::ops::ControlFlow;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use squarecloud_blocking::{Archive, EntryKind, Error, ExtractOptions, Refusal, Source};
 
@@ -205,4 +208,67 @@ fn a_plan_costs_no_reading_but_of_links_and_the_extraction_finds_the_rest() {
     assert_eq!(error.refusal(), Some(Refusal::Corrupt));
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
     assert_eq!(archive.verify().unwrap().bad.len(), 1);
+}
+
+/// A source each of whose reads takes as long as `.1` says, from the third one on.
+struct Slow(Vec<u8>, AtomicU64, Duration);
+
+impl Source for Slow {
+    fn size(&self) -> io::Result<u64> {
+        self.0.size()
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        if self.1.fetch_add(1, Ordering::Relaxed) >= 2 {
+            std::thread::sleep(self.2);
+        }
+        self.0.read_at(offset, buf)
+    }
+}
+
+#[test]
+fn verifying_reports_and_can_be_cancelled_even_over_a_slow_source() {
+    let bytes = zip(vec![deflated("a", b"text"), file("b", b"22")]).bytes();
+    let archive = |pause| Archive::new(Slow(bytes.clone(), AtomicU64::new(0), Duration::from_millis(pause))).unwrap();
+    let seen = Mutex::new(Vec::new());
+    let verified = archive(0).verify_with(|progress| {
+        seen.lock().unwrap().push(progress);
+        ControlFlow::Continue(())
+    });
+    assert!(verified.unwrap().is_ok());
+    let last = *seen.lock().unwrap().last().unwrap();
+    assert_eq!((last.bytes, last.total, last.entries, last.total_entries), (6, Some(6), 2, 2));
+
+    let (calls, begun) = (AtomicU64::new(0), Instant::now());
+    let cancelled = archive(450).verify_with(|progress| {
+        assert_eq!(progress.entries, 0);
+        if calls.fetch_add(1, Ordering::Relaxed) == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let error = cancelled.unwrap_err();
+    assert!(
+        error.is_cancelled() && error.to_string() == "verifying the archive was cancelled by the callback",
+        "{error}"
+    );
+    assert_eq!(calls.load(Ordering::Relaxed), 3, "not again after it cancelled");
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+
+    // What fails is not a cancellation.
+    let failing = Archive::new(Own(bytes.clone(), AtomicU64::new(0))).unwrap();
+    assert!(matches!(failing.verify_with(|_| ControlFlow::Continue(())), Err(Error::Archive { .. })));
+}
+
+#[test]
+fn errors_name_the_file_or_link() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.zip");
+    fs::write(&path, zip(vec![deflated("a", b"text"), file("b/", b"")]).bytes()).unwrap();
+    let name = path.display();
+    let archive = Archive::open(&path).unwrap();
+    let said = |error: Error, text: &str| assert!(error.to_string().starts_with(text), "{error}");
+    said(archive.read("c").unwrap_err(), &format!("{name} has no entry \"c\""));
+    said(archive.copy("b/", io::sink()).unwrap_err(), &format!("entry b/ of {name} was refused because"));
+    said(archive.plan(&ExtractOptions::new().prefix("x")).unwrap_err(), &format!("{name} has no entry \"x\""));
+    said(archive.verify_with(|_| ControlFlow::Break(())).unwrap_err(), &format!("verifying {name} was cancelled"));
+    fs::write(&path, b"no archive").unwrap();
+    said(Archive::open(&path).unwrap_err(), &format!("{name} was refused because"));
+    said(Archive::new(b"no archive".to_vec()).unwrap_err(), "the archive was refused because");
 }

@@ -59,7 +59,7 @@ pub struct BadEntry {
 
 impl From<BadEntry> for Error {
     fn from(bad: BadEntry) -> Self {
-        Self::Refused { entry: bad.name, refusal: bad.refusal, detail: bad.detail }
+        Self::Refused { archive: None, entry: bad.name, refusal: bad.refusal, detail: bad.detail }
     }
 }
 
@@ -74,7 +74,7 @@ impl BadEntry {
     /// The error itself, if it is another.
     pub(super) fn of(error: Error) -> Result<Self> {
         match error {
-            Error::Refused { entry, refusal, detail } => Ok(Self { name: entry, refusal, detail }),
+            Error::Refused { entry, refusal, detail, .. } => Ok(Self { name: entry, refusal, detail }),
             other => Err(other),
         }
     }
@@ -95,7 +95,7 @@ impl Failure {
     /// The error of one entry, or of the archive as a whole.
     pub(super) fn error(self, entry: Option<&str>) -> Error {
         match self {
-            Self::Source(e) => Error::Archive { entry: entry.map(shown), source: Box::new(e) },
+            Self::Source(e) => Error::Archive { archive: None, entry: entry.map(shown), source: Box::new(e) },
             Self::Refused(fault) => fault.error(entry),
             Self::Output(e) => e,
         }

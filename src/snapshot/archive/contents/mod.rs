@@ -65,12 +65,14 @@ mod work;
 pub struct Archive<S: Source> {
     pub(super) source: Arc<S>,
     pub(super) directory: Arc<CentralDirectory>,
+    /// What errors call it: a file, or a link without its query.
+    name: Option<Arc<str>>,
 }
 
 /// Shares source and central directory: costs nothing.
 impl<S: Source> Clone for Archive<S> {
     fn clone(&self) -> Self {
-        Self { source: Arc::clone(&self.source), directory: Arc::clone(&self.directory) }
+        Self { source: Arc::clone(&self.source), directory: Arc::clone(&self.directory), name: self.name.clone() }
     }
 }
 
@@ -81,7 +83,8 @@ impl Archive<File> {
     /// [`Error::Io`] when the file cannot be opened, and those of [`Archive::new`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        Self::new(File::open(path).map_err(|e| Error::io("opening", path, e))?)
+        let file = File::open(path).map_err(|e| Error::io("opening", path, e))?;
+        Self::named(file, &path.to_string_lossy())
     }
 }
 
@@ -97,7 +100,18 @@ impl<S: Source> Archive<S> {
     /// [`Error::Archive`] when the source fails.
     pub fn new(source: S) -> Result<Self> {
         let directory = CentralDirectory::read(&source).map_err(|e| e.error(None))?;
-        Ok(Self { source: Arc::new(source), directory: Arc::new(directory) })
+        Ok(Self { source: Arc::new(source), directory: Arc::new(directory), name: None })
+    }
+
+    /// Opens an archive that errors call `name`.
+    pub(crate) fn named(source: S, name: &str) -> Result<Self> {
+        let archive = Self::new(source).map_err(|error| error.in_archive(Some(name)))?;
+        Ok(Self { name: Some(name.into()), ..archive })
+    }
+
+    /// The error of a call, which names the archive.
+    fn naming(&self, error: Error) -> Error {
+        error.in_archive(self.name.as_deref())
     }
 
     /// The number of entries, directories counted. Costs nothing.
@@ -152,7 +166,7 @@ impl<S: Source> Archive<S> {
     /// [`Error::NoSuchEntry`] when no entry lies under a given prefix, or filter and `strip` leave none;
     /// [`Error::Archive`] when the source fails. What is refused is not an error but part of the plan.
     pub fn plan(&self, options: &ExtractOptions) -> Result<ExtractPlan> {
-        plan::draw(self, options, Platform::HERE)
+        plan::draw(self, options, Platform::HERE).map_err(|error| self.naming(error))
     }
 
     /// Extracts everything into `dir`, which must not exist or be empty. All or nothing: the files are written into a
@@ -181,7 +195,7 @@ impl<S: Source> Archive<S> {
     /// # Errors
     /// Those of [`extract`](Self::extract) and [`plan`](Self::plan), and [`Error::Cancelled`].
     pub fn extract_with(&self, dir: impl AsRef<Path>, options: &ExtractOptions) -> Result<Extracted> {
-        extract::extract(self, dir.as_ref(), options)
+        extract::extract(self, dir.as_ref(), options).map_err(|error| self.naming(error))
     }
 
     /// What changed from this archive to a newer one: by names, sizes, CRC-32 and kinds of the two central directories,

@@ -145,7 +145,7 @@ impl<S: Source> Draft<'_, S> {
 
     /// Whether every prefix has an entry under it, and anything is left.
     fn judge_choice(&self) -> Result<()> {
-        let none = |name: &str| Err(Error::NoSuchEntry { name: name.to_owned() });
+        let none = |name: &str| Err(Error::NoSuchEntry { archive: None, name: name.to_owned() });
         let (plan, whole) = (&self.plan, ExtractOptions { cp437: true, ..ExtractOptions::default() });
         for prefix in &self.options.prefixes {
             let prefix = std::slice::from_ref(prefix);

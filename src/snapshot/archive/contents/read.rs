@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::sync::atomic::AtomicBool;
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -10,8 +11,9 @@ use std::thread;
 use super::Archive;
 use super::entry::{Entry, EntryKind};
 use super::local::Reader;
-use super::work;
+use super::work::{self, Meter};
 use crate::error::{Error, Refusal, Result};
+use crate::progress::{Callback, Progress, Throttle};
 use crate::snapshot::archive::fault::{BadEntry, Failure, Fault};
 use crate::snapshot::source::Source;
 
@@ -31,9 +33,9 @@ impl<S: Source> Archive<S> {
         let entry = self.find(name)?;
         if entry.size() > READ_LIMIT {
             let detail = "it is larger than 1 GiB; write it somewhere with `copy`";
-            return Err(Fault::new(Refusal::TooLarge, detail).error(Some(name)));
+            return Err(self.naming(Fault::new(Refusal::TooLarge, detail).error(Some(name))));
         }
-        Reader::of_some(self).content(entry.index)
+        Reader::of_some(self).content(entry.index).map_err(|error| self.naming(error))
     }
 
     /// Writes the content of an entry to `to` and returns its size. Memory: half a MiB. The size and CRC-32 are
@@ -44,7 +46,8 @@ impl<S: Source> Archive<S> {
     pub fn copy(&self, name: &str, mut to: impl Write) -> Result<u64> {
         let entry = self.find(name)?;
         let failed = |e| Error::io("writing", name, e);
-        Reader::of_some(self).read(entry.index, &mut |piece| to.write_all(piece).map_err(failed))?;
+        let result = Reader::of_some(self).read(entry.index, &mut |piece| to.write_all(piece).map_err(failed));
+        result.map_err(|error| self.naming(error))?;
         to.flush().map_err(failed)?;
         Ok(entry.size())
     }
@@ -74,6 +77,29 @@ impl<S: Source> Archive<S> {
     /// # Errors
     /// [`Error::Archive`] when the source fails. What is wrong with the archive is not an error but the result.
     pub fn verify(&self) -> Result<Verified> {
+        self.check(&self.meter(None)).map_err(|error| self.naming(error))
+    }
+
+    /// Verifies as [`verify`](Self::verify) does, with a callback that receives the progress and can cancel the call.
+    ///
+    /// The callback is called at least every 100 ms, also while the source is slow, as a snapshot's host can be. After
+    /// cancelling, the call returns when the read that is under way does.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify), and [`Error::Cancelled`].
+    pub fn verify_with(&self, callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync) -> Result<Verified> {
+        let meter = self.meter(Some(Callback::new(callback)));
+        let verified = work::run_reporting(&meter, || self.check(&meter)).map_err(|error| self.naming(error))?;
+        meter.report_now()?;
+        Ok(verified)
+    }
+
+    fn meter<'a>(&'a self, callback: Option<Callback<'a>>) -> Meter<'a> {
+        let name = self.name.as_deref().unwrap_or("the archive");
+        Meter::new(Throttle::new(callback, "verifying", Path::new(name)), self.total_size(), self.len() as u64)
+    }
+
+    fn check(&self, meter: &Meter<'_>) -> Result<Verified> {
         let mut reader = Reader::of_all(self);
         let mut whole = Vec::new();
         if let Err(error) = reader.judge_prefix() {
@@ -81,16 +107,17 @@ impl<S: Source> Archive<S> {
         }
         let found = Mutex::new((0, reader.judge_overlaps(|_| true)?));
         let read = |reader: &mut Reader<'_, S>, index: u32, ()| {
-            let result = reader.read(index, &mut |_| Ok(()));
+            let result = reader.read(index, &mut |piece| meter.add(piece.len() as u64, 0));
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
             match result {
                 Ok(()) => found.0 += self.directory.record(index).size,
                 Err(error) => found.1.push((index, BadEntry::of(error)?)),
             }
-            Ok(())
+            drop(found);
+            meter.add(0, 1)
         };
         let jobs = self.directory.indices().map(|index| (index, ())).collect();
-        work::read_entries(self, jobs, work::cores(), &AtomicBool::new(false), read)?;
+        work::read_entries(self, jobs, work::cores(), &meter.stop, read)?;
         let (bytes, mut bad) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         bad.sort_by_key(|(index, _)| *index);
         // An entry may have several faults; the first says enough.
@@ -102,7 +129,7 @@ impl<S: Source> Archive<S> {
     /// The one entry of that name, if it has content that can be read.
     fn find(&self, name: &str) -> Result<Entry<'_>> {
         let Some((index, again)) = self.directory.find(name) else {
-            return Err(Error::NoSuchEntry { name: name.to_owned() });
+            return Err(self.naming(Error::NoSuchEntry { archive: None, name: name.to_owned() }));
         };
         let entry = Entry { directory: &self.directory, index };
         let judged = match entry.kind() {
@@ -112,7 +139,7 @@ impl<S: Source> Archive<S> {
             }
             _ => entry.readable(),
         };
-        judged.map(|()| entry).map_err(|fault| fault.error(Some(name)))
+        judged.map(|()| entry).map_err(|fault| self.naming(fault.error(Some(name))))
     }
 }
 
@@ -156,7 +183,7 @@ fn send_pieces<S: Source>(archive: &Archive<S>, index: u32, sender: &SyncSender<
     let last = match Reader::of_some(archive).decode(index, &mut send) {
         Ok(()) => Ok(Vec::new()),
         Err(Failure::Source(e)) => Err(e),
-        Err(e) => Err(e.error(Some(name)).into()),
+        Err(e) => Err(archive.naming(e.error(Some(name))).into()),
     };
     let _ = sender.send(last);
 }

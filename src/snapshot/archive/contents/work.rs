@@ -2,8 +2,9 @@
 
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{RecvTimeoutError, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use std::{io, thread};
 
 use super::Archive;
@@ -102,6 +103,33 @@ pub(super) fn read_and_write(
     })
 }
 
+/// How often a callback is called at least.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Runs `work` in a thread of its own while this one reports, since a read may take minutes; in the calling thread where the
+/// system has no more threads.
+pub(super) fn run_reporting<T: Send>(meter: &Meter<'_>, work: impl Fn() -> Result<T> + Sync) -> Result<T> {
+    let work = &work;
+    thread::scope(|scope| {
+        let (running, ended) = channel::<()>();
+        let job = move || {
+            let _running = running;
+            work()
+        };
+        let Ok(thread) = thread::Builder::new().spawn_scoped(scope, job) else { return work() };
+        let stopped = || meter.stop.load(Ordering::Relaxed);
+        while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(TICK)
+            && !stopped()
+        {
+            if let Err(cancelled) = meter.report() {
+                meter.stop.store(true, Ordering::Relaxed);
+                return thread.join().unwrap_or_else(|panic| resume_unwind(panic)).and(Err(cancelled));
+            }
+        }
+        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}
+
 /// How many threads work when nobody says.
 pub(super) fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
@@ -129,6 +157,10 @@ impl<'a> Meter<'a> {
         if self.stop.load(Ordering::Relaxed) {
             return Err(self.throttle.cancelled());
         }
+        self.report()
+    }
+
+    fn report(&self) -> Result<()> {
         self.throttle.report(|| self.progress())
     }
 
