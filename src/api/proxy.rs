@@ -1,6 +1,6 @@
 //! PURE. The proxy that the environment names and the hosts that do without it, read as curl reads them.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 /// The proxy variables in their order. `http_proxy` is not among them: only loopback is reached without TLS, and that
 /// directly.

@@ -29,7 +29,8 @@ impl NetworkFailure {
     /// What to do next.
     pub(super) fn advice(self, method: &str) -> &'static str {
         match self {
-            Self::Lookup | Self::Connect => next("GET"),
+            Self::Lookup | Self::Connect if method != "GET" => "nothing was sent; check the network",
+            Self::Lookup | Self::Connect => next(method),
             Self::Certificate => {
                 "check this machine's clock, and if the certificate is from an authority of your own, set it with \
                  `root_certificates`"
