@@ -120,7 +120,8 @@ pub enum Error {
         step: Option<String>,
     },
 
-    /// The state of a restore is not known: it may be running, done or failed.
+    /// The state of a restore is not known: it may be running, done or failed. The service may be older than the route
+    /// that tells, or may report no restore within the last hour.
     StatusUnavailable {
         /// What was being restored: `app ...`.
         what: String,
