@@ -214,6 +214,7 @@ impl Error {
     }
 
     /// The same error, which names the archive if it is about one.
+    #[cfg(feature = "zip")]
     pub(crate) fn in_archive(mut self, name: Option<&str>) -> Self {
         match &mut self {
             Self::Refused { archive, .. } | Self::Archive { archive, .. } | Self::NoSuchEntry { archive, .. } => {

@@ -1,6 +1,5 @@
 //! The names a program outside this repository compiles against: each is used once, nothing is run.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -98,6 +97,7 @@ fn snapshots(info: &SnapshotInfo) -> Result<()> {
 #[cfg(feature = "zip")]
 #[allow(dead_code)]
 fn archives(snapshot: &Snapshot) -> Result<()> {
+    use std::fs::File;
     let remote: Archive<Remote> = snapshot.archive()?;
     let archive: Archive<File> = Archive::open("a.zip")?;
     let _: Result<Archive<File>> = snapshot.download("a")?.archive();
