@@ -19,15 +19,14 @@ fn run() -> Result<()> {
         println!("The app {} has no snapshot yet.", app.id());
         return Ok(());
     };
-    let made = time::PrimitiveDateTime::new(info.created_at.date(), info.created_at.time());
-    println!("Replace the files of app {} by the snapshot of {}? [y/N]", app.id(), common::date(made));
+    println!("Replace the files of app {} by this snapshot? [y/N]\n{info}", app.id());
     let mut answer = String::new();
     if std::io::stdin().lock().read_line(&mut answer).is_err() || !answer.trim().eq_ignore_ascii_case("y") {
         println!("Nothing was changed.");
         return Ok(());
     }
     // What the service accepted is not necessarily done, so this waits for the end.
-    app.restore_and_wait(&info, Duration::from_secs(600))?;
-    println!("Restored.");
+    let status = app.restore_and_wait(&info, Duration::from_secs(600))?;
+    println!("The restore has ended: {status}");
     Ok(())
 }

@@ -27,6 +27,9 @@ mod secret;
 mod snapshot;
 mod types;
 
+/// The crate of the times in this crate's types, so that a program needs no dependency of its own for them.
+pub use time;
+
 pub use client::{App, Client, ClientBuilder, Database};
 pub use error::{Error, ErrorCode, Limit, NetworkFailure, Rate, Refusal, Result};
 pub use progress::Progress;

@@ -56,7 +56,7 @@ pub fn size(bytes: u64) -> String {
 }
 
 /// `2026-11-20 18:04`
-pub fn date(time: time::PrimitiveDateTime) -> String {
+pub fn date(time: squarecloud_blocking::time::PrimitiveDateTime) -> String {
     let (y, m, d) = time.to_calendar_date();
     format!("{y}-{:02}-{d:02} {:02}:{:02}", u8::from(m), time.hour(), time.minute())
 }

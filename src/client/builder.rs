@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::settings::{ProxyChoice, Settings};
+use crate::error::{Error, Result};
 
 /// The settings of a [`Client`](crate::Client), each with a sensible default.
 ///
@@ -40,6 +41,27 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
+    /// Returns a builder with the API key in the environment variable `SQUARECLOUD_API_KEY`, and with the base URL in
+    /// `SQUARECLOUD_BASE_URL` if that is set: for settings that [`Client::from_env`](crate::Client::from_env) does not make.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the key is not set or one of the values is not valid Unicode.
+    pub fn from_env() -> Result<Self> {
+        let variable = |name: &'static str| match std::env::var(name) {
+            Ok(value) if !value.is_empty() => Ok(Some(value)),
+            Err(std::env::VarError::NotUnicode(_)) => Err(Error::invalid(name, "is not valid Unicode")),
+            _ => Ok(None),
+        };
+        let missing = "is not set; export your API key under this name";
+        let key = variable("SQUARECLOUD_API_KEY")?;
+        let api_key = key.ok_or_else(|| Error::invalid("SQUARECLOUD_API_KEY", missing))?;
+        let builder = Self { api_key, settings: Settings::default() };
+        Ok(match variable("SQUARECLOUD_BASE_URL")? {
+            Some(url) => builder.base_url(url),
+            None => builder,
+        })
+    }
+
     /// Uses no proxy, whatever the environment says.
     pub fn no_proxy(mut self) -> Self {
         self.settings.proxy = Some(ProxyChoice::Direct);

@@ -20,7 +20,9 @@ use self::core::Core;
 use self::resource::{Resource, check_id};
 use crate::api::envelope::RawResponse;
 use crate::api::settings::Settings;
-use crate::error::{Error, Result};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
 use crate::percent::encode_form;
 use crate::progress::{Callback, Progress};
 use crate::secret::{ApiKey, SignedUrl};
@@ -74,19 +76,7 @@ impl Client {
     /// # Errors
     /// [`Error::Invalid`] when the key is not set or one of the values cannot be used.
     pub fn from_env() -> Result<Client> {
-        let variable = |name: &'static str| match std::env::var(name) {
-            Ok(value) if !value.is_empty() => Ok(Some(value)),
-            Err(std::env::VarError::NotUnicode(_)) => Err(Error::invalid(name, "is not valid Unicode")),
-            _ => Ok(None),
-        };
-        let missing = "is not set; export your API key under this name";
-        let key = variable("SQUARECLOUD_API_KEY")?;
-        let key = key.ok_or_else(|| Error::invalid("SQUARECLOUD_API_KEY", missing))?;
-        let mut builder = Self::builder(key);
-        if let Some(url) = variable("SQUARECLOUD_BASE_URL")? {
-            builder = builder.base_url(url);
-        }
-        builder.build()
+        ClientBuilder::from_env()?.build()
     }
 
     /// Returns a builder for a client with settings of your own.

@@ -142,7 +142,8 @@ pub enum Error {
         step: Option<String>,
     },
 
-    /// The state of a restore is not known: it may be running, done or failed.
+    /// The state of a restore is not known: it may be running, done or failed. The service may be older than the route
+    /// that tells, or may report no restore within the last hour.
     StatusUnavailable {
         /// What was being restored: `app ...`.
         what: String,
@@ -235,6 +236,7 @@ impl Error {
     }
 
     /// The same error, which names the archive if it is about one.
+    #[cfg(feature = "zip")]
     pub(crate) fn in_archive(mut self, name: Option<&str>) -> Self {
         match &mut self {
             Self::Refused { archive, .. } | Self::Archive { archive, .. } | Self::NoSuchEntry { archive, .. } => {

@@ -69,6 +69,11 @@ pub(super) mod when {
     }
 }
 
+/// A time in RFC 3339, for people.
+pub(super) fn shown(at: OffsetDateTime) -> String {
+    at.format(&Rfc3339).unwrap_or_else(|_| at.to_string())
+}
+
 /// An item of a list that could not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

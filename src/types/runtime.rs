@@ -8,6 +8,10 @@ use time::OffsetDateTime;
 
 use super::decode::{self, Skipped, id, lenient, text, when, word};
 use crate::error::ErrorCode;
+use crate::secret::clean;
+
+/// How many characters `Display` shows at most.
+const SHOWN: usize = 500;
 
 /// A measurement: formatted text (`118.6MB`), or a plain number when raw data was requested.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -169,6 +173,8 @@ pub enum RestoreState {
 word!(RestoreState);
 
 /// The state of the last restore of an app or a database.
+///
+/// `Display` shows all that is known in one line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RestoreStatus {
@@ -186,6 +192,20 @@ pub struct RestoreStatus {
     /// When it ended.
     #[serde(default, with = "when")]
     pub finished_at: Option<OffsetDateTime>,
+}
+
+impl fmt::Display for RestoreStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = |word: &str, value: Option<String>| value.map(|value| format!("{word}{value}")).unwrap_or_default();
+        let line = [
+            self.state.to_string(),
+            part(" in step ", self.step.clone()),
+            part(": ", self.code.as_ref().map(ErrorCode::to_string)),
+            part(", started ", self.started_at.map(decode::shown)),
+            part(", finished ", self.finished_at.map(decode::shown)),
+        ];
+        f.write_str(&clean(&line.concat(), SHOWN, ""))
+    }
 }
 
 #[cfg(test)]
@@ -230,6 +250,8 @@ mod tests {
         assert_eq!(failed.code, Some(ErrorCode::SNAPSHOT_CORRUPT));
         assert_eq!(failed.started_at.map(OffsetDateTime::unix_timestamp), Some(1_795_196_400));
         assert_eq!(read(&serde_json::to_string(&failed).unwrap()), failed);
+        assert_eq!(failed.to_string(), "error in step unzip: SNAPSHOT_CORRUPT, started 2026-11-20T17:40:00Z");
+        assert_eq!(read(r#"{"state":"odd\n"}"#).to_string(), r"odd");
         assert_eq!(read(r#"{"state":"error","code":7,"step":""}"#).code, None);
         for bad in [r#"{"step":"unzip"}"#, r#"{"state":7}"#, r#"{"state":null}"#, r#"{"state":{"error":1}}"#] {
             assert!(serde_json::from_str::<RestoreStatus>(bad).is_err(), "{bad}");

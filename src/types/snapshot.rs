@@ -11,10 +11,12 @@ use time::{Duration, OffsetDateTime};
 use super::decode::{self, Skipped, lenient, size, text, when, word};
 use crate::error::Error;
 use crate::percent::query_value;
-use crate::secret::{SignedKey, SignedUrl};
+use crate::secret::{SignedKey, SignedUrl, clean};
 
 /// How long the service keeps a snapshot.
 const KEPT: Duration = Duration::days(30);
+/// How many characters `Display` shows at most.
+const SHOWN: usize = 1000;
 /// The rolling day of the quota.
 pub(super) const QUOTA_WINDOW: Duration = Duration::days(1);
 
@@ -91,7 +93,9 @@ word!(Origin);
 /// [`Client::open`](crate::Client::open) turns it into a [`Snapshot`](crate::Snapshot). `Debug` and
 /// `Serialize` leave out the signed link and key, so a `SnapshotInfo` that was saved can be compared and restored, but
 /// not downloaded.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+///
+/// `Display` shows the name, the time in RFC 3339, the size and the version, if there is one, in one line.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Item")]
 #[non_exhaustive]
 pub struct SnapshotInfo {
@@ -206,6 +210,30 @@ impl SnapshotInfo {
     }
 }
 
+impl fmt::Display for SnapshotInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = self.version_id.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
+        let line = format!("{} from {}, {} bytes{version}", self.id, decode::shown(self.created_at), self.size);
+        f.write_str(&clean(&line, SHOWN, ""))
+    }
+}
+
+impl fmt::Debug for SnapshotInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SnapshotInfo")
+            .field("id", &self.id)
+            .field("size", &self.size)
+            .field("created_at", &format_args!("{}", decode::shown(self.created_at)))
+            .field("kind", &self.kind)
+            .field("version_id", &self.version_id)
+            .field("runtime", &self.runtime)
+            .field("origin", &self.origin)
+            .field("url", &self.url)
+            .field("key", &self.key)
+            .finish()
+    }
+}
+
 /// Snapshots, newest first, and the items of the response that could not be decoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -274,7 +302,18 @@ mod tests {
         let info = app(NEW);
         let shown = format!("{info:?} {info:#?} {}", serde_json::to_string(&info).unwrap());
         assert!(!shown.contains("iWPed") && !shown.contains("AWSAccessKeyId"), "{shown}");
+        assert_eq!(format!("{} {:?} {:#?}", info.key(), info.key(), info.key()), ".. SignedKey(..) SignedKey(..)");
         assert!(info.key().expose().contains("iWPed"));
+    }
+
+    #[test]
+    fn a_snapshot_is_shown_in_one_line() {
+        let info = app(NEW);
+        let time = "2026-11-20T18:04:11.512Z";
+        assert_eq!(info.to_string(), format!("c0ffee_javascript_manual from {time}, 12900705 bytes, version u"));
+        assert!(format!("{info:?}").contains(&format!("created_at: {time},")), "{info:?}");
+        let old = app(r#"{"name":"a","size":1,"modified":"2026-09-10T03:11:02Z","version_id":"v\n1"}"#);
+        assert_eq!(old.to_string(), r"a from 2026-09-10T03:11:02Z, 1 bytes, version v\n1");
     }
 
     #[test]

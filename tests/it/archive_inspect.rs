@@ -239,8 +239,7 @@ fn verifying_reports_and_can_be_cancelled_even_over_a_slow_source() {
     assert_eq!((last.bytes, last.total, last.entries, last.total_entries), (6, Some(6), 2, 2));
 
     let (calls, begun) = (AtomicU64::new(0), Instant::now());
-    let cancelled = archive(450).verify_with(|progress| {
-        assert_eq!(progress.entries, 0);
+    let cancelled = archive(450).verify_with(|_| {
         if calls.fetch_add(1, Ordering::Relaxed) == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let error = cancelled.unwrap_err();

@@ -1,6 +1,5 @@
 //! The names a program outside this repository compiles against: each is used once, nothing is run.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use time::OffsetDateTime;
 fn client() -> Result<()> {
     let _: Result<Client> = Client::new(String::new());
     let _: Result<Client> = Client::from_env();
+    let _: Result<ClientBuilder> = ClientBuilder::from_env();
     let builder: ClientBuilder = Client::builder("key");
     let builder = builder.base_url("b").timeout(Duration::ZERO).retries(2).proxy("p").user_agent("u");
     let client: Client = builder.snapshot_wait(Duration::ZERO).build()?;
@@ -31,6 +31,10 @@ fn client() -> Result<()> {
     let _: Result<Snapshot> = client.open_url("u");
     let _: Result<UploadedApp> = client.upload(Path::new("a.zip"));
 
+    let go = |_: Progress| std::ops::ControlFlow::Continue(());
+    let _: [Result<Snapshot>; 2] = [client.snapshot_with("a", go), client.database_snapshot_with("d", go)];
+    let _: String = Error::report(&client.account().unwrap_err());
+
     let _: &str = app.id();
     let _: Result<AppInfo> = app.info();
     let _: Result<RuntimeStatus> = app.status();
@@ -41,6 +45,10 @@ fn client() -> Result<()> {
     let _: Result<Response> = app.restore(info);
     let _: Result<RestoreStatus> = app.restore_status();
     let _: Result<RestoreStatus> = app.wait_for_restore(Duration::ZERO);
+    let _: Result<RestoreStatus> = app.wait_for_restore_with(Duration::ZERO, go);
+    let _: Result<RestoreStatus> = app.restore_and_wait(info, Duration::ZERO);
+    let _: Result<RestoreStatus> = app.restore_and_wait_with(info, Duration::ZERO, go);
+    let _: Result<Snapshot> = app.snapshot_with(go);
     let _: [Result<Response>; 4] = [app.start(), app.stop(), app.restart(), app.commit("a.zip")];
 
     let _: &str = database.id();
@@ -53,6 +61,10 @@ fn client() -> Result<()> {
     let _: Result<Response> = database.restore(info);
     let _: Result<RestoreStatus> = database.restore_status();
     let _: Result<RestoreStatus> = database.wait_for_restore(Duration::ZERO);
+    let _: Result<RestoreStatus> = database.wait_for_restore_with(Duration::ZERO, go);
+    let _: Result<RestoreStatus> = database.restore_and_wait(info, Duration::ZERO);
+    let _: Result<RestoreStatus> = database.restore_and_wait_with(info, Duration::ZERO, go);
+    let _: Result<Snapshot> = database.snapshot_with(go);
     let _: [Result<Response>; 2] = [database.start(), database.stop()];
     let _: Result<(Listing, Listing, Listing)> = Ok((app.listing()?, database.listing()?, client.listing(Kind::App)?));
     Ok(())
@@ -85,6 +97,7 @@ fn snapshots(info: &SnapshotInfo) -> Result<()> {
 #[cfg(feature = "zip")]
 #[allow(dead_code)]
 fn archives(snapshot: &Snapshot) -> Result<()> {
+    use std::fs::File;
     let remote: Archive<Remote> = snapshot.archive()?;
     let archive: Archive<File> = Archive::open("a.zip")?;
     let _: Result<Archive<File>> = snapshot.download("a")?.archive();
@@ -100,6 +113,7 @@ fn archives(snapshot: &Snapshot) -> Result<()> {
     let _: Result<Vec<u8>> = archive.read("a");
     let _: Result<u64> = archive.copy("a", &mut Vec::new());
     let _: Result<Verified> = archive.verify();
+    let _: Result<Verified> = archive.verify_with(|_: Progress| std::ops::ControlFlow::Continue(()));
     let options: ExtractOptions = ExtractOptions::new().threads(2);
     let _: Result<ExtractPlan> = archive.plan(&options);
     let _: Result<Extracted> = archive.extract("a");
