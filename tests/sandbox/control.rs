@@ -55,9 +55,10 @@ fn decide(shared: &Arc<Shared>, request: &Request) -> Result<Value, String> {
                 "download" => vec![Port::Snapshots],
                 on => return Err(format!("an outage is on any, api or download, not `{on}`")),
             };
+            let time = words::duration(&needed("for")?)?;
             // The delay lets this response out first.
-            shared.outage(ports, Duration::from_millis(100), words::duration(&needed("for")?)?);
-            Ok(json!({"begins": "now"}))
+            shared.outage(ports, Duration::from_millis(100), time);
+            Ok(json!({"seconds": time.as_secs()}))
         }
         ("POST", "/reset") => {
             shared.faults.clear();
