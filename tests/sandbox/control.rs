@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::clock;
 use super::http::{Answer, Request};
-use super::server::{Port, Shared, guard};
+use super::record::{Port, Recorded};
+use super::server::{Shared, guard};
 use super::sign::form_field;
 use super::words;
 
@@ -86,6 +87,6 @@ fn about(shared: &Shared) -> Value {
 /// Without queries and headers: those hold signatures and keys.
 fn requests(shared: &Shared) -> Value {
     let log = guard(&shared.log);
-    let one = |r: &super::server::Recorded| json!({"method": r.method, "path": r.path, "status": r.status()});
+    let one = |r: &Recorded| json!({"method": r.method, "path": r.path, "status": r.status()});
     log.iter().map(one).collect()
 }
