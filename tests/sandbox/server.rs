@@ -94,10 +94,10 @@ impl Shared {
 
     /// Refuses connections on a port and ends those it has.
     pub fn shut(&self, port: Port) -> io::Result<()> {
-        self.doors[port as usize].close()?;
-        let open = guard(&self.open);
-        open.values().filter(|o| o.port == port).for_each(|o| drop(o.socket.shutdown(Shutdown::Both)));
-        Ok(())
+        self.doors[port as usize].close(|| {
+            let open = guard(&self.open);
+            open.values().filter(|o| o.port == port).for_each(|o| drop(o.socket.shutdown(Shutdown::Both)));
+        })
     }
 
     /// Shuts these ports after `delay` and opens them when `time` more has passed.
