@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::clock;
 use super::http::{Answer, Request};
-use super::server::{Port, Shared, guard};
+use super::record::{Port, Recorded};
+use super::server::{Shared, guard};
 use super::sign::form_field;
 use super::words;
 
@@ -55,9 +56,10 @@ fn decide(shared: &Arc<Shared>, request: &Request) -> Result<Value, String> {
                 "download" => vec![Port::Snapshots],
                 on => return Err(format!("an outage is on any, api or download, not `{on}`")),
             };
+            let time = words::duration(&needed("for")?)?;
             // The delay lets this response out first.
-            shared.outage(ports, Duration::from_millis(100), words::duration(&needed("for")?)?);
-            Ok(json!({"begins": "now"}))
+            shared.outage(ports, Duration::from_millis(100), time);
+            Ok(json!({"seconds": time.as_secs()}))
         }
         ("POST", "/reset") => {
             shared.faults.clear();
@@ -85,6 +87,6 @@ fn about(shared: &Shared) -> Value {
 /// Without queries and headers: those hold signatures and keys.
 fn requests(shared: &Shared) -> Value {
     let log = guard(&shared.log);
-    let one = |r: &super::server::Recorded| json!({"method": r.method, "path": r.path, "status": r.status()});
+    let one = |r: &Recorded| json!({"method": r.method, "path": r.path, "status": r.status()});
     log.iter().map(one).collect()
 }

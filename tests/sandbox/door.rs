@@ -1,16 +1,18 @@
 //! A port of the sandbox: it can be shut and opened again.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::server::guard;
 use super::wire::Stop;
+
+const BLINK: Duration = Duration::from_millis(5);
 
 pub struct Door {
     pub address: SocketAddr,
@@ -64,19 +66,24 @@ impl Door {
                     Ok(_) if shut.load(Ordering::SeqCst) => {}
                     Ok((socket, _)) => enter(socket),
                     // Such as too many open files: some will be closed.
-                    Err(_) => std::thread::sleep(Duration::from_millis(5)),
+                    Err(_) => std::thread::sleep(BLINK),
                 }
             }
+            // A process that is being started holds a copy of the socket for a moment: closing ours is not enough.
+            let _ = SockRef::from(&listener).shutdown(Shutdown::Both);
         }));
         Ok(())
     }
 
-    /// Refuses connections until it is opened again.
-    pub fn close(&self) -> io::Result<()> {
+    /// Refuses connections until it is opened again; `cut` ends those there are.
+    pub fn close(&self, cut: impl FnOnce()) -> io::Result<()> {
         let mut state = guard(&self.state);
         if let State::Open(_) = *state {
             self.end(&mut state);
-            *state = State::Shut(bind(self.address)?);
+            cut();
+            // Where that copy still listens, it is waited for.
+            let bound = (0..200).find_map(|_| bind(self.address).map_err(|_| std::thread::sleep(BLINK)).ok());
+            *state = State::Shut(bound.map_or_else(|| bind(self.address), Ok)?);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What a client must not send, by the contract's sections 1 and 5.
 
 use super::http::{Request, find};
-use super::server::Port;
+use super::record::Port;
 
 /// What was found wrong with the requests so far.
 #[derive(Debug, Default)]

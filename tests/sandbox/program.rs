@@ -122,7 +122,7 @@ fn greeting(sandbox: &Sandbox) -> String {
          export SQUARECLOUD_APP_ID={}\n\
          export SQUARECLOUD_DATABASE_ID={}\n\
          # Try it: curl -H \"Authorization: $SQUARECLOUD_API_KEY\" $SQUARECLOUD_BASE_URL/users/me\n\
-         # Control it: curl {}/_sandbox\n",
+         export SQUARECLOUD_SANDBOX={}/_sandbox\n",
         sandbox.api_key(),
         sandbox.app_id(),
         sandbox.database_id(),

@@ -20,49 +20,11 @@ use super::faults::{Entry, Faults};
 use super::host::{self, View};
 use super::http::{Answer, Reader, Request, Stream};
 use super::judge;
+use super::record::{Port, Recorded};
 use super::routes::Route;
 use super::tls::Tls;
 use super::wire::{self, After, Output, Stop};
 use super::world::World;
-
-/// Which of the two ports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Port {
-    Api,
-    Snapshots,
-}
-
-/// A request as it arrived.
-#[derive(Clone, Debug)]
-pub struct Recorded {
-    pub port: Port,
-    pub route: Route,
-    pub method: String,
-    /// Still encoded, with `/v2`.
-    pub path: String,
-    /// Still encoded, without `?`.
-    pub query: String,
-    /// In their order, names as sent.
-    pub headers: Vec<(String, String)>,
-    pub body: Arc<Vec<u8>>,
-    /// Which connection of the sandbox it came on.
-    pub connection: u64,
-    /// When, by the world's clock.
-    pub at_ms: i64,
-    status: Arc<AtomicU16>,
-}
-
-impl Recorded {
-    /// The first header of this name, whatever its case.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        super::http::header(&self.headers, name)
-    }
-
-    /// What was answered; 0 as long as nothing was.
-    pub fn status(&self) -> u16 {
-        self.status.load(Ordering::SeqCst)
-    }
-}
 
 /// A request that is being answered.
 struct Busy<'a>(&'a AtomicUsize);
@@ -132,10 +94,10 @@ impl Shared {
 
     /// Refuses connections on a port and ends those it has.
     pub fn shut(&self, port: Port) -> io::Result<()> {
-        self.doors[port as usize].close()?;
-        let open = guard(&self.open);
-        open.values().filter(|o| o.port == port).for_each(|o| drop(o.socket.shutdown(Shutdown::Both)));
-        Ok(())
+        self.doors[port as usize].close(|| {
+            let open = guard(&self.open);
+            open.values().filter(|o| o.port == port).for_each(|o| drop(o.socket.shutdown(Shutdown::Both)));
+        })
     }
 
     /// Shuts these ports after `delay` and opens them when `time` more has passed.
