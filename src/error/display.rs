@@ -21,26 +21,8 @@ impl fmt::Display for Error {
         }
         match self {
             Self::Invalid { what, reason } => write!(f, "{what} {reason}"),
-            Self::Api { method, path, status, code, message, .. } => {
-                let (message, advice) = (suffix(": ", message), advice(code, path, self.retry_after()));
-                write!(f, "{method} {path}: the service responded {code} (HTTP {status}){message}{advice}")
-            }
-            Self::UnexpectedResponse { method, path, status, problem, excerpt, retry_after } => {
-                let (wait, excerpt) = (waiting(*retry_after), suffix("; the response begins: ", excerpt));
-                write!(f, "{method} {path}: HTTP {status}, {problem}{wait}{excerpt}")
-            }
-            Self::Network { method, path, failure, peer, status, .. } => {
-                let (failed, http, next) = (failure.of(peer), http(*status), failure.advice(method));
-                write!(f, "{method} {path}: {failed}{http}; {next}")
-            }
-            Self::Proxy { method, path, host, proxy, status } => {
-                let (http, next) = (http(*status), proxy_advice(*status));
-                write!(f, "{method} {path}: the proxy {proxy} refused to connect to {host}{http}; {next}")
-            }
-            Self::Timeout { method, path, phase, limit, status } => {
-                let (limit, http, next) = (span(*limit), http(*status), next(method));
-                write!(f, "{method} {path}: {phase} took longer than {limit}{http}; {next}")
-            }
+            Self::Api { .. } | Self::UnexpectedResponse { .. } => self.fmt_request(f),
+            Self::Network { .. } | Self::Proxy { .. } | Self::Timeout { .. } => self.fmt_request(f),
             Self::Pending { what, waited, next } => {
                 write!(f, "{what} is not finished after {}; {next}", span(*waited))
             }
@@ -66,6 +48,35 @@ impl fmt::Display for Error {
             }
             Self::Archive { archive, entry, .. } => write!(f, "reading {} failed", entry_in(archive, entry)),
             Self::NoSuchEntry { archive, name } => no_such_entry(f, archive, name),
+        }
+    }
+}
+
+impl Error {
+    /// The errors of a request.
+    fn fmt_request(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Api { method, path, status, code, message, .. } => {
+                let (message, advice) = (suffix(": ", message), advice(code, path, self.retry_after()));
+                write!(f, "{method} {path}: the service responded {code} (HTTP {status}){message}{advice}")
+            }
+            Self::UnexpectedResponse { method, path, status, problem, excerpt, retry_after } => {
+                let (wait, excerpt) = (waiting(*retry_after), suffix("; the response begins: ", excerpt));
+                write!(f, "{method} {path}: HTTP {status}, {problem}{wait}{excerpt}")
+            }
+            Self::Network { method, path, failure, peer, status, .. } => {
+                let (failed, http, next) = (failure.of(peer), http(*status), failure.advice(method));
+                write!(f, "{method} {path}: {failed}{http}; {next}")
+            }
+            Self::Proxy { method, path, host, proxy, status } => {
+                let (http, next) = (http(*status), proxy_advice(*status));
+                write!(f, "{method} {path}: the proxy {proxy} refused to connect to {host}{http}; {next}")
+            }
+            Self::Timeout { method, path, phase, limit, status } => {
+                let (limit, http, next) = (span(*limit), http(*status), next(method));
+                write!(f, "{method} {path}: {phase} took longer than {limit}{http}; {next}")
+            }
+            _ => Ok(()),
         }
     }
 }

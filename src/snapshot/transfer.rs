@@ -136,7 +136,7 @@ enum Fetched {
     /// Another connection is to fetch the rest: the host serves those, and not this one.
     Left,
     /// The snapshot must be fetched from its beginning, with the stream that found out.
-    StartOver(Stream),
+    StartOver(Box<Stream>),
 }
 
 /// What no connection has taken yet, the last one first, and the connections.
@@ -222,7 +222,7 @@ impl<'a> Pieces<'a> {
             match self.fetch(job, &mut buffer, sync) {
                 Ok(Fetched::Done) => {}
                 Ok(Fetched::Left) => return,
-                Ok(Fetched::StartOver(stream)) => self.end(Ok(stream)),
+                Ok(Fetched::StartOver(stream)) => self.end(Ok(*stream)),
                 Err(error) if is_of_the_host(&error) && self.leave(piece, end) => return,
                 Err(error) => self.end(Err(error)),
             }
@@ -298,7 +298,7 @@ impl<'a> Pieces<'a> {
                 // A host that limits connections (nginx's `limit_conn`, `limit_req`) is busy for the additional ones.
                 Step::Retry(_) if stream.is_busy() && self.leave(piece, end) => return Ok(Fetched::Left),
                 Step::Retry(pause) => self.pause(pause, &stream)?,
-                Step::StartOver => return Ok(Fetched::StartOver(stream)),
+                Step::StartOver => return Ok(Fetched::StartOver(Box::new(stream))),
                 // The first request of all is for less than a piece.
                 Step::End if end.is_some_and(|end| stream.at < end) => stream = continued(stream.at),
                 Step::End => return Ok(Fetched::Done),

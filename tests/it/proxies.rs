@@ -185,7 +185,11 @@ fn child() {
     let Ok(key) = std::env::var("CHILD_KEY") else { return };
     let variable = |name: &str| std::env::var(name).unwrap();
     let builder = |url: &str| {
-        let builder = Client::builder(&key).base_url(url).root_certificates(variable("CHILD_CA")).retries(0);
+        let builder = Client::builder(&key)
+            .base_url(url)
+            .root_certificates(variable("CHILD_CA"))
+            .retries(0)
+            .retry_for(Duration::ZERO);
         match std::env::var("CHILD_PROXY").as_deref() {
             Ok("none") => builder.no_proxy(),
             Ok(proxy) => builder.proxy(proxy),

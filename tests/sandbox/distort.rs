@@ -139,7 +139,7 @@ fn object(entry: &Entry, out: &mut Output) {
     let served = matches!(out.answer.status, 200 | 206);
     match &entry.fault {
         // A body that ends right there is cut nowhere.
-        Fault::AtObjectByte(at, end) if served && (start..start + length).contains(at) && entry.take() => {
+        Fault::AtObjectByte(at, end) if served && (start..start + length).contains(at) && entry.take(false) => {
             out.in_body = Some((at - start, *end));
         }
         Fault::Unsatisfiable => {

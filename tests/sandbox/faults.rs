@@ -67,14 +67,17 @@ impl Entry {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Uses it once, if it is still to be used.
-    pub fn take(&self) -> bool {
+    /// Uses it once, if it is still to be used and is not `queued` behind another one.
+    pub fn take(&self, queued: bool) -> bool {
         let mut state = self.state();
         if state.left == 0 {
             return false;
         }
         if state.skip > 0 {
             state.skip -= 1;
+            return false;
+        }
+        if queued {
             return false;
         }
         state.left = if state.left == u64::MAX { u64::MAX } else { state.left - 1 };
@@ -122,7 +125,7 @@ impl Faults {
 
     /// The faults a request meets before its body is read.
     pub fn meet_early(&self, route: Route, method: &str, path: &str) -> Vec<Arc<Entry>> {
-        self.matching(route, method, path).filter(|e| e.fault.is_early() && e.take()).collect()
+        self.matching(route, method, path).filter(|e| e.fault.is_early() && e.take(false)).collect()
     }
 
     /// The other faults a request meets. It uses up all, except those that wait for a byte of the object and those
@@ -132,7 +135,7 @@ impl Faults {
         let mut answered = false;
         met.filter(|e| {
             let instead = e.fault.is_instead();
-            let taken = matches!(e.fault, Fault::AtObjectByte(..)) || (!(instead && answered) && e.take());
+            let taken = matches!(e.fault, Fault::AtObjectByte(..)) || e.take(instead && answered);
             answered |= instead && taken;
             taken
         })
