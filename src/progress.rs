@@ -8,12 +8,15 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
-/// The progress of a transfer or an extraction.
+/// The progress of a transfer, an extraction or a wait.
 ///
 /// Passed by value to the callback of a long call; the callback returns [`ControlFlow::Continue`] to
 /// continue or [`ControlFlow::Break`] to cancel, which ends the call with
 /// [`Error::Cancelled`](crate::Error::Cancelled). It is called often enough for a smooth progress bar,
 /// at most about 200 times a second, and always once at the end.
+///
+/// A call that waits for a snapshot or a restore reports the number of its poll as `attempt`, about every 100 ms;
+/// cancelling it is an [`Error::WaitCancelled`](crate::Error::WaitCancelled), since the work goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {

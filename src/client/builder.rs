@@ -21,9 +21,9 @@ use crate::error::{Error, Result};
 /// | [`retry_for`](Self::retry_for) | 2 min | how long a transfer goes on trying without progress |
 /// | [`snapshot_wait`](Self::snapshot_wait) | 5 min | the wait for a snapshot that the service is still making |
 ///
-/// Transfers have no total limit. Exceeding `snapshot_wait` is an [`Error::Pending`](crate::Error::Pending), any other
-/// limit an [`Error::Timeout`](crate::Error::Timeout), which [`is_timeout`](crate::Error::is_timeout) recognises. A
-/// JSON response may have at most 32 MiB and 128 levels of nesting. Up to 3 redirects from the snapshot host are
+/// Transfers have no total limit. Exceeding `snapshot_wait` is an [`Error::Pending`](crate::Error::Pending), exceeding
+/// `retry_for` the error of the last attempt, and any other limit an [`Error::Timeout`](crate::Error::Timeout), which
+/// [`is_timeout`](crate::Error::is_timeout) recognises. A JSON response may have at most 32 MiB and 128 levels of nesting. Up to 3 redirects from the snapshot host are
 /// followed; redirects from the API are not.
 ///
 /// ```
@@ -78,7 +78,7 @@ impl ClientBuilder {
         snapshot_host(s, url: impl Into<String>) { s.settings.snapshot_host = url.into() }
 
         /// Sets every time limit at once: no single phase, no JSON call as a whole and no wait for a snapshot takes
-        /// longer than `limit`; a transfer may stall for half of it.
+        /// longer than `limit`; a transfer may stall for half of it, and go on without progress for all of it.
         ///
         /// This includes the calls that the service holds open, so with less than 120 s
         /// [`Client::snapshot`](crate::Client::snapshot) may give up while the service is still at work. To avoid that,
@@ -98,7 +98,7 @@ impl ClientBuilder {
         first_byte_timeout(s, limit: Duration) { s.settings.limits.first_byte = limit }
 
         /// Sets how long a transfer may receive nothing; 30 s by default. After that, the connection is given up, and
-        /// another one is tried before the transfer fails.
+        /// others are tried: up to 4 in a row.
         stall_timeout(s, limit: Duration) { s.settings.limits.stall = limit }
 
         /// Sets the speed in bytes per second, measured over the stall limit, below which a transfer counts as stalled;

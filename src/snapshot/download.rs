@@ -9,9 +9,10 @@ use time::OffsetDateTime;
 
 use super::archive;
 use super::files::{create_dir, publish, sync_dir};
+use super::leftovers::{tidy, tidy_others};
 use super::location::{EXCERPT, Location};
 use super::options::{DownloadOptions, Overwrite};
-use super::part::{Part, tidy, tidy_others};
+use super::part::Part;
 use super::range::{Object, Range};
 use super::source::{Source, read_exact_at};
 use super::stream::{Step, Stream};

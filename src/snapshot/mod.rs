@@ -14,6 +14,7 @@ use crate::types::SnapshotInfo;
 pub(crate) mod archive;
 pub(crate) mod download;
 mod files;
+mod leftovers;
 mod location;
 mod name;
 pub(crate) mod options;
@@ -98,9 +99,10 @@ impl Snapshot {
     /// Downloads to `path`: a file if it ends in `.zip`, otherwise a directory, created if missing, in which the
     /// file is named [`file_name`](Self::file_name).
     ///
-    /// Costs one request when nothing goes wrong, about 3 MiB of memory whatever the size, and the snapshot's length
-    /// on the disk. A broken connection is continued where it broke off; a later call continues what an earlier one
-    /// left in `.<name>.part`. The file gets its name once it is complete, checked and on the disk (as far as the file
+    /// Costs one request when nothing goes wrong, about 1 MiB of memory whatever the size, and the snapshot's length
+    /// on the disk. A broken connection is continued where it broke off, a network that is away and a host that is busy
+    /// are waited for ([`retry_for`](crate::ClientBuilder::retry_for)); a later call continues what an earlier one left
+    /// in `.<name>.part`, in a directory also what an earlier link to the same snapshot left under another name. The file gets its name once it is complete, checked and on the disk (as far as the file
     /// system can do that), and when a listing told it, the snapshot's creation as its time. While another download
     /// writes to the same target, the call waits for it.
     ///
@@ -130,7 +132,8 @@ impl Snapshot {
     }
 
     /// Returns a reader of the snapshot's bytes in order; nothing is written to disk. One request; when the connection
-    /// breaks off, the reader continues with another one.
+    /// breaks off, the reader continues with another one, for as long as
+    /// [`retry_for`](crate::ClientBuilder::retry_for) allows.
     ///
     /// # Errors
     /// [`Error::UnexpectedResponse`](crate::Error::UnexpectedResponse) when the link has expired,

@@ -8,23 +8,20 @@
 //!
 //! The part file is locked by who writes it; the rules that keep two processes apart are in [`files`](super::files).
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use time::OffsetDateTime;
-
 use super::files::{Locked, lock, names, release, sync_file};
+use super::leftovers::{adopt, of, read_record, remove_record, with_suffix};
 use super::location::Location;
-use super::name::{expires, part_name};
+use super::name::part_name;
 use super::range::Object;
 use super::record::{self, Piece, Record};
 use crate::error::{Error, Result};
 
-/// The longest record that is read, in bytes.
-const MAX_RECORD: u64 = 1024 * 1024;
 /// The pause between two checks whether another process has released the part file.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -59,7 +56,7 @@ impl Part {
     ) -> Result<Self> {
         let path = dir.join(part_name(name));
         let mut changes = 0;
-        let file = loop {
+        let mut file = loop {
             match lock(&path).map_err(|e| Error::io("creating", &path, e))? {
                 Locked::Ours(file) => break file,
                 Locked::Busy => waiting()?,
@@ -69,9 +66,17 @@ impl Part {
             std::thread::sleep(LOOK_AGAIN);
         };
         let meta_path = with_suffix(&path, ".meta");
-        let found = read_record(&meta_path).inspect_err(|_| release(&file))?;
-        let length = file.metadata().map_err(|e| Error::io("reading", &path, e))?.len();
         let record = of(location);
+        let mut found = read_record(&meta_path).inspect_err(|_| release(&file))?;
+        // A name of the caller's choice stands for itself.
+        if found.is_empty()
+            && *name == *location.file_name
+            && let Some(adopted) = adopt(dir, &path, &record)
+        {
+            release(&std::mem::replace(&mut file, adopted));
+            found = read_record(&meta_path).inspect_err(|_| release(&file))?;
+        }
+        let length = file.metadata().map_err(|e| Error::io("reading", &path, e))?.len();
         let found = Record::parse(&found, &record, boot_id().as_deref(), length);
         let mut part = Self {
             file,
@@ -230,83 +235,6 @@ impl Drop for Part {
         remove_record(&self.path);
         release(&self.file);
     }
-}
-
-/// What a record says of the snapshot at `location` before any response.
-fn of(location: &Location) -> Record {
-    let (path, version) = (location.url.path().to_owned(), location.version.as_deref().map(str::to_owned));
-    Record { path, version, expires: expires(location.url.query()), ..Record::default() }
-}
-
-/// Removes what a killed download left beside a finished file: a part file that is the finished file under its
-/// second name, a record without its part file. `kept`: also any part file that no one is writing, since the finished
-/// file makes it unnecessary.
-pub(crate) fn tidy(dir: &Path, name: &str, kept: bool) {
-    // Without locks, only one download of a name runs at a time.
-    remove_leftover(&dir.join(part_name(name)), kept, true);
-}
-
-/// Removes the part files in `dir` that are of no use once the snapshot at `location`, known to be `object`, is there:
-/// those of the same snapshot under other names, and those whose link has expired. Never one that may be written to, or
-/// that has no record: it may be another program's.
-pub(crate) fn tidy_others(dir: &Path, location: &Location, object: &Object) {
-    let finished = Record { object: object.clone(), ..of(location) };
-    let now = OffsetDateTime::now_utc().unix_timestamp();
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let record = name.to_str().map(|name| name.strip_suffix(".new").unwrap_or(name));
-        let part = record.and_then(|record| record.strip_suffix(".meta"));
-        let Some(part) = part.filter(|part| part.starts_with('.') && part.ends_with(".part")) else { continue };
-        if read_record(&entry.path()).is_ok_and(|text| Record::is_useless(&text, &finished, now)) {
-            remove_leftover(&dir.join(part), true, false);
-        }
-    }
-}
-
-/// Removes a part file that no one is writing, and its record. `any`: also one that is not another file's second name.
-/// `unlocked`: also where there are no locks.
-fn remove_leftover(path: &Path, any: bool, unlocked: bool) {
-    let is_file = fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
-    // NFS locks only what is open for writing.
-    if is_file && let Ok(file) = OpenOptions::new().read(true).write(true).open(path) {
-        let is_free = match file.try_lock() {
-            Ok(()) => true,
-            Err(TryLockError::Error(_)) => unlocked,
-            Err(TryLockError::WouldBlock) => false,
-        };
-        if is_free && names(&file, path).is_some_and(|count| any || count > 1) {
-            let _ = fs::remove_file(path);
-        }
-        release(&file);
-    }
-    remove_record(path);
-}
-
-/// Removes the record of a part file that is not there. Where there is one, the record may be that of another process.
-fn remove_record(part: &Path) {
-    if fs::symlink_metadata(part).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
-        let _ = fs::remove_file(with_suffix(part, ".meta"));
-        let _ = fs::remove_file(with_suffix(part, ".meta.new"));
-    }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut path = path.as_os_str().to_owned();
-    path.push(suffix);
-    path.into()
-}
-
-/// The text of a record; empty when there is none.
-fn read_record(path: &Path) -> Result<Vec<u8>> {
-    let mut text = Vec::new();
-    let read = match fs::symlink_metadata(path) {
-        Ok(found) if found.is_file() => {
-            File::open(path).and_then(|meta| meta.take(MAX_RECORD).read_to_end(&mut text)).map(drop)
-        }
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
-    };
-    read.map_err(|e| Error::io("reading", path, e)).map(|()| text)
 }
 
 /// The boot id of the machine. `None` where the system does not tell.

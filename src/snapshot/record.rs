@@ -106,6 +106,16 @@ impl Record {
         })
     }
 
+    /// Whether the bytes of this record are shown to be of the snapshot that is `wanted`: by its link's path and the version,
+    /// which a response may have told.
+    pub(crate) fn is_of_same(text: &[u8], wanted: &Self) -> bool {
+        Self::split(text).is_some_and(|(record, _)| {
+            let same = record.version == wanted.version
+                || (wanted.version.is_some() && record.object.version_id == wanted.version);
+            record.path == wanted.path && same
+        })
+    }
+
     /// The record's text, and where the lines begin.
     pub(crate) fn text(&self, pieces: &[Piece]) -> serde_json::Result<(Vec<u8>, u64)> {
         let mut text = serde_json::to_vec(self)?;

@@ -259,6 +259,35 @@ fn a_host_that_refuses_additional_connections_costs_no_download() {
     }
 }
 
+/// In a directory, a link without a version gives a name by the time it was signed, and a listing another one.
+#[test]
+fn a_fresh_link_continues_the_part_file_of_another_name() {
+    let object = archive(2_000_000, 3);
+    let body = object.clone();
+    let origin = Origin::<false>::start(move |asked| {
+        let mut right = Reply::right(&body, ONE, asked);
+        right.headers.push(("x-amz-version-id".into(), "v1".into()));
+        Reply { cut: asked.header("range").is_none().then_some(900_000), ..right }
+    });
+    let old = origin.url_without_version();
+    let fresh = old.replace("Expires=1797790051", "Expires=1797795555");
+    let other = fresh.replace("app.zip", "other.zip");
+    for (first, second, continued) in
+        [(&old, &fresh, 900_000), (&old, &origin.url(), 900_000), (&origin.url(), &fresh, 0), (&old, &other, 0)]
+    {
+        let dir = tempdir().unwrap();
+        let options = DownloadOptions::new().attempts(1);
+        open(first, |_| {}).download_with(dir.path(), &options).unwrap_err();
+        let left = names(dir.path());
+        let done = open(second, |_| {}).download(dir.path()).unwrap();
+        assert_eq!(done.resumed_from, continued, "{first} then {second}: {left:?}");
+        assert!(fs::read(&done.path).unwrap() == object);
+        if continued > 0 {
+            assert_eq!(names(dir.path()), [open(second, |_| {}).file_name()]);
+        }
+    }
+}
+
 /// The part file belongs to the object, not to the link it began with.
 #[test]
 fn a_fresh_link_continues_the_part_file() {
