@@ -27,7 +27,7 @@ mod secret;
 mod snapshot;
 mod types;
 
-/// The crate of the times in this crate's types, so that a program needs no dependency of its own for them.
+/// The `time` crate, whose types appear in this API.
 pub use time;
 
 pub use client::{App, Client, ClientBuilder, Database};

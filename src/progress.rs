@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// Passed by value to the callback of a long call; the callback returns [`ControlFlow::Continue`] to
 /// continue or [`ControlFlow::Break`] to cancel, which ends the call with
 /// [`Error::Cancelled`](crate::Error::Cancelled). It is called often enough for a smooth progress bar,
-/// at most about 200 times a second, and always once at the end.
+/// at most about 200 times a second, and once more at the end.
 ///
 /// A call that waits for a snapshot or a restore reports the number of its poll as `attempt`, about every 100 ms;
 /// cancelling it is an [`Error::WaitCancelled`](crate::Error::WaitCancelled), since the work goes on.
@@ -28,7 +28,7 @@ pub struct Progress {
     pub resumed_from: u64,
     /// The number of the current attempt, counted from 1. When a connection breaks off, the next attempt begins.
     pub attempt: u32,
-    /// Whether the call is pausing before its next attempt, because the last one failed.
+    /// Whether the call is pausing: before its next attempt, because the last one failed, or before its next poll.
     pub waiting: bool,
     /// Archive entries done (extraction and verification); 0 for transfers.
     pub entries: u64,
@@ -50,6 +50,22 @@ impl fmt::Debug for Callback<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Callback")
     }
+}
+
+/// Pauses in slices, before each of which `go_on` decides whether to.
+pub(crate) fn pause_in(
+    slice: Duration,
+    pause: Duration,
+    sleep: &dyn Fn(Duration),
+    go_on: impl Fn() -> Result<bool>,
+) -> Result<()> {
+    let mut left = pause;
+    while go_on()? && !left.is_zero() {
+        let time = left.min(slice);
+        sleep(time);
+        left -= time;
+    }
+    Ok(())
 }
 
 /// The shortest time between two reports.

@@ -1,6 +1,6 @@
 //! PURE. The proxy that the environment names and the hosts that do without it, read as curl reads them.
 
-use core::net::IpAddr;
+use std::net::IpAddr;
 
 /// The proxy variables in their order. `http_proxy` is not among them: only loopback is reached without TLS, and that
 /// directly.
@@ -18,26 +18,22 @@ impl Environment {
     /// An empty variable counts as unset.
     pub(crate) fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
         let value = |name| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        let proxy = VARIABLES.into_iter().find_map(|name| Some((name, with_port(&with_scheme(&value(name)?)))));
+        let proxy = VARIABLES.into_iter().find_map(|name| Some((name, value(name)?)));
         let exceptions = value("no_proxy").or_else(|| value("NO_PROXY")).unwrap_or_default();
         Self { proxy, exceptions }
     }
 }
 
-/// The URL of a proxy, whose scheme may be left out.
-pub(crate) fn with_scheme(proxy: &str) -> String {
-    if proxy.contains("://") { proxy.to_owned() } else { format!("http://{proxy}") }
-}
-
-/// curl connects to port 1080 of a proxy that has none.
-fn with_port(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://").filter(|(scheme, _)| scheme.eq_ignore_ascii_case("http")) else {
-        return url.to_owned();
-    };
+/// The URL of a proxy, whose scheme and port may be left out: `http` and 1080, as in curl.
+pub(crate) fn with_defaults(proxy: &str) -> String {
+    let (scheme, rest) = proxy.split_once("://").unwrap_or(("http", proxy));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
     let has_port = host.rsplit(']').next().is_some_and(|end| end.contains(':'));
-    if has_port { url.to_owned() } else { format!("{scheme}://{authority}:1080") }
+    if has_port || host.is_empty() || !scheme.eq_ignore_ascii_case("http") {
+        return format!("{scheme}://{rest}");
+    }
+    format!("{scheme}://{authority}:1080")
 }
 
 /// Whether `exceptions`, the value of `NO_PROXY`, has an entry for `host` and `port`.
@@ -92,11 +88,11 @@ mod tests {
             (&[], None),
             (&[("https_proxy", "http://a:1"), ("HTTPS_PROXY", "http://b:1")], Some(("https_proxy", "http://a:1"))),
             (&[("https_proxy", ""), ("HTTPS_PROXY", "http://b:1")], Some(("HTTPS_PROXY", "http://b:1"))),
-            (&[("ALL_PROXY", "http://a:1"), ("HTTPS_PROXY", " b:1 ")], Some(("HTTPS_PROXY", "http://b:1"))),
+            (&[("ALL_PROXY", "http://a:1"), ("HTTPS_PROXY", " b:1 ")], Some(("HTTPS_PROXY", "b:1"))),
             (&[("ALL_PROXY", "http://a:1"), ("all_proxy", "http://b:1")], Some(("all_proxy", "http://b:1"))),
             (&[("ALL_PROXY", "socks5h://a"), ("all_proxy", " ")], Some(("ALL_PROXY", "socks5h://a"))),
             (&[("HTTP_PROXY", "http://a:1"), ("http_proxy", "http://a:1")], None),
-            (&[("https_proxy", "u:p@h")], Some(("https_proxy", "http://u:p@h:1080"))),
+            (&[("https_proxy", "u:p@h")], Some(("https_proxy", "u:p@h"))),
             (&[("https_proxy", "HTTPS://h")], Some(("https_proxy", "HTTPS://h"))),
         ];
         for (variables, expected) in cases {
@@ -109,9 +105,13 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_without_a_port_has_curls() {
+    fn what_a_proxy_leaves_out_is_as_in_curl() {
         for (url, expected) in [
             ("http://h", "http://h:1080"),
+            ("u:p@h", "http://u:p@h:1080"),
+            ("h:1", "http://h:1"),
+            ("", "http://"),
+            ("https://h", "https://h"),
             ("http://h/x", "http://h:1080"),
             ("http://u:p@h/", "http://u:p@h:1080"),
             ("http://u:p@[::1]", "http://u:p@[::1]:1080"),
@@ -119,7 +119,7 @@ mod tests {
             ("http://h:2", "http://h:2"),
             ("socks5://h", "socks5://h"),
         ] {
-            assert_eq!(with_port(url), expected);
+            assert_eq!(with_defaults(url), expected);
         }
     }
 

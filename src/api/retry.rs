@@ -1,5 +1,5 @@
-//! PURE. What may be sent again and after how long, and when a slow transfer is given up: one policy for calls of the API
-//! and for transfers.
+//! PURE. What may be sent again and after how long, and when a slow transfer is given up: calls of the API and transfers
+//! pause alike; a call ends after a few attempts, a transfer when it has made no progress for some time.
 
 use std::time::Duration;
 
@@ -8,8 +8,6 @@ use crate::error::Error;
 /// The first pause between two attempts, and the longest one.
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
-/// How many attempts in a row may end because a host that can be reached stays silent: it is not the network that is away.
-const SILENT: u32 = 4;
 /// How many new bytes make a transfer's attempt count as progress; of a small snapshot a 64th does.
 const PROGRESS: u64 = 4 * 1024;
 
@@ -50,6 +48,8 @@ pub(crate) struct Attempts {
     retry_for: Duration,
     /// Bytes per second below which new bytes are not progress.
     min_speed: u64,
+    /// How many bytes the snapshot has, when known.
+    total: Option<u64>,
     state: State,
 }
 
@@ -57,31 +57,28 @@ pub(crate) struct Attempts {
 #[derive(Clone, Debug, Default)]
 struct State {
     failed: u32,
-    silent: u32,
     pauses: u32,
     paused: Duration,
     waited: Duration,
     gained: u64,
-    /// How many bytes the snapshot has, when known.
-    total: Option<u64>,
 }
 
 impl Attempts {
     /// At most `limit` attempts in a row, and no attempt later than `retry_for` after the last progress.
     pub(crate) fn new(limit: u32, retry_for: Duration, min_speed: u64) -> Self {
-        Self { limit, retry_for, min_speed, state: State::default() }
+        Self { limit, retry_for, min_speed, total: None, state: State::default() }
     }
 
     /// The transfer waited `time` for the host, and got `bytes` that it had not got before, of `total`.
     pub(crate) fn note(&mut self, time: Duration, bytes: u64, total: Option<u64>) {
         self.state.waited += time;
         self.state.gained = self.state.gained.saturating_add(bytes);
-        self.state.total = total;
+        self.total = total;
     }
 
     fn is_progress(&self) -> bool {
-        let State { waited, gained, total, .. } = self.state;
-        let enough = total.map_or(PROGRESS, |total| (total / 64).clamp(1, PROGRESS));
+        let State { waited, gained, .. } = self.state;
+        let enough = self.total.map_or(PROGRESS, |total| (total / 64).clamp(1, PROGRESS));
         // A host that sends a little between long silences would otherwise hold a transfer for ever.
         let slowest = u128::from(self.min_speed) * waited.as_millis() / 1000;
         gained >= enough && u128::from(gained) >= slowest
@@ -91,16 +88,13 @@ impl Attempts {
     /// for good. `jitter` lies in 0..=1.
     pub(crate) fn pause(&mut self, error: &Error, jitter: f64) -> Option<Duration> {
         let progress = self.is_progress();
-        let total = self.state.total;
         if progress {
-            self.state = State { total, ..State::default() };
+            self.state = State::default();
         }
         let state = &mut self.state;
         state.failed += 1;
-        // Where connecting takes too long, the network is away.
-        state.silent += u32::from(matches!(error, Error::Timeout { phase, .. } if !phase.starts_with("connecting")));
         let busy = matches!(error, Error::UnexpectedResponse { status, .. } if is_busy(*status));
-        if state.failed >= self.limit || state.silent >= SILENT || !(busy || error.is_retryable()) {
+        if state.failed >= self.limit || !(busy || error.is_retryable()) {
             return None;
         }
         if progress {
@@ -245,9 +239,8 @@ mod tests {
             assert!(pauses(attempts(), &response(status), Duration::ZERO).is_empty(), "{status}");
         }
         // What the host takes counts, too.
-        let slow: Duration = pauses(attempts(), &timeout("connecting to x:1"), MINUTE / 6).iter().sum();
+        let slow: Duration = pauses(attempts(), &timeout("x"), MINUTE / 6).iter().sum();
         assert!(slow < MINUTE * 3 / 2, "{slow:?}");
-        assert_eq!(pauses(attempts(), &timeout("waiting for the response"), Duration::ZERO).len(), 3, "silent");
         assert_eq!(pauses(Attempts::new(3, MINUTE, 0), &network("GET"), Duration::ZERO).len(), 2, "three attempts");
         assert!(pauses(Attempts::new(9, Duration::ZERO, 0), &network("GET"), Duration::ZERO).is_empty());
     }

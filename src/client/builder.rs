@@ -11,10 +11,10 @@ use crate::error::{Error, Result};
 ///
 /// | limit | default | what it limits |
 /// |---|---|---|
-/// | [`timeout`](Self::timeout) | - | sets every limit below at once |
+/// | [`timeout`](Self::timeout) | - | sets all time limits below; a stall gets half of it, connecting at most 10 s |
 /// | [`connect_timeout`](Self::connect_timeout) | 10 s | name lookup, TCP and TLS together |
 /// | [`total_timeout`](Self::total_timeout) | 30 s | a JSON call from start to end, retries included |
-/// | [`held_open_timeout`](Self::held_open_timeout) | 120 s | the same for POST calls, which the service may hold open |
+/// | [`held_open_timeout`](Self::held_open_timeout) | 120 s | one POST call, which the service may hold open |
 /// | [`first_byte_timeout`](Self::first_byte_timeout) | 30 s | the wait of a transfer for the response's header section |
 /// | [`stall_timeout`](Self::stall_timeout) | 30 s | how long a transfer may receive nothing |
 /// | [`min_speed`](Self::min_speed) | 1024 bytes/s | the minimum speed of a transfer, measured over the stall limit |
@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 /// ```
 /// use std::time::Duration;
 /// let client = squarecloud_blocking::Client::builder("api key")
-///     .timeout(Duration::from_secs(60))
+///     .retry_for(Duration::from_secs(600))
 ///     .snapshot_wait(Duration::from_secs(600))
 ///     .build()?;
 /// # Ok::<(), squarecloud_blocking::Error>(())
@@ -42,7 +42,7 @@ pub struct ClientBuilder {
 
 impl ClientBuilder {
     /// Returns a builder with the API key in the environment variable `SQUARECLOUD_API_KEY`, and with the base URL in
-    /// `SQUARECLOUD_BASE_URL` if that is set: for settings that [`Client::from_env`](crate::Client::from_env) does not make.
+    /// `SQUARECLOUD_BASE_URL` if that is set. To change nothing else, use [`Client::from_env`](crate::Client::from_env).
     ///
     /// # Errors
     /// [`Error::Invalid`] when the key is not set or one of the values is not valid Unicode.
@@ -97,8 +97,8 @@ impl ClientBuilder {
         /// Sets how long a transfer waits for the response's header section; 30 s by default.
         first_byte_timeout(s, limit: Duration) { s.settings.limits.first_byte = limit }
 
-        /// Sets how long a transfer may receive nothing; 30 s by default. After that, the connection is given up, and
-        /// others are tried: up to 4 in a row.
+        /// Sets how long a transfer may receive nothing; 30 s by default. After that, the connection is given up and
+        /// another one is tried, as long as [`retry_for`](Self::retry_for) allows.
         stall_timeout(s, limit: Duration) { s.settings.limits.stall = limit }
 
         /// Sets the speed in bytes per second, measured over the stall limit, below which a transfer counts as stalled;
@@ -110,12 +110,13 @@ impl ClientBuilder {
         /// 2, 4, ... at most 30 s, or for as long as the host asks. Any progress starts the time again.
         retry_for(s, limit: Duration) { s.settings.limits.retry_for = limit }
 
-        /// Sets how many times a failed call is repeated when that is safe; 2 by default. A POST is repeated only when the
-        /// service refuses it because it is busy.
+        /// Sets how many times a failed call of the API is repeated when that is safe; 2 by default: a GET that got no
+        /// response, and what the service refuses because it is busy. Creations, restores and actions are never repeated.
+        /// For transfers see [`retry_for`](Self::retry_for).
         retries(s, n: u32) { s.settings.retries = n }
 
         /// Sets the proxy for everything but loopback, as `http://user:password@host:port` (or `https://`); user name
-        /// and password are percent-encoded. SOCKS proxies are not supported.
+        /// and password are percent-encoded; without a port it is 1080, as in curl. SOCKS proxies are not supported.
         ///
         /// By default the environment is read as curl does: `https_proxy`, `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY`,
         /// the first that is not empty, except for the hosts in `no_proxy` or `NO_PROXY`. A proxy in them that cannot

@@ -75,12 +75,13 @@ macro_rules! methods_of_both {
             /// One POST, never repeated, and one look at the listing for the new snapshot's size, version and time:
             /// [`Snapshot::info`](crate::Snapshot::info), which [`restore`](Self::restore) takes. When that look fails,
             /// takes longer than 5 s or does not show exactly one that can be it, there is no info. When the service
-            /// responds that it is still making the snapshot (HTTP 202), the listing is polled every `poll_interval`
-            /// until it appears, for at most `snapshot_wait`; while the service finds that too often (HTTP 429), less
-            /// often. The service allows 1 in 5 s, 1 in 180 s for each app or database, and a daily quota.
+            /// responds that it is still making the snapshot (HTTP 202), the listing is polled every
+            /// [`poll_interval`](crate::ClientBuilder::poll_interval) until it appears, for at most
+            /// [`snapshot_wait`](crate::ClientBuilder::snapshot_wait), and less often while the service responds with HTTP
+            /// 429. The service allows one snapshot every 5 s, one every 180 s for each app or database, and a daily quota.
             ///
             /// A snapshot that was made before the call is never returned, whoever made it. The service's clock says
-            /// which one is new; if it cannot be relied on, the wait ends as pending.
+            /// which one is new; where it leaves that open, the call returns [`Error::Pending`](crate::Error::Pending).
             ///
             /// # Errors
             /// [`Error::Pending`](crate::Error::Pending) when the wait was not long enough: the snapshot will appear
@@ -98,7 +99,7 @@ macro_rules! methods_of_both {
             /// The callback is called about every 100 ms until the call returns, also while the service holds a request
             /// open: requests are made by a thread of their own. [`Progress::attempt`] is the number of the poll (0
             /// before the first one), [`Progress::bytes`] is always 0. After cancelling, the call returns at once; a
-            /// request that is under way ends by itself, and the snapshot goes on at the service.
+            /// request that is under way ends by itself, and the service goes on with what it has accepted.
             ///
             /// # Errors
             /// As [`snapshot`](Self::snapshot), and [`Error::WaitCancelled`](crate::Error::WaitCancelled).
@@ -161,16 +162,16 @@ macro_rules! methods_of_both {
             }
 
             /// Restores a listed snapshot, **which replaces the present files or data**, and waits until the restore has
-            /// ended: for at most `at_most`, the request included, which is not cut short. One POST, never repeated,
-            /// and one request every `poll_interval` (5 s).
+            /// ended: for at most `at_most`, which includes the request itself, but that is never interrupted. One POST,
+            /// never repeated, and one GET every [`poll_interval`](crate::ClientBuilder::poll_interval) (5 s).
             ///
             /// The state of an earlier restore is not taken for that of this one.
             ///
             /// # Errors
-            /// Those of [`restore`](Self::restore) but for [`Error::Pending`](crate::Error::Pending), which means that
-            /// the restore is still running after `at_most`, and those of [`wait_for_restore`](Self::wait_for_restore).
-            /// With [`Error::StatusUnavailable`](crate::Error::StatusUnavailable) the restore was accepted, and it is
-            /// not known whether it has finished: an older service cannot tell.
+            /// [`Error::Pending`](crate::Error::Pending) when the restore is still running after `at_most`, and
+            /// [`Error::StatusUnavailable`](crate::Error::StatusUnavailable) when it was accepted, but the service cannot
+            /// report whether it has finished. Otherwise as [`restore`](Self::restore) and
+            /// [`wait_for_restore`](Self::wait_for_restore).
             pub fn restore_and_wait(&self, info: &SnapshotInfo, at_most: Duration) -> Result<RestoreStatus> {
                 self.0.restore_and_wait(info, at_most, None)
             }
@@ -199,17 +200,18 @@ macro_rules! methods_of_both {
                 self.0.restore_status()
             }
 
-            /// Waits until the last restore has ended, for at most `at_most`. One request every `poll_interval` (5 s),
-            /// and less often while the service finds that too often (HTTP 429).
+            /// Waits until the last restore has ended, for at most `at_most`. One request every
+            /// [`poll_interval`](crate::ClientBuilder::poll_interval) (5 s), and less often while the service responds
+            /// with HTTP 429.
             ///
-            /// Soon after a request the last restore may still be the one before;
+            /// Soon after a request, the last restore may still be the previous one;
             /// [`restore_and_wait`](Self::restore_and_wait) tells them apart.
             ///
             /// # Errors
             /// [`Error::RestoreFailed`](crate::Error::RestoreFailed) with the service's code,
             /// [`Error::Pending`](crate::Error::Pending) when it is still running after `at_most`,
             /// [`Error::StatusUnavailable`](crate::Error::StatusUnavailable) when the service reports no restore
-            /// within the last hour or, being older, has no such route, and as
+            /// within the last hour or does not have this route, and as
             /// [`Client::account`](crate::Client::account). With `RATE_LIMITED` the message says that the restore goes on.
             pub fn wait_for_restore(&self, at_most: Duration) -> Result<RestoreStatus> {
                 self.0.wait_for_restore(at_most, None)

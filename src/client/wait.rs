@@ -1,4 +1,4 @@
-//! I/O. Waiting for work that outlives its request: its polls, the pauses between them, and the callback that hears of them.
+//! I/O. Waiting for work that outlives its request: its polls, the pauses between them, and the callback that is told.
 
 use std::ops::ControlFlow;
 use std::panic::resume_unwind;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::resource::Resource;
 use crate::error::{Error, Limit, Result};
-use crate::progress::Progress;
+use crate::progress::{Progress, pause_in};
 
 /// How often the callback is called.
 const TICK: Duration = Duration::from_millis(100);
@@ -26,7 +26,7 @@ pub(super) struct Wait<'a> {
     /// What to do when the wait ends before the work does.
     next: &'static str,
     watch: Watch<'a>,
-    /// The number of the current poll; 0 before the first one.
+    /// The number of the current poll; 0 before the first one, while it is not known whether the service accepts the work.
     poll: u32,
 }
 
@@ -40,10 +40,14 @@ impl<'a> Wait<'a> {
         Error::Pending { what: self.what.clone(), waited, next: self.next }
     }
 
-    fn tick(&self) -> Result<()> {
-        let progress = Progress { attempt: self.poll, ..Progress::default() };
+    fn tick(&self, waiting: bool) -> Result<()> {
+        let progress = Progress { attempt: self.poll, waiting, ..Progress::default() };
+        let next = match self.poll {
+            0 => "it may have begun all the same, so look before requesting another one",
+            _ => self.next,
+        };
         match self.watch.map(|callback| callback(progress)) {
-            Some(ControlFlow::Break(())) => Err(Error::WaitCancelled { what: self.what.clone(), next: self.next }),
+            Some(ControlFlow::Break(())) => Err(Error::WaitCancelled { what: self.what.clone(), next }),
             _ => Ok(()),
         }
     }
@@ -64,28 +68,16 @@ impl<'a> Wait<'a> {
             Some((thread::Builder::new().name("squarecloud-request".into()).spawn(work).ok()?, ended))
         });
         let Some((thread, ended)) = thread else { return request(self.resource) };
-        self.tick()?;
+        self.tick(false)?;
         while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(TICK) {
-            self.tick()?;
+            self.tick(false)?;
         }
         thread.join().unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// Pauses this thread.
     fn pause(&self, pause: Duration) -> Result<()> {
-        let sleep = &self.resource.core.settings.sleep;
-        if self.watch.is_none() {
-            sleep(pause);
-            return Ok(());
-        }
-        let mut left = pause;
-        while !left.is_zero() {
-            self.tick()?;
-            let slice = left.min(TICK);
-            sleep(slice);
-            left -= slice;
-        }
-        Ok(())
+        let slice = if self.watch.is_some() { TICK } else { pause };
+        pause_in(slice, pause, &*self.resource.core.settings.sleep, || self.tick(true).map(|()| true))
     }
 
     /// Polls until there is a result, for at most `at_most`; `check` is given the time that its request may take. A poll that
@@ -111,7 +103,7 @@ impl<'a> Wait<'a> {
                     interval = interval.saturating_mul(2);
                 }
                 Err(error) if is_passing(&error) => {}
-                Err(error) => return Err(self.accepted(error)),
+                Err(error) => return Err(self.not_the_work(error)),
             }
             let waited = started.elapsed().max(slept);
             let left = at_most.saturating_sub(waited);
@@ -121,14 +113,11 @@ impl<'a> Wait<'a> {
             let pause = interval.max(asked).min(left);
             self.pause(pause)?;
             slept += pause;
-            if asked > left {
-                return Err(self.pending(at_most));
-            }
         }
     }
 
     /// Adds to an error of the service that it ends the wait and not the work.
-    fn accepted(&self, mut error: Error) -> Error {
+    fn not_the_work(&self, mut error: Error) -> Error {
         if !error.is_not_found()
             && let Error::Api { message, .. } = &mut error
         {

@@ -4,8 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use super::network::proxy_advice;
-use super::{Error, ErrorCode, Limit};
+use super::{Error, ErrorCode, Limit, NetworkFailure};
 
 impl Error {
     /// Returns the error and all its causes in one line, as `{:#}` prints them: `what was being done: cause: cause`.
@@ -16,53 +15,26 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if f.alternate() {
-            return f.write_str(&chain(self));
-        }
-        match self {
-            Self::Invalid { what, reason } => write!(f, "{what} {reason}"),
-            Self::Api { .. } | Self::UnexpectedResponse { .. } => self.fmt_request(f),
-            Self::Network { .. } | Self::Proxy { .. } | Self::Timeout { .. } => self.fmt_request(f),
-            Self::Pending { what, waited, next } => {
-                write!(f, "{what} is not finished after {}; {next}", span(*waited))
-            }
-            Self::RestoreFailed { what, code, step } => {
-                let step = suffix(" in step ", step.as_deref().unwrap_or_default());
-                write!(f, "restoring {what} failed at the service: {code}{step}")
-            }
-            Self::StatusUnavailable { what, reason, .. } => {
-                write!(f, "the restore status of {what} is unavailable: {reason}")
-            }
-            Self::Cancelled { action, path } => write!(f, "{action} {} was cancelled by the callback", path.display()),
-            Self::WaitCancelled { what, next } => {
-                write!(f, "waiting for {what} was cancelled by the callback, and the service goes on with it; {next}")
-            }
-            Self::Io { action, path, .. } => write!(f, "{action} {} failed", path.display()),
-            Self::Exists { path } => {
-                let next = "choose another path, or set another `Overwrite`";
-                write!(f, "{} already exists and was not changed; {next}", path.display())
-            }
-            Self::Download { what, problem, .. } => write!(f, "downloading {what}: {problem}"),
-            Self::Refused { archive, entry, refusal, detail } => {
-                write!(f, "{} was refused because {refusal}{}", entry_in(archive, entry), suffix(": ", detail))
-            }
-            Self::Archive { archive, entry, .. } => write!(f, "reading {} failed", entry_in(archive, entry)),
-            Self::NoSuchEntry { archive, name } => no_such_entry(f, archive, name),
-        }
+        if f.alternate() { f.write_str(&chain(self)) } else { self.layer(f) }
     }
 }
 
 impl Error {
-    /// The errors of a request.
-    fn fmt_request(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Writes this layer, without the causes.
+    fn layer(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Invalid { what, reason } => write!(f, "{what} {reason}"),
             Self::Api { method, path, status, code, message, .. } => {
-                let (message, advice) = (suffix(": ", message), advice(code, path, self.retry_after()));
+                let advice = advice(code, path, self.retry_after());
+                let message = if advice.is_empty() { message } else { message.trim_end_matches('.') };
+                let message = suffix(": ", message);
                 write!(f, "{method} {path}: the service responded {code} (HTTP {status}){message}{advice}")
             }
             Self::UnexpectedResponse { method, path, status, problem, excerpt, retry_after } => {
-                let (wait, excerpt) = (waiting(*retry_after), suffix("; the response begins: ", excerpt));
-                write!(f, "{method} {path}: HTTP {status}, {problem}{wait}{excerpt}")
+                let unclear = *method != "GET" && !(400..500).contains(status);
+                let next = if unclear { suffix("; ", next(method)) } else { waiting(*retry_after) };
+                let excerpt = suffix("; the response begins: ", excerpt);
+                write!(f, "{method} {path}: HTTP {status}, {problem}{next}{excerpt}")
             }
             Self::Network { method, path, failure, peer, status, .. } => {
                 let (failed, http, next) = (failure.of(peer), http(*status), failure.advice(method));
@@ -76,7 +48,27 @@ impl Error {
                 let (limit, http, next) = (span(*limit), http(*status), next(method));
                 write!(f, "{method} {path}: {phase} took longer than {limit}{http}; {next}")
             }
-            _ => Ok(()),
+            Self::Pending { what, waited, next } => write!(f, "{what} is not finished after {}; {next}", span(*waited)),
+            Self::RestoreFailed { what, code, step } => {
+                let step = suffix(" in step ", step.as_deref().unwrap_or_default());
+                write!(f, "restoring {what} failed at the service: {code}{step}")
+            }
+            Self::StatusUnavailable { what, reason, .. } => {
+                write!(f, "the restore status of {what} is unavailable: {reason}")
+            }
+            Self::Cancelled { action, path } => write!(f, "{action} {} was cancelled by the callback", path.display()),
+            Self::WaitCancelled { what, next } => write!(f, "waiting for {what} was cancelled by the callback; {next}"),
+            Self::Io { action, path, .. } => write!(f, "{action} {} failed", path.display()),
+            Self::Exists { path } => {
+                let next = "choose another path, or set another `Overwrite`";
+                write!(f, "{} already exists and was not changed; {next}", path.display())
+            }
+            Self::Download { what, problem, .. } => write!(f, "downloading {what}: {problem}"),
+            Self::Refused { archive, entry, refusal, detail } => {
+                write!(f, "{} was refused because {refusal}{}", entry_in(archive, entry), suffix(": ", detail))
+            }
+            Self::Archive { archive, entry, .. } => write!(f, "reading {} failed", entry_in(archive, entry)),
+            Self::NoSuchEntry { archive, name } => no_such_entry(f, archive, name),
         }
     }
 }
@@ -102,6 +94,38 @@ fn no_such_entry(f: &mut fmt::Formatter<'_>, archive: &Option<String>, name: &st
         name => write!(f, " {name:?}")?,
     }
     f.write_str("; `entries()` lists what it has")
+}
+
+impl NetworkFailure {
+    fn of(self, peer: &str) -> String {
+        match self {
+            Self::Lookup => format!("the name of {peer} could not be resolved"),
+            Self::Connect => format!("could not connect to {peer}"),
+            Self::Certificate => format!("the certificate of {peer} is not valid"),
+            Self::Broken => format!("received no complete response from {peer}"),
+        }
+    }
+
+    /// What to do next.
+    fn advice(self, method: &str) -> &'static str {
+        match self {
+            Self::Lookup | Self::Connect if method != "GET" => "nothing was sent; check the network",
+            Self::Lookup | Self::Connect => next(method),
+            Self::Certificate => {
+                "check this machine's clock, and if the certificate is from an authority of your own, set it with \
+                 `root_certificates`"
+            }
+            Self::Broken => next(method),
+        }
+    }
+}
+
+/// What to do about a proxy's refusal.
+fn proxy_advice(status: Option<u16>) -> &'static str {
+    match status {
+        Some(407) => "set the user name and password in the proxy's URL: http://user:password@host:port",
+        _ => "check the proxy and whether it allows this host",
+    }
 }
 
 /// `before` and `text`, or nothing when `text` is empty.
@@ -155,7 +179,7 @@ fn advice(code: &ErrorCode, path: &str, wait: Option<Duration>) -> String {
 }
 
 /// What to do after a request without a usable response.
-pub(super) fn next(method: &str) -> &'static str {
+fn next(method: &str) -> &'static str {
     match method {
         "GET" => "check the network and try again",
         _ => "it may have been carried out anyway, so look before repeating it",
@@ -193,7 +217,6 @@ fn entry_in(archive: &Option<String>, entry: &Option<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::NetworkFailure;
     use std::io;
 
     fn network() -> Error {

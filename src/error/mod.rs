@@ -7,12 +7,10 @@ use std::time::Duration;
 
 mod code;
 mod display;
-mod network;
 mod predicates;
 
 pub use code::{ErrorCode, Limit, Rate};
 pub(crate) use display::{base_url_advice, suffix};
-pub use network::NetworkFailure;
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -246,6 +244,20 @@ impl Error {
         }
         self
     }
+}
+
+/// What went wrong with a connection: to be matched, not parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NetworkFailure {
+    /// The name could not be resolved. Nothing was sent.
+    Lookup,
+    /// The connection was refused, or there is no route to the host. Nothing was sent.
+    Connect,
+    /// The server's certificate is not valid. Nothing was sent, and trying again does not help.
+    Certificate,
+    /// The connection broke off, or the response could not be read.
+    Broken,
 }
 
 /// Why an archive or an entry was refused: to be matched, not parsed.

@@ -13,7 +13,7 @@ use super::range::{Object, Range};
 use super::record::piece_len;
 use super::stream::{Step, Stream};
 use crate::error::{Error, Result};
-use crate::progress::{Progress, Throttle};
+use crate::progress::{Progress, Throttle, pause_in};
 
 /// What the first of several connections requests, in bytes: enough to be of use, little enough to lose nothing by waiting.
 const PROBE: u64 = 1024 * 1024;
@@ -108,15 +108,9 @@ impl<'a> Transfer<'a> {
         Stream::new(self.location.clone(), object, range).limited(attempts, retry_for)
     }
 
-    /// Pauses for `pause`, as long as `go_on` says so.
+    /// Pauses as long as `go_on` says so.
     fn wait(&self, pause: Duration, go_on: impl Fn() -> Result<bool>) -> Result<()> {
-        let mut left = pause;
-        while go_on()? && !left.is_zero() {
-            let slice = left.min(LOOK);
-            self.location.agent.sleep(slice);
-            left -= slice;
-        }
-        Ok(())
+        pause_in(LOOK, pause, &|time| self.location.agent.sleep(time), go_on)
     }
 }
 
@@ -234,6 +228,7 @@ impl<'a> Pieces<'a> {
         let mut queue = guard(&self.queue);
         let job = queue.jobs.pop().filter(|_| !self.is_stopped());
         queue.working -= usize::from(job.is_none());
+        self.note(&queue);
         job
     }
 
@@ -244,9 +239,16 @@ impl<'a> Pieces<'a> {
             return false;
         }
         queue.working -= 1;
+        self.note(&queue);
         let at = self.part.pieces()[piece].start + self.part.done_of(piece);
         queue.jobs.push(Job { piece, at, end, stream: None });
         true
+    }
+
+    /// Notes whether all connections are pausing.
+    fn note(&self, queue: &Queue) {
+        let waiting = queue.pausing > 0 && queue.pausing >= queue.working;
+        self.transfer.waiting.store(waiting, Ordering::Relaxed);
     }
 
     /// Pauses before the next attempt of one connection.
@@ -254,7 +256,7 @@ impl<'a> Pieces<'a> {
         let count = |change: isize| {
             let mut queue = guard(&self.queue);
             queue.pausing = queue.pausing.saturating_add_signed(change);
-            self.transfer.waiting.store(queue.pausing >= queue.working, Ordering::Relaxed);
+            self.note(&queue);
         };
         count(1);
         let result = self.transfer.wait(pause, || self.tick(stream).map(|()| !self.is_stopped()));

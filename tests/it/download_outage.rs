@@ -192,7 +192,7 @@ fn a_pause_can_be_cancelled_at_once() {
 
 #[test]
 fn waiting_is_told_only_while_nothing_else_goes_on() {
-    let object = archive(3_000_000, 3);
+    let object = archive(6_000_000, 3);
     let failed = Arc::new(AtomicBool::new(false));
     let once = failed.clone();
     let origin = Origin::<false>::start(move |asked| {
@@ -202,7 +202,7 @@ fn waiting_is_told_only_while_nothing_else_goes_on() {
             once.store(true, Ordering::Relaxed);
             return Reply { status: 0, ..Reply::default() };
         }
-        Reply { pace: Some((20_000, Duration::from_millis(2))), ..right }
+        Reply { pace: Some((20_000, Duration::from_millis(4))), ..right }
     });
     let dir = tempdir().unwrap();
     let waited = AtomicU32::new(0);

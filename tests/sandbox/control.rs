@@ -58,7 +58,8 @@ fn decide(shared: &Arc<Shared>, request: &Request) -> Result<Value, String> {
             };
             let time = words::duration(&needed("for")?)?;
             // The delay lets this response out first.
-            shared.outage(ports, Duration::from_millis(100), time);
+            let delay = if ports.contains(&Port::Api) { 100 } else { 0 };
+            shared.outage(ports, Duration::from_millis(delay), time);
             Ok(json!({"seconds": time.as_secs()}))
         }
         ("POST", "/reset") => {

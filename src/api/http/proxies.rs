@@ -3,7 +3,7 @@
 use ureq::{Proxy, ProxyProtocol};
 
 use super::endpoint;
-use crate::api::proxy::{Environment, is_exception, with_scheme};
+use crate::api::proxy::{Environment, is_exception, with_defaults};
 use crate::api::settings::{ProxyChoice, Settings};
 use crate::error::{Error, Result};
 use crate::secret::is_loopback;
@@ -55,7 +55,7 @@ const PROXY: &str = "is not an address like http://user:password@host:port or ht
                      SOCKS proxies are not";
 
 fn parse_proxy(url: &str) -> Option<Proxy> {
-    let proxy = Proxy::new(&with_scheme(url)).ok()?;
+    let proxy = Proxy::new(&with_defaults(url)).ok()?;
     // ureq panics on a SOCKS proxy without its feature, and takes the default for a port that is not one.
     let authority = proxy.uri().authority()?;
     let port = authority.as_str().rsplit('@').next()?.strip_prefix(proxy.host())?;

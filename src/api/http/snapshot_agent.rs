@@ -72,7 +72,8 @@ impl SnapshotAgent {
     ) -> Result<SnapshotResponse> {
         let (mut url, mut queries) = (url.clone(), url.query().to_owned());
         let path = url.path().to_owned();
-        let mut about = About::new("GET", path, self.limits.clone());
+        let limits = Limits { stall: idle, first_byte: self.limits.first_byte.min(idle), ..self.limits.clone() };
+        let mut about = About::new("GET", path, limits);
         let begun = Instant::now();
         for _ in 0..=MAX_REDIRECTS {
             // All redirects together may take as long as one response.
@@ -80,10 +81,9 @@ impl SnapshotAgent {
             if left.is_zero() {
                 return Err(about.timeout("waiting for the response from", idle));
             }
-            (about.limits.stall, about.limits.first_byte) = (left, self.limits.first_byte.min(left));
             let proxy = self.proxies.of(url.expose())?;
             about.goes_to(url.expose(), proxy.as_ref());
-            let (parts, body) = self.get_once(&url, proxy, headers, length, &about)?.into_parts();
+            let (parts, body) = self.get_once(&url, proxy, headers, (left, length), &about)?.into_parts();
             let (status, headers) = (parts.status.as_u16(), Headers(parts.headers));
             about.status = Some(status);
             if !matches!(status, 301 | 302 | 303 | 307 | 308) {
@@ -104,10 +104,10 @@ impl SnapshotAgent {
         url: &SignedUrl,
         proxy: Option<Proxy>,
         headers: &[(&'static str, String)],
-        length: Option<u64>,
+        (idle, length): (Duration, Option<u64>),
         about: &About,
     ) -> Result<Response<ureq::Body>> {
-        let Limits { first_byte, stall, .. } = about.limits;
+        let first_byte = about.limits.first_byte;
         let mut builder = Request::builder().method("GET").uri(url.expose());
         for (name, value) in headers {
             builder = builder.header(*name, value);
@@ -120,8 +120,8 @@ impl SnapshotAgent {
             .proxy(proxy)
             .timeout_resolve(lookup)
             .timeout_connect(connect)
-            .timeout_per_read(Some(stall))
-            .timeout_recv_response(Some(first_byte))
+            .timeout_per_read(Some(idle))
+            .timeout_recv_response(Some(first_byte.min(idle)))
             .timeout_recv_body(Some(self.limits.body(length)));
         self.agent.run(config.build()).map_err(|e| match e {
             // ureq applies the limit of one read to the wait for the header section, too.
