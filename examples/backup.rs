@@ -56,6 +56,7 @@ fn fetch(snapshot: &Snapshot, directory: &Path) -> Result<Download> {
             bar.set_length(total);
         }
         bar.set_position(progress.bytes);
+        bar.set_message(if progress.waiting { "the host is away, trying again" } else { "" });
         ControlFlow::Continue(())
     });
     let download = snapshot.download_with(directory, &options);
