@@ -109,7 +109,7 @@ impl RawResponse {
         let problem = match std::str::from_utf8(&self.body).map(serde_json::from_str) {
             Ok(Ok(envelope)) => return Ok(envelope),
             _ if matches!(self.status, 301 | 302 | 303 | 307 | 308) => {
-                "a redirect, which this API never sends and which is not followed"
+                "a redirect, which this API never sends and which is not followed; check the base URL"
             }
             Err(_) => "a body that is not valid UTF-8",
             Ok(Err(_)) if self.body.trim_ascii().is_empty() => "an empty body",

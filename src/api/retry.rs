@@ -13,7 +13,7 @@ const PROGRESS: u64 = 4 * 1024;
 
 /// The pause after `before` earlier ones: doubled each time, and spread by `jitter` in 0..=1, so that many clients do not
 /// come back at once.
-fn backoff(before: u32, jitter: f64) -> Duration {
+pub(crate) fn backoff(before: u32, jitter: f64) -> Duration {
     let pause = FIRST.saturating_mul(1 << before.min(16)).min(LONGEST);
     pause.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
 }

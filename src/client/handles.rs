@@ -16,7 +16,7 @@ use crate::types::{AppInfo, DatabaseInfo, Listing, Response, RestoreStatus, Runt
 /// let client = squarecloud_blocking::Client::from_env()?;
 /// let app = client.app("0123456789abcdef0123456789abcdef");
 /// if let Some(latest) = app.latest_snapshot()? {
-///     println!("{} from {}", latest.id, latest.created_at);
+///     println!("{latest}");
 /// }
 /// # Ok::<(), squarecloud_blocking::Error>(())
 /// ```
@@ -165,7 +165,7 @@ macro_rules! methods_of_both {
             /// ended: for at most `at_most`, which includes the request itself, but that is never interrupted. One POST,
             /// never repeated, and one GET every [`poll_interval`](crate::ClientBuilder::poll_interval) (5 s).
             ///
-            /// The state of an earlier restore is not taken for that of this one.
+            /// The state of an earlier restore is not taken for that of this one, if the service sends times.
             ///
             /// # Errors
             /// [`Error::Pending`](crate::Error::Pending) when the restore is still running after `at_most`, and

@@ -57,12 +57,17 @@ impl Resource {
     }
 
     pub(super) fn create_snapshot(&self, watch: Watch<'_>) -> Result<Snapshot> {
-        let next = "it will appear in the listing, usually within 2 minutes; do not request another one";
+        let next =
+            "it is still being made or cannot be told from others; look at the listing before requesting another one";
         let mut wait = Wait::new(self, "snapshot", next, watch);
-        let (sent, local) = (Instant::now(), OffsetDateTime::now_utc());
-        let response = wait.send(|resource| resource.core.post(&resource.path(SNAPSHOTS)?, Payload::Nothing))?;
-        let mut awaited = Awaited::new(response.date, sent.elapsed(), local);
+        let local = OffsetDateTime::now_utc();
+        let (response, held) = wait.send(|resource| {
+            let (path, sent) = (resource.path(SNAPSHOTS)?, Instant::now());
+            Ok((resource.core.post(&path, Payload::Nothing)?, sent.elapsed()))
+        })?;
+        let mut awaited = Awaited::new(response.date, held, local);
         let Some((url, key)) = response.unless_pending(created)? else {
+            wait.accepted();
             let info = self.await_snapshot(&mut wait, &mut awaited)?;
             return wait.send(move |resource| resource.core.open(&info));
         };

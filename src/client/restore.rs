@@ -18,6 +18,8 @@ const RESTORE: &str = "/snapshots/restore";
 const BETWEEN_POLLS: Duration = Duration::from_secs(5);
 /// How many polls must find no restore before the wait ends: at the first ones it may not have begun yet.
 const POLLS_FOR_NONE: u32 = 3;
+/// How far the clocks of the service may differ: less than the 120 s that it keeps between two restores.
+const CLOCKS: time::Duration = time::Duration::seconds(60);
 /// How many characters of the service's code and step an error keeps.
 const SHOWN: usize = 80;
 
@@ -47,6 +49,7 @@ impl Resource {
         let (mut wait, sent) = (self.restore_wait(watch), Instant::now());
         // Whether the service says that it is done or that it goes on: only the status tells.
         let (_, requested) = self.request_restore(&wait, &info.id, self.version(info)?)?;
+        wait.accepted();
         self.follow_restore(&mut wait, at_most.saturating_sub(sent.elapsed()), Some(requested))
     }
 
@@ -76,9 +79,12 @@ impl Resource {
             }
         }
         let body = json!({ "snapshotId": snapshot, "versionId": version }).to_string();
-        let (sent, local) = (Instant::now(), OffsetDateTime::now_utc());
-        let response = wait.send(move |resource| resource.core.post(&resource.path(RESTORE)?, Payload::Json(&body)))?;
-        let requested = Requested::new(response.date, sent.elapsed(), local);
+        let local = OffsetDateTime::now_utc();
+        let (response, held) = wait.send(move |resource| {
+            let (path, sent) = (resource.path(RESTORE)?, Instant::now());
+            Ok((resource.core.post(&path, Payload::Json(&body))?, sent.elapsed()))
+        })?;
+        let requested = Requested::new(response.date, held, local);
         Ok((response.unless_pending(RawResponse::action)?, requested))
     }
 
@@ -92,7 +98,7 @@ impl Resource {
         let mut polls_for_none = 0;
         let is_earlier = |status: &RestoreStatus| {
             let began = status.started_at.or(status.finished_at);
-            requested.zip(began).is_some_and(|(requested, began)| !requested.is_before(began))
+            requested.zip(began).is_some_and(|(requested, began)| !requested.is_before(began + CLOCKS))
         };
         wait.poll(at_most, BETWEEN_POLLS, |wait, timeout| {
             let status = wait.send(move |resource| resource.look_at_restore(timeout))?;

@@ -26,13 +26,20 @@ pub(super) struct Wait<'a> {
     /// What to do when the wait ends before the work does.
     next: &'static str,
     watch: Watch<'a>,
-    /// The number of the current poll; 0 before the first one, while it is not known whether the service accepts the work.
+    /// Whether this call requested the work, and the service accepted it.
+    accepted: bool,
+    /// The number of the current poll; 0 before the first one.
     poll: u32,
 }
 
 impl<'a> Wait<'a> {
     pub(super) fn new(resource: &'a Resource, work: &str, next: &'static str, watch: Watch<'a>) -> Self {
-        Self { resource, what: format!("the {work} of {resource}"), next, watch, poll: 0 }
+        Self { resource, what: format!("the {work} of {resource}"), next, watch, accepted: false, poll: 0 }
+    }
+
+    /// The service accepted what this call requested.
+    pub(super) fn accepted(&mut self) {
+        self.accepted = true;
     }
 
     /// The work is not finished: what the caller gets to know.
@@ -42,10 +49,8 @@ impl<'a> Wait<'a> {
 
     fn tick(&self, waiting: bool) -> Result<()> {
         let progress = Progress { attempt: self.poll, waiting, ..Progress::default() };
-        let next = match self.poll {
-            0 => "it may have begun all the same, so look before requesting another one",
-            _ => self.next,
-        };
+        let unclear = "it may have begun all the same, so look before requesting another one";
+        let next = if self.poll > 0 { self.next } else { unclear };
         match self.watch.map(|callback| callback(progress)) {
             Some(ControlFlow::Break(())) => Err(Error::WaitCancelled { what: self.what.clone(), next }),
             _ => Ok(()),
@@ -58,6 +63,7 @@ impl<'a> Wait<'a> {
         &self,
         request: impl Fn(&Resource) -> Result<T> + Clone + Send + 'static,
     ) -> Result<T> {
+        self.tick(false)?;
         let thread = self.watch.and_then(|_| {
             let (running, ended) = channel::<()>();
             let (resource, request) = (self.resource.clone(), request.clone());
@@ -68,7 +74,6 @@ impl<'a> Wait<'a> {
             Some((thread::Builder::new().name("squarecloud-request".into()).spawn(work).ok()?, ended))
         });
         let Some((thread, ended)) = thread else { return request(self.resource) };
-        self.tick(false)?;
         while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(TICK) {
             self.tick(false)?;
         }
@@ -98,11 +103,10 @@ impl<'a> Wait<'a> {
             match check(self, at_most.saturating_sub(started.elapsed().max(slept)).max(LAST)) {
                 Ok(Some(found)) => return Ok(found),
                 Ok(None) => {}
-                Err(error) if error.is_rate_limited() && error.limit() != Some(Limit::Budget) => {
+                Err(error) if is_passing(&error) => {
                     asked = error.retry_after().unwrap_or_default();
-                    interval = interval.saturating_mul(2);
+                    interval = interval.saturating_mul(if error.is_rate_limited() { 2 } else { 1 });
                 }
-                Err(error) if is_passing(&error) => {}
                 Err(error) => return Err(self.not_the_work(error)),
             }
             let waited = started.elapsed().max(slept);
@@ -118,17 +122,20 @@ impl<'a> Wait<'a> {
 
     /// Adds to an error of the service that it ends the wait and not the work.
     fn not_the_work(&self, mut error: Error) -> Error {
-        if !error.is_not_found()
-            && let Error::Api { message, .. } = &mut error
-        {
-            let separator = if message.is_empty() { "" } else { "; " };
-            *message += &format!("{separator}{} was accepted and goes on, so do not request it again", self.what);
+        let goes_on = format!("{} was accepted and goes on, so do not request it again", self.what);
+        match &mut error {
+            _ if !self.accepted => {}
+            Error::Api { message, .. } if message.is_empty() => *message = goes_on,
+            Error::Api { message, .. } => *message = format!("{}; {goes_on}", message.trim_end_matches('.')),
+            Error::UnexpectedResponse { problem, .. } => *problem = format!("{problem}; {goes_on}").into(),
+            _ => {}
         }
         error
     }
 }
 
-/// Whether polling again may help: the network, or a busy or broken service.
+/// Whether polling again may help: the network, a busy or broken service, or too many polls.
 fn is_passing(error: &Error) -> bool {
-    error.is_retryable() || (error.status().is_some_and(|status| status >= 500) && error.limit().is_none())
+    let is_broken = error.status().is_some_and(|status| status >= 500);
+    error.limit() != Some(Limit::Budget) && (error.is_retryable() || error.is_rate_limited() || is_broken)
 }

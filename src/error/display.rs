@@ -48,7 +48,7 @@ impl Error {
                 let (limit, http, next) = (span(*limit), http(*status), next(method));
                 write!(f, "{method} {path}: {phase} took longer than {limit}{http}; {next}")
             }
-            Self::Pending { what, waited, next } => write!(f, "{what} is not finished after {}; {next}", span(*waited)),
+            Self::Pending { what, waited, next } => write!(f, "{what} is not finished {}; {next}", after(*waited)),
             Self::RestoreFailed { what, code, step } => {
                 let step = suffix(" in step ", step.as_deref().unwrap_or_default());
                 write!(f, "restoring {what} failed at the service: {code}{step}")
@@ -133,17 +133,6 @@ pub(crate) fn suffix(before: &str, text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("{before}{text}") }
 }
 
-/// Ids that documentation uses in place of real ones, as they are in a path.
-const PLACEHOLDERS: [&str; 7] = [
-    "YOUR_APP_ID",
-    "YOUR_DATABASE_ID",
-    "app-id",
-    "database-id",
-    "%3Capp%20id%3E",
-    "%3Cdatabase%20id%3E",
-    "0123456789abcdef0123456789abcdef",
-];
-
 /// What is probably wrong with a base URL when the service does not know the route of a path under it.
 pub(crate) fn base_url_advice(path: &str) -> &'static str {
     if path.contains("/v2/") { "" } else { "the base URL should probably end in `/v2`" }
@@ -159,9 +148,12 @@ fn advice(code: &ErrorCode, path: &str, wait: Option<Duration>) -> String {
         (Some(Limit::Quota), None, _) => "the quota frees up when the oldest snapshot of the last 24 h is a day old",
         (Some(_), None, _) => "wait and try again",
         (_, _, "ACCESS_DENIED") => "check the API key before the next call, since bad keys get an address blocked",
+        (_, _, "APIKEY_EXPIRED") => "create a new key in the dashboard",
+        (_, _, "RESOURCE_NOT_ALLOWED") => "allow the key to use this app or database",
+        (_, _, "SNAPSHOT_NOT_FOUND") => "list the snapshots again",
         (_, _, "MISSING_SCOPE") => "give the key the scope of this call",
         (_, _, "UPGRADE_REQUIRED") => "the account's plan does not include this call",
-        (_, _, "SNAPSHOT_IN_PROGRESS") => "a snapshot is already being made, so look at the listing",
+        (_, _, "SNAPSHOT_IN_PROGRESS") => "look at the listing before requesting another one",
         (_, _, "RESTORE_IN_PROGRESS") => "try again in about 2 min",
         (_, _, "APP_NOT_FOUND") => {
             "`Client::account` lists the apps that the key sees; a database needs `Client::database`"
@@ -170,9 +162,7 @@ fn advice(code: &ErrorCode, path: &str, wait: Option<Duration>) -> String {
             "`Client::account` lists the databases that the key sees; an app needs `Client::app`"
         }
         (_, _, "ROUTE_NOT_FOUND") => base_url_advice(path),
-        _ if path.split('/').any(|segment| PLACEHOLDERS.contains(&segment)) => {
-            "the id is a placeholder; `Client::account` lists the apps and databases that the key sees"
-        }
+        (_, _, "INVALID_ID") => "`Client::account` lists the apps and databases that the key sees",
         _ => "",
     };
     suffix("; ", advice)
@@ -192,6 +182,10 @@ fn waiting(retry_after: Option<Duration>) -> String {
 
 fn http(status: Option<u16>) -> String {
     status.map(|status| format!(" (HTTP {status})")).unwrap_or_default()
+}
+
+fn after(waited: Duration) -> String {
+    if waited.as_secs() > 0 { format!("after {}", span(waited)) } else { "yet".into() }
 }
 
 /// A duration for people.

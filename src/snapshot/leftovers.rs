@@ -124,8 +124,11 @@ pub(crate) fn read_record(path: &Path) -> Result<Vec<u8>> {
         Ok(found) if found.is_file() => {
             File::open(path).and_then(|meta| meta.take(MAX_RECORD).read_to_end(&mut text)).map(drop)
         }
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
+        found => found.map(drop),
     };
-    read.map_err(|e| Error::io("reading", path, e)).map(|()| text)
+    match read {
+        // Also when another process removed it in this moment.
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("reading", path, e)),
+        _ => Ok(text),
+    }
 }

@@ -19,6 +19,7 @@ mod location;
 mod name;
 pub(crate) mod options;
 mod part;
+mod queue;
 mod range;
 pub(crate) mod reader;
 mod record;

@@ -109,11 +109,6 @@ impl Stream {
         self.open.is_some()
     }
 
-    /// Whether the last attempt failed because the host is busy.
-    pub(crate) fn is_busy(&self) -> bool {
-        matches!(self.failure, Some(Error::UnexpectedResponse { .. }))
-    }
-
     /// [`step`](Self::step), for callers that have nothing else to do during a pause.
     pub(crate) fn step_or_sleep(&mut self, buf: &mut [u8]) -> Result<Step> {
         let step = self.step(buf)?;
@@ -194,9 +189,9 @@ impl Stream {
         if self.at > 0 && !self.object.is_provable() {
             // Only more than what came before is progress.
             let highest = self.highest;
-            let step = self.start_over("the connection broke off")?;
+            self.forget();
             self.highest = highest;
-            return Ok(step);
+            return Ok(Step::StartOver);
         }
         let range = match (self.last, self.at, self.end) {
             (Some(count), ..) => Range::Last(count),
@@ -231,8 +226,9 @@ impl Stream {
             }
             Worth::StartOver(why) => self.start_over(why),
             Worth::Busy => {
-                let problem = "the snapshot host is busy or broken; try again later";
+                let (problem, begun) = ("the snapshot host is busy or broken; try again later", Instant::now());
                 let error = self.location.unusable(response, problem.into());
+                self.note(begun.elapsed());
                 self.retry(error)
             }
             Worth::Unusable(problem) => Err(self.location.unusable(response, problem)),
@@ -269,10 +265,14 @@ impl Stream {
         if self.start_overs > MAX_START_OVERS {
             return Err(self.error(format!("{why}, even after {MAX_START_OVERS} fresh starts; try again later")));
         }
+        self.forget();
+        Ok(Step::StartOver)
+    }
+
+    fn forget(&mut self) {
         self.open = None;
         self.object = Object::default();
         (self.at, self.highest, self.end, self.last) = (0, 0, None, None);
-        Ok(Step::StartOver)
     }
 
     /// Requests what is missing again, unless it is of no use.

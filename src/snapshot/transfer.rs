@@ -9,9 +9,11 @@ use std::time::Duration;
 use super::location::Location;
 use super::options::DownloadOptions;
 use super::part::Part;
+use super::queue::{Connection, Job, Queue};
 use super::range::{Object, Range};
 use super::record::piece_len;
 use super::stream::{Step, Stream};
+use crate::api::retry::{backoff, jitter};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Throttle, pause_in};
 
@@ -33,13 +35,11 @@ pub(crate) struct Transfer<'a> {
     resumed_from: AtomicU64,
     /// The highest of all connections.
     attempt: AtomicU32,
-    /// Whether no connection has anything to do before its next attempt.
-    waiting: AtomicBool,
 }
 
 impl<'a> Transfer<'a> {
     pub(crate) fn new(location: &'a Location, options: &'a DownloadOptions<'a>, throttle: &'a Throttle<'a>) -> Self {
-        Self { location, options, throttle, resumed_from: 0.into(), attempt: 1.into(), waiting: false.into() }
+        Self { location, options, throttle, resumed_from: 0.into(), attempt: 1.into() }
     }
 
     pub(crate) fn progress(&self, bytes: u64, total: Option<u64>) -> Progress {
@@ -48,15 +48,15 @@ impl<'a> Transfer<'a> {
             total,
             attempt: self.attempt.load(Ordering::Relaxed),
             resumed_from: self.resumed_from.load(Ordering::Relaxed),
-            waiting: self.waiting.load(Ordering::Relaxed),
             ..Progress::default()
         }
     }
 
     /// Reports when it is time to. `attempt` is that of one connection.
-    fn tick(&self, bytes: &AtomicU64, total: Option<u64>, attempt: u32) -> Result<()> {
+    fn tick(&self, bytes: &AtomicU64, total: Option<u64>, attempt: u32, waiting: impl FnOnce() -> bool) -> Result<()> {
         self.attempt.fetch_max(attempt, Ordering::Relaxed);
-        self.throttle.report(|| self.progress(bytes.load(Ordering::Relaxed), total))
+        let progress = || Progress { waiting: waiting(), ..self.progress(bytes.load(Ordering::Relaxed), total) };
+        self.throttle.report(progress)
     }
 
     /// Fetches all bytes into the part file; returns the last response's status.
@@ -92,9 +92,7 @@ impl<'a> Transfer<'a> {
         let none = AtomicU64::new(0);
         while !stream.is_open() {
             if let Step::Retry(pause) = stream.step(&mut [])? {
-                self.waiting.store(true, Ordering::Relaxed);
-                self.wait(pause, || self.tick(&none, None, stream.attempt).map(|()| true))?;
-                self.waiting.store(false, Ordering::Relaxed);
+                self.wait(pause, || self.tick(&none, None, stream.attempt, || true).map(|()| true))?;
             }
         }
         let cut = stream.object.total.filter(|total| stream.end.is_some_and(|end| end < *total));
@@ -114,38 +112,22 @@ impl<'a> Transfer<'a> {
     }
 }
 
-/// The missing rest of a piece.
-struct Job {
-    piece: usize,
-    at: u64,
-    /// `None` for a part file in one piece: to the end, wherever that is.
-    end: Option<u64>,
-    /// The stream that has already begun it.
-    stream: Option<Stream>,
-}
-
 /// What came of a piece.
 enum Fetched {
     Done,
-    /// Another connection is to fetch the rest: the host serves those, and not this one.
+    /// Another connection is to fetch the rest, and this one may come back later.
+    GivenBack,
+    /// The same, for good: what this one was told does not pass.
     Left,
     /// The snapshot must be fetched from its beginning, with the stream that found out.
     StartOver(Box<Stream>),
-}
-
-/// What no connection has taken yet, the last one first, and the connections.
-struct Queue {
-    jobs: Vec<Job>,
-    working: usize,
-    /// How many of them are pausing before their next attempt.
-    pausing: usize,
 }
 
 /// The pieces of a part file, shared by the connections that fetch them.
 struct Pieces<'a> {
     transfer: &'a Transfer<'a>,
     part: &'a Part,
-    queue: Mutex<Queue>,
+    queue: Queue,
     /// Bytes received, and how many of them a sync was requested for.
     bytes: AtomicU64,
     synced: AtomicU64,
@@ -166,12 +148,10 @@ impl<'a> Pieces<'a> {
             let end = piece.len.filter(|_| part.is_cut()).map(|len| piece.start + len);
             is_open.then(|| Job { piece: number, at: piece.start + done, end, stream: first.take() })
         });
-        let mut jobs: Vec<Job> = jobs.collect();
-        jobs.reverse();
         Self {
             transfer,
             part,
-            queue: Mutex::new(Queue { jobs, working: 0, pausing: 0 }),
+            queue: Queue::new(jobs.collect()),
             bytes: part.done().into(),
             synced: part.done().into(),
             status: status.unwrap_or(0).into(),
@@ -187,8 +167,7 @@ impl<'a> Pieces<'a> {
         thread::scope(|scope| {
             // Where the system has no more threads, there are fewer connections and one sync at the end.
             let _ = thread::Builder::new().spawn_scoped(scope, move || self.sync(due));
-            let pieces = guard(&self.queue).jobs.len();
-            for _ in 1..connections.min(pieces) {
+            for _ in 1..connections.min(self.queue.len()) {
                 let sync = sync.clone();
                 if thread::Builder::new().spawn_scoped(scope, move || self.work(&sync)).is_err() {
                     break;
@@ -207,61 +186,24 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    /// One connection: piece after piece until none is waiting.
+    /// One connection: piece after piece until none is left.
     fn work(&self, sync: &SyncSender<()>) {
-        guard(&self.queue).working += 1;
+        let (mut connection, mut refused) = (Connection::AtWork, 0);
+        self.queue.join();
         let mut buffer = vec![0; BUFFER];
-        while let Some(job) = self.next() {
-            let (piece, end) = (job.piece, job.end);
-            match self.fetch(job, &mut buffer, sync) {
-                Ok(Fetched::Done) => {}
+        while let Some(job) = self.queue.next(connection) {
+            match self.fetch(job, &mut buffer, sync, &mut connection) {
+                Ok(Fetched::Done) => refused = 0,
+                Ok(Fetched::GivenBack) => {
+                    let go_on = || Ok(!self.is_stopped() && self.queue.is_at_work());
+                    let _ = self.transfer.wait(backoff(refused, jitter()), go_on);
+                    refused += 1;
+                }
                 Ok(Fetched::Left) => return,
                 Ok(Fetched::StartOver(stream)) => self.end(Ok(*stream)),
-                Err(error) if is_of_the_host(&error) && self.leave(piece, end) => return,
                 Err(error) => self.end(Err(error)),
             }
         }
-    }
-
-    /// The next piece to fetch. Without one, the connection is no longer needed.
-    fn next(&self) -> Option<Job> {
-        let mut queue = guard(&self.queue);
-        let job = queue.jobs.pop().filter(|_| !self.is_stopped());
-        queue.working -= usize::from(job.is_none());
-        self.note(&queue);
-        job
-    }
-
-    /// Leaves the rest of a piece to the other connections, if there are any.
-    fn leave(&self, piece: usize, end: Option<u64>) -> bool {
-        let mut queue = guard(&self.queue);
-        if queue.working == 1 {
-            return false;
-        }
-        queue.working -= 1;
-        self.note(&queue);
-        let at = self.part.pieces()[piece].start + self.part.done_of(piece);
-        queue.jobs.push(Job { piece, at, end, stream: None });
-        true
-    }
-
-    /// Notes whether all connections are pausing.
-    fn note(&self, queue: &Queue) {
-        let waiting = queue.pausing > 0 && queue.pausing >= queue.working;
-        self.transfer.waiting.store(waiting, Ordering::Relaxed);
-    }
-
-    /// Pauses before the next attempt of one connection.
-    fn pause(&self, pause: Duration, stream: &Stream) -> Result<()> {
-        let count = |change: isize| {
-            let mut queue = guard(&self.queue);
-            queue.pausing = queue.pausing.saturating_add_signed(change);
-            self.note(&queue);
-        };
-        count(1);
-        let result = self.transfer.wait(pause, || self.tick(stream).map(|()| !self.is_stopped()));
-        count(-1);
-        result
     }
 
     fn end(&self, why: Result<Stream>) {
@@ -273,7 +215,13 @@ impl<'a> Pieces<'a> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    fn fetch(&self, job: Job, buffer: &mut [u8], sync: &SyncSender<()>) -> Result<Fetched> {
+    fn fetch(
+        &self,
+        job: Job,
+        buffer: &mut [u8],
+        sync: &SyncSender<()>,
+        connection: &mut Connection,
+    ) -> Result<Fetched> {
         let Job { piece, at, end, stream } = job;
         let continued = |at| {
             let range = end.map_or(Range::From(at), |end| Range::Span(at, end));
@@ -289,16 +237,24 @@ impl<'a> Pieces<'a> {
             }
             let step = self.tick(&stream).and(step);
             // What came is kept, whatever ends the transfer.
-            if filled == buffer.len() || self.is_stopped() || !matches!(step, Ok(Step::Opened | Step::Bytes(_))) {
+            let is_full = filled == buffer.len();
+            if is_full || self.is_stopped() || !matches!(step, Ok(Step::Opened | Step::Bytes(_))) {
                 self.part.write(piece, buffer.get(..filled).unwrap_or_default())?;
                 filled = 0;
                 self.sync_now_and_then(sync);
             }
+            if is_full || is_progress(&step) {
+                self.queue.served(connection);
+            }
+            if brought_nothing(&step) {
+                let rest = Job { piece, at: stream.at, end, stream: None };
+                if self.queue.give_back(rest, connection) {
+                    return Ok(if step.is_ok() { Fetched::GivenBack } else { Fetched::Left });
+                }
+            }
             match step? {
                 Step::Bytes(_) => {}
                 Step::Opened => self.status.store(stream.status.unwrap_or(0), Ordering::Relaxed),
-                // A host that limits connections (nginx's `limit_conn`, `limit_req`) is busy for the additional ones.
-                Step::Retry(_) if stream.is_busy() && self.leave(piece, end) => return Ok(Fetched::Left),
                 Step::Retry(pause) => self.pause(pause, &stream)?,
                 Step::StartOver => return Ok(Fetched::StartOver(Box::new(stream))),
                 // The first request of all is for less than a piece.
@@ -309,8 +265,18 @@ impl<'a> Pieces<'a> {
         Ok(Fetched::Done)
     }
 
+    /// Pauses before the next attempt of one connection.
+    fn pause(&self, pause: Duration, stream: &Stream) -> Result<()> {
+        let go_on = || self.tick(stream).map(|()| !self.is_stopped());
+        self.queue.pausing(|| self.transfer.wait(pause, go_on))
+    }
+
     fn tick(&self, stream: &Stream) -> Result<()> {
-        self.transfer.tick(&self.bytes, self.part.object().total, stream.attempt)
+        if self.is_stopped() {
+            return Ok(());
+        }
+        let waiting = || self.queue.is_waiting();
+        self.transfer.tick(&self.bytes, self.part.object().total, stream.attempt, waiting)
     }
 
     fn sync_now_and_then(&self, sync: &SyncSender<()>) {
@@ -323,9 +289,19 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// Whether another connection to the host may fare better.
-fn is_of_the_host(error: &Error) -> bool {
-    matches!(error, Error::Network { .. } | Error::Timeout { .. } | Error::UnexpectedResponse { .. })
+/// Whether an attempt ended that brought something.
+fn is_progress(step: &Result<Step>) -> bool {
+    matches!(step, Ok(Step::End | Step::Retry(Duration::ZERO)))
+}
+
+/// Whether an attempt ended that brought nothing, and another connection to the host may fare better.
+fn brought_nothing(step: &Result<Step>) -> bool {
+    use Error::{Network, Proxy, Timeout, UnexpectedResponse};
+    match step {
+        Ok(Step::Retry(pause)) => !pause.is_zero(),
+        Ok(_) => false,
+        Err(error) => matches!(error, Network { .. } | Timeout { .. } | UnexpectedResponse { .. } | Proxy { .. }),
+    }
 }
 
 fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

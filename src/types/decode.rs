@@ -103,7 +103,11 @@ pub(super) fn items<T>(list: &[&RawValue], decode: impl Fn(&str) -> serde_json::
                 let item: Value = serde_json::from_str(item.get()).unwrap_or_default();
                 let names = [&item["name"], &item["id"]].into_iter().filter_map(Value::as_str);
                 let name = names.map(str::to_owned).find(|name| !name.is_empty());
-                skipped.push(Skipped { index, name, problem: clean(&problem.to_string(), 200, "") });
+                skipped.push(Skipped {
+                    index,
+                    name,
+                    problem: clean(problem.to_string().split(" at line ").next().unwrap_or_default(), 200, ""),
+                });
             }
         }
     }

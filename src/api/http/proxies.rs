@@ -41,9 +41,9 @@ impl Proxies {
     /// # Errors
     /// [`Error::Invalid`] when the environment names a proxy that cannot be used, and `url` would need it.
     pub(super) fn of(&self, url: &str) -> Result<Option<Proxy>> {
-        let (host, port) = endpoint(url);
+        let (host, _) = endpoint(url);
         match &self.proxy {
-            Some((what, proxy)) if !is_loopback(&host) && !is_exception(&self.exceptions, &host, port) => {
+            Some((what, proxy)) if !is_loopback(&host) && !is_exception(&self.exceptions, &host) => {
                 proxy.clone().map(Some).ok_or_else(|| Error::invalid(what.clone(), PROXY))
             }
             _ => Ok(None),

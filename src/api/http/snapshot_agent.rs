@@ -60,7 +60,7 @@ impl SnapshotAgent {
     }
 
     /// `GET url` with `headers`; follows at most [`MAX_REDIRECTS`] redirects, each to the scheme it came
-    /// from. Any status is a response; a body in a content coding that was not asked for is an error.
+    /// from. Any status is a response; a snapshot in a content coding is an error.
     ///
     /// `idle`: how long one read may wait, and all redirects together. `length`: the most the body can have, when known.
     pub(crate) fn get(
@@ -83,11 +83,15 @@ impl SnapshotAgent {
             }
             let proxy = self.proxies.of(url.expose())?;
             about.goes_to(url.expose(), proxy.as_ref());
+            about.status = None;
             let (parts, body) = self.get_once(&url, proxy, headers, (left, length), &about)?.into_parts();
             let (status, headers) = (parts.status.as_u16(), Headers(parts.headers));
             about.status = Some(status);
             if !matches!(status, 301 | 302 | 303 | 307 | 308) {
-                headers.refuse_coding(&about)?;
+                // An error page may have one.
+                if matches!(status, 200 | 206) {
+                    headers.refuse_coding(&about)?;
+                }
                 let body = Body { reader: body.into_reader(), about };
                 let retry_after = headers.retry_after();
                 return Ok(SnapshotResponse { status, headers, body, retry_after, queries });

@@ -83,7 +83,8 @@ impl<S: Source> Archive<S> {
     /// Verifies as [`verify`](Self::verify) does, with a callback that receives the progress and can cancel the call.
     ///
     /// The callback is called at least every 100 ms, also while the source is slow, as a snapshot's host can be. After
-    /// cancelling, the call returns when the read that is under way does.
+    /// cancelling, the call returns when the read that is under way does; that of a snapshot's host may wait out an outage
+    /// ([`retry_for`](crate::ClientBuilder::retry_for)).
     ///
     /// # Errors
     /// As [`verify`](Self::verify), and [`Error::Cancelled`].

@@ -123,7 +123,8 @@ pub(super) fn run_reporting<T: Send>(meter: &Meter<'_>, work: impl Fn() -> Resul
         {
             if let Err(cancelled) = meter.report() {
                 meter.stop.store(true, Ordering::Relaxed);
-                return thread.join().unwrap_or_else(|panic| resume_unwind(panic)).and(Err(cancelled));
+                let _ = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+                return Err(cancelled);
             }
         }
         thread.join().unwrap_or_else(|panic| resume_unwind(panic))

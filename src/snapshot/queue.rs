@@ -1,0 +1,107 @@
+//! Which connection fetches which piece of a snapshot, and which connections a host serves.
+//!
+//! A connection whose attempt brings nothing gives its piece back as long as others are at work, and comes back later: a host
+//! may limit connections or requests (nginx's `limit_conn`, `limit_req`), or be away for all. The last one at work stays,
+//! under the retry policy of a download with one connection.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::stream::Stream;
+
+/// The missing rest of a piece.
+pub(crate) struct Job {
+    pub(crate) piece: usize,
+    pub(crate) at: u64,
+    /// `None` for a part file in one piece: to the end, wherever that is.
+    pub(crate) end: Option<u64>,
+    /// The stream that has already begun it.
+    pub(crate) stream: Option<Stream>,
+}
+
+/// A connection, as the queue counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Connection {
+    #[default]
+    AtWork,
+    /// It gave a piece back, and the host has not served it since.
+    OnTrial,
+}
+
+/// What no connection has taken, the last one first, and how many connections are at work and pausing before an attempt.
+#[derive(Default)]
+struct State {
+    jobs: Vec<Job>,
+    at_work: usize,
+    pausing: usize,
+}
+
+/// The pieces that are still to be fetched, shared by the connections.
+pub(crate) struct Queue(Mutex<State>);
+
+impl Queue {
+    pub(crate) fn new(mut jobs: Vec<Job>) -> Self {
+        jobs.reverse();
+        Self(Mutex::new(State { jobs, ..State::default() }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.state().jobs.len()
+    }
+
+    /// A connection begins.
+    pub(crate) fn join(&self) {
+        self.state().at_work += 1;
+    }
+
+    /// The next piece for a connection. Without one, it is no longer needed.
+    pub(crate) fn next(&self, connection: Connection) -> Option<Job> {
+        let mut state = self.state();
+        let job = state.jobs.pop();
+        if job.is_none() && connection == Connection::AtWork {
+            state.at_work -= 1;
+        }
+        job
+    }
+
+    /// The host serves the connection.
+    pub(crate) fn served(&self, connection: &mut Connection) {
+        if std::mem::take(connection) == Connection::OnTrial {
+            self.join();
+        }
+    }
+
+    /// Gives a piece back, unless no other connection is at work.
+    pub(crate) fn give_back(&self, job: Job, connection: &mut Connection) -> bool {
+        let mut state = self.state();
+        let others = state.at_work - usize::from(*connection == Connection::AtWork);
+        *connection = if others > 0 { Connection::OnTrial } else { Connection::AtWork };
+        state.at_work = others.max(1);
+        if others > 0 {
+            state.jobs.push(job);
+        }
+        others > 0
+    }
+
+    /// Whether a connection on trial may still be of use.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.state().at_work > 0
+    }
+
+    /// Runs `pause`, which a connection at work makes before an attempt.
+    pub(crate) fn pausing<T>(&self, pause: impl FnOnce() -> T) -> T {
+        self.state().pausing += 1;
+        let result = pause();
+        self.state().pausing -= 1;
+        result
+    }
+
+    /// Whether nothing goes on but pauses.
+    pub(crate) fn is_waiting(&self) -> bool {
+        let state = self.state();
+        state.pausing > 0 && state.pausing >= state.at_work
+    }
+}
