@@ -105,3 +105,81 @@ impl Queue {
         state.pausing > 0 && state.pausing >= state.at_work
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn job(piece: usize) -> Job {
+        Job { piece, at: 0, end: None, stream: None }
+    }
+
+    /// A host that serves one connection at a time: the others give back and come back.
+    #[test]
+    fn the_last_connection_at_work_keeps_its_piece() {
+        let queue = Queue::new(vec![job(0), job(1)]);
+        let (mut one, mut other) = (Connection::AtWork, Connection::AtWork);
+        queue.join();
+        queue.join();
+        assert_eq!(queue.next(one).map(|job| job.piece), Some(0));
+        let given = queue.next(other).unwrap();
+        assert!(queue.give_back(given, &mut other) && other == Connection::OnTrial);
+        assert!(!queue.give_back(job(0), &mut one), "it is alone");
+        // On trial it does not count: an outage must not be one connection's failure after another's.
+        let again = queue.next(other).unwrap();
+        assert!(!queue.give_back(job(0), &mut one));
+        assert!(queue.give_back(again, &mut other));
+        let again = queue.next(other).unwrap();
+        queue.served(&mut other);
+        assert!(queue.give_back(job(0), &mut one) && !queue.give_back(again, &mut other));
+    }
+
+    #[test]
+    fn a_connection_on_trial_that_is_alone_is_at_work() {
+        let queue = Queue::new(vec![job(0)]);
+        let mut trial = Connection::OnTrial;
+        queue.join();
+        let given = queue.next(trial).unwrap();
+        assert!(queue.next(Connection::AtWork).is_none() && !queue.is_at_work());
+        assert!(!queue.give_back(given, &mut trial) && trial == Connection::AtWork && queue.is_at_work());
+        assert!(!queue.pausing(|| false) && !queue.is_waiting());
+        assert!(queue.pausing(|| queue.is_waiting()));
+    }
+
+    proptest! {
+        /// Whatever the host does: no piece is lost, and while pieces are missing someone is at work on one.
+        #[test]
+        fn every_piece_is_fetched(connections in 1_usize..5, served in proptest::collection::vec(any::<(usize, u8)>(), 500)) {
+            let queue = Queue::new((0..6).map(job).collect());
+            let mut all: Vec<(Connection, Option<Job>)> = Vec::new();
+            for _ in 0..connections {
+                queue.join();
+                all.push((Connection::AtWork, queue.next(Connection::AtWork)));
+            }
+            let mut fetched = 0;
+            for (which, how) in served {
+                let (connection, held) = &mut all[which % connections];
+                match (held.take(), how % 3) {
+                    (Some(_), 0) => {
+                        queue.served(connection);
+                        fetched += 1;
+                        *held = queue.next(*connection);
+                    }
+                    (Some(job), 1) => {
+                        let piece = job.piece;
+                        if !queue.give_back(job, connection) {
+                            *held = Some(self::job(piece));
+                        }
+                    }
+                    (None, _) if *connection == Connection::OnTrial => *held = queue.next(*connection),
+                    (before, _) => *held = before,
+                }
+                let holding = all.iter().filter(|(_, held)| held.is_some()).count();
+                prop_assert_eq!(holding + queue.len() + fetched, 6);
+                prop_assert!(fetched == 6 || holding > 0);
+            }
+        }
+    }
+}
