@@ -107,7 +107,8 @@ impl ClientBuilder {
 
         /// Sets how long a transfer goes on trying while it makes no progress; 2 min by default, `Duration::ZERO` for one
         /// attempt. It rides out a network that is away and a host that is busy: between attempts it pauses for 0.5, 1,
-        /// 2, 4, ... at most 30 s, or for as long as the host asks. Any progress starts the time again.
+        /// 2, 4, ... at most 30 s, or for as long as the host asks. Any progress starts the
+        /// time again; an attempt that is under way when it ends is not cut short.
         retry_for(s, limit: Duration) { s.settings.limits.retry_for = limit }
 
         /// Sets how many times a failed call of the API is repeated when that is safe; 2 by default: a GET that got no

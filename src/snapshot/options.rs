@@ -77,7 +77,7 @@ impl<'a> DownloadOptions<'a> {
 
         /// Sets how many connections fetch ranges of the snapshot at the same time: 1 (the default) to 32. Useful when the
         /// host limits the speed of each. When the host does not support ranges, one is used; when it refuses additional
-        /// connections, as many as it serves. Each takes about 1 MiB of memory.
+        /// connections, as many as it serves, and the others try again now and then. Each takes about 1 MiB of memory.
         connections(s, connections: usize) { s.connections = connections }
 
         /// Sets how many attempts in a row may bring nothing new before the download fails, at least 1; not limited by
