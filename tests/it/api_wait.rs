@@ -312,3 +312,39 @@ fn cancelling_a_wait_returns_at_once_and_leaves_the_work_to_the_service() {
         cancelled("restore", &|| app.wait_for_restore_with(at_most, watcher(20, &Mutex::default())).unwrap_err());
     }
 }
+
+/// The time that a callback takes is not the service's: it must not let in what was made before the request.
+#[test]
+fn a_slow_callback_does_not_make_the_request_older() {
+    let (sandbox, app, _) = slow(Creation::AfterPolls(3), Restoration::Done);
+    let before = NewSnapshot { age: Duration::from_millis(1100), ..NewSnapshot::of(sandbox.app_id()) };
+    let before = sandbox.put_snapshot(before);
+    let first = AtomicU32::new(0);
+    let snapshot = app.snapshot_with(|_| {
+        if first.fetch_add(1, Ordering::Relaxed) == 0 {
+            std::thread::sleep(Duration::from_millis(1300));
+        }
+        ControlFlow::Continue(())
+    });
+    let made = snapshot.unwrap().info().unwrap().version_id.clone().unwrap();
+    assert_ne!(made, before.version_id);
+}
+
+#[test]
+fn what_is_said_of_the_work_is_what_this_call_knows() {
+    let (sandbox, app, _) = slow(Creation::AfterPolls(3), Restoration::AfterPolls(9));
+    // The wait ends because of the edge, and the snapshot goes on.
+    sandbox.fault(LIST, Fault::html(403));
+    let error = app.snapshot().unwrap_err();
+    assert!(error.to_string().contains("was accepted and goes on"), "{error}");
+    sandbox.fault(CREATE, Fault::html(502)).times(1);
+    let error = app.snapshot().unwrap_err();
+    assert!(error.to_string().contains("it may have been carried out anyway"), "{error}");
+    // Nothing was requested here.
+    sandbox.fault(STATUS, Fault::Code(401, "ACCESS_DENIED", "no"));
+    let error = app.wait_for_restore(Duration::from_secs(60)).unwrap_err();
+    assert!(!error.to_string().contains("accepted"), "{error}");
+    let error = app.snapshot_with(|_| ControlFlow::Break(())).unwrap_err();
+    assert!(error.is_cancelled() && error.to_string().contains("look before requesting"), "{error}");
+    assert_eq!(sandbox.count(CREATE), 2, "a call that is cancelled at once sends nothing");
+}

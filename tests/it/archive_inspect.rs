@@ -225,6 +225,23 @@ impl Source for Slow {
     }
 }
 
+/// Falls silent, then breaks.
+struct Broken(Vec<u8>, AtomicU64);
+
+impl Source for Broken {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.len() as u64)
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        if self.1.fetch_add(1, Ordering::Relaxed) >= 2 {
+            std::thread::sleep(Duration::from_millis(400));
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        self.0.as_slice().read_at(offset, buf)
+    }
+}
+
 #[test]
 fn verifying_reports_and_can_be_cancelled_even_over_a_slow_source() {
     let bytes = zip(vec![deflated("a", b"text"), file("b", b"22")]).bytes();
@@ -249,6 +266,10 @@ fn verifying_reports_and_can_be_cancelled_even_over_a_slow_source() {
     );
     assert_eq!(calls.load(Ordering::Relaxed), 3, "not again after it cancelled");
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+
+    // What fails after it was cancelled is still a cancellation.
+    let broken = Archive::new(Broken(bytes.clone(), AtomicU64::new(0))).unwrap();
+    assert!(broken.verify_with(|_| ControlFlow::Break(())).unwrap_err().is_cancelled());
 
     // What fails is not a cancellation.
     let failing = Archive::new(Own(bytes.clone(), AtomicU64::new(0))).unwrap();
