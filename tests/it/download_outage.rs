@@ -259,6 +259,33 @@ fn a_host_that_refuses_additional_connections_costs_no_download() {
     }
 }
 
+#[test]
+fn what_is_not_valid_http_is_a_broken_connection() {
+    let object = archive(500_000, 3);
+    let bad_chunk = Reply {
+        status: 200,
+        headers: vec![("Transfer-Encoding".into(), "chunked".into())],
+        length: Some(None),
+        body: b"5\r\nPK\x03\x04x\r\nzz\r\n".to_vec(),
+        ..Reply::default()
+    };
+    for garbage in [Reply::plain(7, ""), bad_chunk] {
+        for hops in [0, 1] {
+            let (body, garbage, broken) = (object.clone(), garbage.clone(), AtomicBool::new(false));
+            let origin = Origin::<false>::start(move |asked| {
+                if hops == 1 && !asked.line.contains("/other/") {
+                    let headers = vec![("Location".into(), "../../other/app.zip?token=1".into())];
+                    return Reply { headers, ..Reply::plain(302, "") };
+                }
+                if broken.swap(true, Ordering::Relaxed) { Reply::right(&body, ONE, asked) } else { garbage.clone() }
+            });
+            let dir = tempdir().unwrap();
+            let done = open(&origin.url(), |_| {}).download(dir.path()).unwrap();
+            assert!(fs::read(done.path).unwrap() == object);
+        }
+    }
+}
+
 /// In a directory, a link without a version gives a name by the time it was signed, and a listing another one.
 #[test]
 fn a_fresh_link_continues_the_part_file_of_another_name() {

@@ -79,6 +79,14 @@ impl About {
         }
     }
 
+    /// The error of a transfer: what is not valid HTTP is a broken connection, since another one may fare better.
+    pub(super) fn broken(&self, error: ureq::Error) -> Error {
+        match error {
+            ureq::Error::Protocol(e) => self.network(format!("the response is not valid HTTP: {e}")),
+            error => self.error(error),
+        }
+    }
+
     pub(super) fn error(&self, error: ureq::Error) -> Error {
         use ureq::Error as E;
         use ureq::Timeout as T;

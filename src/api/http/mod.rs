@@ -82,11 +82,7 @@ impl Read for Body {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.reader.read(buf).map_err(|e| match e.kind() {
             io::ErrorKind::Interrupted => e,
-            _ => match ureq::Error::from(e) {
-                // Another connection may fare better.
-                ureq::Error::Protocol(e) => self.about.network(format!("the response is not valid HTTP: {e}")).into(),
-                e => self.about.error(e).into(),
-            },
+            _ => self.about.broken(e.into()).into(),
         })
     }
 }

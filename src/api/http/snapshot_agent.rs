@@ -83,7 +83,6 @@ impl SnapshotAgent {
             }
             let proxy = self.proxies.of(url.expose())?;
             about.goes_to(url.expose(), proxy.as_ref());
-            about.status = None;
             let (parts, body) = self.get_once(&url, proxy, headers, (left, length), &about)?.into_parts();
             let (status, headers) = (parts.status.as_u16(), Headers(parts.headers));
             about.status = Some(status);
@@ -130,7 +129,7 @@ impl SnapshotAgent {
         self.agent.run(config.build()).map_err(|e| match e {
             // ureq applies the limit of one read to the wait for the header section, too.
             ureq::Error::Timeout(ureq::Timeout::PerRead) => about.timeout("waiting for the response from", first_byte),
-            e => about.error(e),
+            e => about.broken(e),
         })
     }
 }
