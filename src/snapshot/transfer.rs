@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// One download's way of getting bytes.
 pub(crate) struct Transfer<'a> {
-    location: &'a Location,
+    location: Location,
     options: &'a DownloadOptions<'a>,
     throttle: &'a Throttle<'a>,
     /// How many bytes an earlier call left.
@@ -38,7 +38,8 @@ pub(crate) struct Transfer<'a> {
 }
 
 impl<'a> Transfer<'a> {
-    pub(crate) fn new(location: &'a Location, options: &'a DownloadOptions<'a>, throttle: &'a Throttle<'a>) -> Self {
+    pub(crate) fn new(location: &Location, options: &'a DownloadOptions<'a>, throttle: &'a Throttle<'a>) -> Self {
+        let location = Location { agent: location.agent.over(options.connections), ..location.clone() };
         Self { location, options, throttle, resumed_from: 0.into(), attempt: 1.into() }
     }
 

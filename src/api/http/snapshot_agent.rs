@@ -11,8 +11,10 @@ use crate::api::settings::{Limits, Settings, Sleep};
 use crate::error::Result;
 use crate::secret::SignedUrl;
 
-/// The input buffer of transfers: large reads are what makes them fast.
-const INPUT_BUFFER: usize = 256 * 1024;
+/// The input buffer of a transfer, in bytes: large reads are what makes it fast. TLS needs two.
+const INPUT_BUFFER: usize = 512 * 1024;
+/// The same for each of several connections, so that all of them stay small.
+const SMALL_BUFFER: usize = 256 * 1024;
 /// How many redirects of the snapshot host are followed.
 const MAX_REDIRECTS: usize = 3;
 
@@ -20,6 +22,8 @@ const MAX_REDIRECTS: usize = 3;
 #[derive(Clone)]
 pub(crate) struct SnapshotAgent {
     agent: Agent,
+    /// The one with the buffers of several connections.
+    small: Agent,
     proxies: Proxies,
     limits: Limits,
     sleep: Sleep,
@@ -38,16 +42,25 @@ pub(crate) struct SnapshotResponse {
 
 impl SnapshotAgent {
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
-        let config = common(settings, None)?
-            .accept("*/*")
-            .timeout_per_write(Some(settings.limits.stall))
-            .input_buffer_size(INPUT_BUFFER)
-            .max_idle_connections_per_host(16)
-            .max_idle_connections(32)
-            .max_response_header_size(INPUT_BUFFER)
-            .build();
+        let agent = |buffer| -> Result<Agent> {
+            let config = common(settings, None)?
+                .accept("*/*")
+                .timeout_per_write(Some(settings.limits.stall))
+                .input_buffer_size(buffer)
+                .max_idle_connections_per_host(16)
+                .max_idle_connections(32)
+                .max_response_header_size(INPUT_BUFFER);
+            Ok(config.build().into())
+        };
         let (proxies, limits) = (Proxies::new(settings)?, settings.limits.clone());
-        Ok(Self { agent: config.into(), proxies, limits, sleep: settings.sleep.clone() })
+        let (agent, small) = (agent(INPUT_BUFFER)?, agent(SMALL_BUFFER)?);
+        Ok(Self { agent, small, proxies, limits, sleep: settings.sleep.clone() })
+    }
+
+    /// The agent for a transfer over so many connections.
+    pub(crate) fn over(&self, connections: usize) -> Self {
+        let agent = if connections > 1 { &self.small } else { &self.agent };
+        Self { agent: agent.clone(), ..self.clone() }
     }
 
     pub(crate) fn limits(&self) -> &Limits {
