@@ -23,8 +23,8 @@ use crate::error::{Error, Result};
 ///
 /// Transfers have no total limit. Exceeding `snapshot_wait` is an [`Error::Pending`](crate::Error::Pending), exceeding
 /// `retry_for` the error of the last attempt, and any other limit an [`Error::Timeout`](crate::Error::Timeout), which
-/// [`is_timeout`](crate::Error::is_timeout) recognises. A JSON response may have at most 32 MiB and 128 levels of nesting. Up to 3 redirects from the snapshot host are
-/// followed; redirects from the API are not.
+/// [`is_timeout`](crate::Error::is_timeout) recognises. A JSON response may have at most 32 MiB and 128 levels of
+/// nesting. Up to 3 redirects from the snapshot host are followed; redirects from the API are not.
 ///
 /// ```
 /// use std::time::Duration;
@@ -107,8 +107,8 @@ impl ClientBuilder {
 
         /// Sets how long a transfer goes on trying while it makes no progress; 2 min by default, `Duration::ZERO` for one
         /// attempt. It rides out a network that is away and a host that is busy: between attempts it pauses for 0.5, 1,
-        /// 2, 4, ... at most 30 s, or for as long as the host asks. Any progress starts the
-        /// time again; an attempt that is under way when it ends is not cut short.
+        /// 2, 4, ... at most 30 s, or for as long as the host asks. Any progress starts the time again; an attempt that is
+        /// under way when it ends is not cut short.
         retry_for(s, limit: Duration) { s.settings.limits.retry_for = limit }
 
         /// Sets how many times a failed call of the API is repeated when that is safe; 2 by default: a GET that got no

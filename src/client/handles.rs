@@ -212,7 +212,7 @@ macro_rules! methods_of_both {
             /// [`Error::Pending`](crate::Error::Pending) when it is still running after `at_most`,
             /// [`Error::StatusUnavailable`](crate::Error::StatusUnavailable) when the service reports no restore
             /// within the last hour or does not have this route, and as
-            /// [`Client::account`](crate::Client::account). With `RATE_LIMITED` the message says that the restore goes on.
+            /// [`Client::account`](crate::Client::account).
             pub fn wait_for_restore(&self, at_most: Duration) -> Result<RestoreStatus> {
                 self.0.wait_for_restore(at_most, None)
             }

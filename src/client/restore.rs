@@ -98,7 +98,7 @@ impl Resource {
         let mut polls_for_none = 0;
         let is_earlier = |status: &RestoreStatus| {
             let began = status.started_at.or(status.finished_at);
-            requested.zip(began).is_some_and(|(requested, began)| !requested.is_before(began + CLOCKS))
+            requested.zip(began).is_some_and(|(requested, began)| !requested.is_before(began.saturating_add(CLOCKS)))
         };
         wait.poll(at_most, BETWEEN_POLLS, |wait, timeout| {
             let status = wait.send(move |resource| resource.look_at_restore(timeout))?;

@@ -159,7 +159,7 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// The callback cancelled the wait for work at the service, which goes on with it.
+    /// The callback cancelled the wait for work at the service, which goes on with what it has accepted.
     WaitCancelled {
         /// What was waited for: `the snapshot of app ...`.
         what: String,

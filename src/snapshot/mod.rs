@@ -103,9 +103,10 @@ impl Snapshot {
     /// Costs one request when nothing goes wrong, about 1 MiB of memory whatever the size, and the snapshot's length
     /// on the disk. A broken connection is continued where it broke off, a network that is away and a host that is busy
     /// are waited for ([`retry_for`](crate::ClientBuilder::retry_for)); a later call continues what an earlier one left
-    /// in `.<name>.part`, in a directory also what an earlier link to the same snapshot left under another name. The file gets its name once it is complete, checked and on the disk (as far as the file
-    /// system can do that), and when a listing told it, the snapshot's creation as its time. While another download
-    /// writes to the same target, the call waits for it.
+    /// in `.<name>.part`, in a directory also what an earlier link to the same snapshot left under another name. The
+    /// file gets its name once it is complete, checked and on the disk (as far as the file system can do that), and
+    /// when a listing told it, the snapshot's creation as its time. While another download writes to the same target,
+    /// the call waits for it.
     ///
     /// A call that fails, is cancelled or is killed leaves what it received in `.<name>.part`, at most the snapshot's
     /// length, and `.<name>.part.meta` beside it. They go when a download to the same target finishes, when the same

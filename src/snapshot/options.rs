@@ -65,9 +65,9 @@ impl<'a> DownloadOptions<'a> {
         /// Called at most about 200 times a second while bytes arrive and once at the end, never from two threads at
         /// once; with several connections not always from the calling thread. A cancelled download keeps its part file,
         /// and a later call continues it. While the host sends nothing, the callback is not called: the download is then
-        /// cancelled when bytes arrive again, or at the limit for
-        /// connecting, for the first byte or for a stall (30 s: [`ClientBuilder`](crate::ClientBuilder)). While it pauses
-        /// before another attempt ([`Progress::waiting`]), the callback is called every 20 ms.
+        /// cancelled when bytes arrive again, or at the limit for connecting, for the first byte or for a stall (30 s:
+        /// [`ClientBuilder`](crate::ClientBuilder)). While it pauses before another attempt ([`Progress::waiting`]), the
+        /// callback is called every 20 ms.
         progress(s, callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'a) { s.callback = Some(Callback::new(callback)) }
 
         /// Sets whether the CRC-32 of every entry is checked before the file gets its name; `false` by default. Reads and

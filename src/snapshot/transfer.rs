@@ -116,8 +116,8 @@ impl<'a> Transfer<'a> {
 /// What came of a piece.
 enum Fetched {
     Done,
-    /// Another connection is to fetch the rest, and this one may come back later.
-    GivenBack,
+    /// Another connection is to fetch the rest, and this one may come back after a pause.
+    GivenBack(Duration),
     /// The same, for good: what this one was told does not pass.
     Left,
     /// The snapshot must be fetched from its beginning, with the stream that found out.
@@ -195,9 +195,9 @@ impl<'a> Pieces<'a> {
         while let Some(job) = self.queue.next(connection) {
             match self.fetch(job, &mut buffer, sync, &mut connection) {
                 Ok(Fetched::Done) => refused = 0,
-                Ok(Fetched::GivenBack) => {
+                Ok(Fetched::GivenBack(asked)) => {
                     let go_on = || Ok(!self.is_stopped() && self.queue.is_at_work());
-                    let _ = self.transfer.wait(backoff(refused, jitter()), go_on);
+                    let _ = self.transfer.wait(backoff(refused, jitter()).max(asked), go_on);
                     refused += 1;
                 }
                 Ok(Fetched::Left) => return,
@@ -250,7 +250,12 @@ impl<'a> Pieces<'a> {
             if brought_nothing(&step) {
                 let rest = Job { piece, at: stream.at, end, stream: None };
                 if self.queue.give_back(rest, connection) {
-                    return Ok(if step.is_ok() { Fetched::GivenBack } else { Fetched::Left });
+                    // The pause is what the host asks for, if it does.
+                    return Ok(if let Ok(Step::Retry(pause)) = step {
+                        Fetched::GivenBack(pause)
+                    } else {
+                        Fetched::Left
+                    });
                 }
             }
             match step? {

@@ -103,11 +103,10 @@ pub(super) fn items<T>(list: &[&RawValue], decode: impl Fn(&str) -> serde_json::
                 let item: Value = serde_json::from_str(item.get()).unwrap_or_default();
                 let names = [&item["name"], &item["id"]].into_iter().filter_map(Value::as_str);
                 let name = names.map(str::to_owned).find(|name| !name.is_empty());
-                skipped.push(Skipped {
-                    index,
-                    name,
-                    problem: clean(problem.to_string().split(" at line ").next().unwrap_or_default(), 200, ""),
-                });
+                let problem = problem.to_string();
+                // Lines and columns of an item mean nothing in the listing.
+                let problem = problem.split(" at line ").next().unwrap_or_default();
+                skipped.push(Skipped { index, name, problem: clean(problem, 200, "") });
             }
         }
     }

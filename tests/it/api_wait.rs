@@ -348,3 +348,24 @@ fn what_is_said_of_the_work_is_what_this_call_knows() {
     assert!(error.is_cancelled() && error.to_string().contains("look before requesting"), "{error}");
     assert_eq!(sandbox.count(CREATE), 2, "a call that is cancelled at once sends nothing");
 }
+
+/// The service's clocks may differ by less than the time that it keeps between two restores; no time of its own breaks the wait.
+#[test]
+fn a_restore_dated_a_little_before_its_request_or_at_the_end_of_time_is_this_one() {
+    let states: [fn(&mut serde_json::Value); 2] = [
+        |envelope| {
+            let now = i64::try_from(time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap();
+            envelope["response"] = serde_json::json!({"state": "success", "started_at": now - 30_000});
+        },
+        |envelope| {
+            envelope["response"] = serde_json::json!({"state": "success", "started_at": 253_402_300_799_000u64});
+        },
+    ];
+    for state in states {
+        let (sandbox, app, slept) = slow(Creation::Done, Restoration::Done);
+        let info = app.latest_snapshot().unwrap().unwrap();
+        sandbox.fault(STATUS, Fault::Edit(state));
+        assert_eq!(app.restore_and_wait(&info, Duration::from_secs(60)).unwrap().state, RestoreState::Success);
+        assert_eq!(slept.total(), Duration::ZERO);
+    }
+}

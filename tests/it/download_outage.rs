@@ -315,6 +315,38 @@ fn a_fresh_link_continues_the_part_file_of_another_name() {
     }
 }
 
+/// A connection that is refused comes back no sooner than the host allows, while others go on.
+#[test]
+fn a_refused_connection_comes_back_when_the_host_says_so() {
+    let object = archive(6_000_000, 3);
+    let (body, busy, refused) = (object.clone(), AtomicBool::new(false), Arc::new(AtomicU32::new(0)));
+    let count = refused.clone();
+    let origin = Origin::<false>::start(move |asked| {
+        if asked.number > 0 && busy.swap(true, Ordering::SeqCst) {
+            count.fetch_add(1, Ordering::SeqCst);
+            return Reply { headers: vec![("Retry-After".into(), "30".into())], ..Reply::plain(429, "") };
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        busy.store(false, Ordering::SeqCst);
+        Reply::right(&body, ONE, asked)
+    });
+    let (slept, dir) = (Slept::default(), tempdir().unwrap());
+    let options = DownloadOptions::new().connections(4);
+    // Time passes 200 times as fast.
+    let count = slept.sleeper();
+    let sleep = move |pause| {
+        count(pause);
+        std::thread::sleep(pause / 200);
+    };
+    let done = open(&origin.url(), sleep).download_with(dir.path(), &options).unwrap();
+    assert!(fs::read(done.path).unwrap() == object);
+    let refused = refused.load(Ordering::SeqCst);
+    assert!(refused > 0);
+    // The last pause of each is cut short when the others have finished.
+    assert!(slept.total() >= seconds(30.0) * refused.saturating_sub(3), "{refused}: {:?}", slept.total());
+    assert!(refused <= 12, "{refused} refusals");
+}
+
 /// The part file belongs to the object, not to the link it began with.
 #[test]
 fn a_fresh_link_continues_the_part_file() {

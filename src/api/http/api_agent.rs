@@ -46,7 +46,7 @@ pub(crate) struct Request<'a, 'p> {
 /// The agent of the API.
 pub(crate) struct ApiAgent {
     agent: Agent,
-    /// The agent's.
+    /// What the agent goes through.
     proxy: Option<Proxy>,
     key: ApiKey,
     base_url: String,
