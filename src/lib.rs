@@ -32,7 +32,7 @@ pub use time;
 
 pub use client::{App, Client, ClientBuilder, Database};
 pub use error::{Error, ErrorCode, Limit, NetworkFailure, Rate, Refusal, Result};
-pub use progress::Progress;
+pub use progress::{MirrorProgress, Progress};
 pub use secret::{SignedKey, SignedUrl};
 pub use snapshot::Snapshot;
 #[cfg(feature = "zip")]
@@ -41,6 +41,7 @@ pub use snapshot::archive::{
     Links, Tree, Verified,
 };
 pub use snapshot::download::Download;
+pub use snapshot::mirror::{Keep, Mirror, MirrorPlan, MirrorReport, Planned, Reason};
 pub use snapshot::options::{DownloadOptions, Overwrite};
 pub use snapshot::reader::RemoteReader;
 pub use snapshot::remote::Remote;

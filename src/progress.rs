@@ -112,3 +112,76 @@ impl<'a> Throttle<'a> {
         Error::Cancelled { action: self.action, path: self.path.to_owned() }
     }
 }
+
+/// The progress of a [`Mirror::run_with`](crate::Mirror::run_with) as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MirrorProgress {
+    /// Bytes downloaded, with those that earlier runs left in part files.
+    pub bytes: u64,
+    /// Bytes to download, as far as the listing says.
+    pub total: u64,
+    /// Snapshots downloaded or failed.
+    pub snapshots: u64,
+    /// Snapshots to download.
+    pub total_snapshots: u64,
+    /// What is being done: the names of the files that are being downloaded or checked, and of the apps and databases whose
+    /// snapshots are being created.
+    pub names: Vec<String>,
+    /// Whether the run is pausing, as far as was reported last: the host is away, or the service's limits are waited for.
+    pub waiting: bool,
+}
+
+type MirrorCallback<'a> = &'a (dyn Fn(MirrorProgress) -> ControlFlow<()> + Send + Sync);
+
+/// Counts what is done, and tells the callback of it; nothing more once that has cancelled the run.
+pub(crate) struct MirrorMeter<'a> {
+    callback: MirrorCallback<'a>,
+    dir: &'a Path,
+    state: Mutex<(MirrorProgress, Option<Instant>, ControlFlow<()>)>,
+}
+
+impl<'a> MirrorMeter<'a> {
+    pub(crate) fn new(dir: &'a Path, callback: MirrorCallback<'a>) -> Self {
+        Self { callback, dir, state: Mutex::new((MirrorProgress::default(), None, ControlFlow::Continue(()))) }
+    }
+
+    /// Changes the progress, and reports it unless the last report is too recent.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`].
+    pub(crate) fn update(&self, change: impl FnOnce(&mut MirrorProgress)) -> Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (progress, reported, go_on) = &mut *state;
+        change(progress);
+        if go_on.is_continue() && reported.is_none_or(|at| at.elapsed() >= INTERVAL) {
+            *go_on = (self.callback)(progress.clone());
+            *reported = Some(Instant::now());
+        }
+        if go_on.is_break() {
+            return Err(Error::Cancelled { action: "mirroring to", path: self.dir.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// Reports that the work goes on, or pauses.
+    pub(crate) fn tick(&self, waiting: bool) -> Result<()> {
+        self.update(|progress| progress.waiting = waiting)
+    }
+
+    /// The same for a callback.
+    pub(crate) fn go_on(&self) -> ControlFlow<()> {
+        self.update(|_| {}).map_or(ControlFlow::Break(()), ControlFlow::Continue)
+    }
+
+    /// Does `work`, of whose name it tells meanwhile.
+    pub(crate) fn naming<T>(&self, name: &str, work: impl FnOnce() -> T) -> T {
+        let _ = self.update(|progress| progress.names.push(name.to_owned()));
+        let result = work();
+        let _ = self.update(|progress| {
+            let at = progress.names.iter().position(|other| other == name);
+            at.map(|at| progress.names.remove(at));
+        });
+        result
+    }
+}

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
+use time::OffsetDateTime;
 
 use crate::api::envelope::RawResponse;
 use crate::api::http::{ApiAgent, Payload, Request, SnapshotAgent};
@@ -90,8 +91,12 @@ impl Core {
         Ok(account)
     }
 
-    pub(super) fn listing(&self, kind: Kind, path: &str) -> Result<Listing> {
-        self.get(path, |response| response.data(|data| Listing::decode(kind, data)))
+    /// The account's listing, or that of one app or database at `path`, and when the service sent it.
+    pub(super) fn listing(&self, kind: Kind, path: Option<&str>) -> Result<(Listing, Option<OffsetDateTime>)> {
+        let all = format!("/users/snapshots?scope={}", kind.scope());
+        self.get(path.unwrap_or(&all), |response| {
+            Ok((response.data(|data| Listing::decode(kind, data))?, response.date))
+        })
     }
 
     pub(super) fn open(&self, info: &SnapshotInfo) -> Result<Snapshot> {

@@ -127,7 +127,7 @@ macro_rules! methods_of_both {
             /// # Errors
             /// As [`all_snapshots`](Self::all_snapshots).
             pub fn listing(&self) -> Result<Listing> {
-                self.0.listing()
+                Ok(self.0.listing()?.0)
             }
 
             /// Returns the newest snapshot by `created_at`, or `None` when there is none. One request.

@@ -4,19 +4,21 @@ mod awaited;
 mod builder;
 mod core;
 mod handles;
+mod mirror;
 mod resource;
 mod restore;
 mod upload;
 mod wait;
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use builder::ClientBuilder;
 pub use handles::{App, Database};
 
 use self::core::Core;
+use self::mirror::Paced;
 use self::resource::{Resource, check_id};
 use crate::api::envelope::RawResponse;
 use crate::api::settings::Settings;
@@ -27,6 +29,7 @@ use crate::percent::encode_form;
 use crate::progress::{Callback, Progress};
 use crate::secret::{ApiKey, SignedUrl};
 use crate::snapshot::Snapshot;
+use crate::snapshot::mirror::Mirror;
 use crate::types::{Account, Kind, Listing, Response, ServiceStatus, SnapshotInfo, Statuses, UploadedApp};
 
 /// A client of the Square Cloud API.
@@ -201,7 +204,7 @@ impl Client {
     /// # Errors
     /// As [`all_snapshots`](Self::all_snapshots).
     pub fn listing(&self, kind: Kind) -> Result<Listing> {
-        self.core.listing(kind, &format!("/users/snapshots?scope={}", kind.scope()))
+        Ok(self.core.listing(kind, None)?.0)
     }
 
     /// Restores a snapshot of an app or a database: **the present files or data are replaced**. One POST, never
@@ -262,6 +265,12 @@ impl Client {
         progress: impl Fn(Progress) -> ControlFlow<()> + Send + Sync,
     ) -> Result<UploadedApp> {
         self.core.upload(zip.as_ref(), Callback::new(progress))
+    }
+
+    /// Returns a mirror of the account's snapshots in `dir`, which keeps them for longer than the service's 30 days. Sends and
+    /// writes nothing; [`Mirror::run`] does.
+    pub fn mirror(&self, dir: impl Into<PathBuf>) -> Mirror {
+        Mirror::new(Arc::new(Paced::new(self.clone())), dir.into())
     }
 
     fn resource(&self, kind: Kind, id: String) -> Resource {

@@ -52,8 +52,8 @@ impl Resource {
         self.core.post(&self.path(rest)?, Payload::Nothing)?.action()
     }
 
-    pub(super) fn listing(&self) -> Result<Listing> {
-        self.core.listing(self.kind, &self.path(SNAPSHOTS)?)
+    pub(super) fn listing(&self) -> Result<(Listing, Option<OffsetDateTime>)> {
+        self.core.listing(self.kind, Some(&self.path(SNAPSHOTS)?))
     }
 
     pub(super) fn create_snapshot(&self, watch: Watch<'_>) -> Result<Snapshot> {

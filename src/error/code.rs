@@ -177,7 +177,10 @@ impl Error {
     /// Returns which limit of the service was reached; `None` when none was, or when the response does not say (an
     /// HTTP 429 without a code of the service, which [`is_rate_limited`](Self::is_rate_limited) covers).
     pub fn limit(&self) -> Option<Limit> {
-        self.code().and_then(Limit::of)
+        match self.innermost() {
+            Self::TooSoon { limit, .. } => Some(*limit),
+            error => error.code().and_then(Limit::of),
+        }
     }
 
     /// Returns how often the call is allowed, if the service's message says so.

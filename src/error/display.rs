@@ -19,6 +19,13 @@ impl fmt::Display for Error {
     }
 }
 
+/// As [`report`](Error::report) returns it.
+impl serde::Serialize for Error {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.report())
+    }
+}
+
 impl Error {
     /// Writes this layer, without the causes.
     fn layer(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,6 +69,17 @@ impl Error {
             Self::Exists { path } => {
                 let next = "choose another path, or set another `Overwrite`";
                 write!(f, "{} already exists and was not changed; {next}", path.display())
+            }
+            Self::Busy { path } => {
+                write!(f, "another mirror run is at work and has locked {}; wait until it has ended", path.display())
+            }
+            Self::TooSoon { what, limit } => {
+                let why = match limit {
+                    Limit::Cooldown => "the last one is younger than the service allows; wait 3 min and try again",
+                    Limit::Quota => "the quota of a day is used up; it frees up when one of the last 24 h is a day old",
+                    Limit::Budget => "the service blocks all calls of the account; wait 30 min and try again",
+                };
+                write!(f, "{what} was not requested: {why}")
             }
             Self::Download { what, problem, .. } => write!(f, "downloading {what}: {problem}"),
             Self::Refused { archive, entry, refusal, detail } => {

@@ -183,6 +183,20 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// Another run of a [`Mirror`](crate::Mirror) is at work in the same directory.
+    Busy {
+        /// The file that it has locked.
+        path: PathBuf,
+    },
+
+    /// The service's limits leave no room for a request, so it was not sent.
+    TooSoon {
+        /// What was not requested: `the snapshot of app ...`.
+        what: String,
+        /// The limit that stands against it: [`Limit::Cooldown`] or [`Limit::Quota`].
+        limit: Limit,
+    },
+
     /// A download could not be completed, or is not the snapshot that was requested. No final file was made.
     Download {
         /// The snapshot's file name.

@@ -78,6 +78,12 @@ impl Error {
         self.has_status(401) || self.code().is_some_and(|code| codes.contains(code))
     }
 
+    /// Whether the account's plan does not include the call (HTTP 402, or `UPGRADE_REQUIRED` with another status).
+    pub fn needs_upgrade(&self) -> bool {
+        let codes = [ErrorCode::UPGRADE_REQUIRED, ErrorCode::from("SUBSCRIPTION_REQUIRED")];
+        self.has_status(402) || self.code().is_some_and(|code| codes.contains(code))
+    }
+
     /// Whether a time limit of this crate was exceeded.
     pub fn is_timeout(&self) -> bool {
         matches!(self.innermost(), Self::Timeout { .. })

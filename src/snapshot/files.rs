@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The result of locking a path.
 pub(crate) enum Locked {
@@ -130,6 +130,41 @@ pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
         sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
     }
     Ok(())
+}
+
+/// Locks the file at `path`, made when missing, until it is released or the process ends; `None` when another process has
+/// it. Where there are no locks, anyone may have it.
+pub(crate) fn try_lock(path: &Path) -> io::Result<Option<File>> {
+    let file = open(path)?;
+    let is_taken = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+    Ok((!is_taken).then_some(file))
+}
+
+/// The paths and names in a directory; none if there is no such directory. Only ASCII names: some file systems spell others
+/// in their own way, so that one file could be taken for two.
+pub(crate) fn list(dir: &Path) -> io::Result<Vec<(PathBuf, String)>> {
+    let entries = match fs::read_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?.collect::<io::Result<Vec<_>>>()?,
+    };
+    let name = |entry: &fs::DirEntry| entry.file_name().into_string().ok().filter(|name| name.is_ascii());
+    Ok(entries.iter().filter_map(|entry| Some((entry.path(), name(entry)?))).collect())
+}
+
+/// Renames the file at `path` to `<path>.<suffix>`, or `<path>.2.<suffix>`, ...: the first name that is free.
+pub(crate) fn set_aside(path: &Path, suffix: &str) -> io::Result<PathBuf> {
+    let (mut aside, mut number) = (with_suffix(path, &format!(".{suffix}")), 1);
+    while fs::symlink_metadata(&aside).is_ok() {
+        number += 1;
+        aside = with_suffix(path, &format!(".{number}.{suffix}"));
+    }
+    fs::rename(path, &aside).map(|()| aside)
+}
+
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use time::OffsetDateTime;
 
-use super::files::{names, release};
+use super::files::{names, release, with_suffix};
 use super::location::Location;
 use super::name::{expires, part_name};
 use super::range::Object;
@@ -109,12 +109,6 @@ pub(crate) fn remove_record(part: &Path) {
         let _ = fs::remove_file(with_suffix(part, ".meta"));
         let _ = fs::remove_file(with_suffix(part, ".meta.new"));
     }
-}
-
-pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut path = path.as_os_str().to_owned();
-    path.push(suffix);
-    path.into()
 }
 
 /// The text of a record; empty when there is none.

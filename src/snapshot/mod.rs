@@ -7,7 +7,6 @@ use std::sync::Arc;
 use crate::api::http::SnapshotAgent;
 use crate::api::settings::Settings;
 use crate::error::Result;
-use crate::percent::query_value;
 use crate::secret::{SignedKey, SignedUrl};
 use crate::types::SnapshotInfo;
 
@@ -16,6 +15,7 @@ pub(crate) mod download;
 mod files;
 mod leftovers;
 mod location;
+pub(crate) mod mirror;
 mod name;
 pub(crate) mod options;
 mod part;
@@ -65,14 +65,9 @@ impl Snapshot {
     }
 
     pub(crate) fn new(agent: SnapshotAgent, url: SignedUrl, key: SignedKey, info: Option<SnapshotInfo>) -> Self {
-        let listed = || info.as_ref()?.version_id.clone().filter(|version| !version.is_empty());
-        let version = query_value(url.query(), "versionId").or_else(listed).map(Arc::from);
-        // A link may be signed twice: the time of signing stands in only where nothing else tells versions apart.
-        let signed_at = || if version.is_none() { name::signed_at(url.query()) } else { None };
-        let created_at = info.as_ref().map(|info| info.created_at).or_else(signed_at);
-        let file_name = name::file_name(url.path(), created_at, version.as_deref()).into();
-        let is_unique = created_at.is_some() || version.is_some();
-        let info = info.map(Arc::new);
+        let named = name::of_link(url.path(), url.query(), info.as_ref());
+        let (file_name, version) = (named.file_name.into(), named.version.map(Arc::from));
+        let (is_unique, info) = (named.is_unique, info.map(Arc::new));
         Self { location: Location { agent, url: url.into(), file_name, version, is_unique, info }, key }
     }
 

@@ -3,18 +3,47 @@
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
-use crate::percent::{percent_decode, query_value};
+use crate::percent::{encode, percent_decode, query_value};
 use crate::secret::is_invisible;
+use crate::types::SnapshotInfo;
 
 /// The longest name made here, in bytes: file systems take 255, and the part file's name is longer.
 const MAX_NAME: usize = 200;
 /// How long a signed link lives, in seconds.
 const LINK_LIFE: i64 = 30 * 24 * 60 * 60;
 
+/// What a snapshot is called, and how it is told from others.
+pub(crate) struct Named {
+    pub(crate) file_name: String,
+    /// The version that the link or the listing names.
+    pub(crate) version: Option<String>,
+    /// Whether the name stands for this snapshot alone.
+    pub(crate) is_unique: bool,
+}
+
+/// What the snapshot is called that a link with this path and query leads to. `info`: what a listing says of it.
+pub(crate) fn of_link(path: &str, query: &str, info: Option<&SnapshotInfo>) -> Named {
+    let listed = || info?.version_id.clone().filter(|version| !version.is_empty());
+    let version = query_value(query, "versionId").or_else(listed);
+    // A link may be signed twice: the time of signing stands in only where nothing else tells versions apart.
+    let signed_at = || if version.is_none() { signed_at(query) } else { None };
+    let created_at = info.map(|info| info.created_at).or_else(signed_at);
+    let file_name = file_name(path, created_at, version.as_deref());
+    Named { file_name, is_unique: created_at.is_some() || version.is_some(), version }
+}
+
+/// What a listed snapshot is called: as [`of_link`] does once it is opened.
+pub(crate) fn of_listed(info: &SnapshotInfo) -> Named {
+    match info.url() {
+        Some(url) => of_link(url.path(), url.query(), Some(info)),
+        None => of_link(&format!("/{}.zip", encode(&info.id)), info.key().expose(), Some(info)),
+    }
+}
+
 /// The file name of a snapshot: `<name>.<created_at>.<version>.zip`, without what is not known.
 ///
 /// `path` is the link's. Never contains any part of the signature.
-pub(crate) fn file_name(path: &str, created_at: Option<OffsetDateTime>, version: Option<&str>) -> String {
+fn file_name(path: &str, created_at: Option<OffsetDateTime>, version: Option<&str>) -> String {
     let mut tail = String::new();
     for mark in [created_at.and_then(compact), version.map(safe_version)].into_iter().flatten() {
         tail.push('.');
@@ -32,6 +61,24 @@ pub(crate) fn snapshot_name(path: &str) -> String {
         Some((stem, zip)) if zip.eq_ignore_ascii_case(".zip") => stem.to_owned(),
         _ => name,
     }
+}
+
+/// What a name made by [`file_name`] says: the name of the snapshot, when it was created, and whether it names a version.
+pub(crate) fn parse(name: &str) -> Option<(&str, OffsetDateTime, bool)> {
+    let (rest, last) = name.strip_suffix(".zip")?.rsplit_once('.')?;
+    if let Some(created_at) = uncompact(last) {
+        return Some((rest, created_at, false));
+    }
+    let (stem, time) = rest.rsplit_once('.')?;
+    let is_version = (1..=16).contains(&last.len()) && last.chars().all(is_plain);
+    uncompact(time).filter(|_| is_version).map(|created_at| (stem, created_at, true))
+}
+
+/// The name of the directory with the snapshots of one app or database. Different ids give different names; usually it is
+/// the id itself.
+pub(crate) fn folder_name(id: &str) -> String {
+    let safe = safe_stem(id, MAX_NAME / 2);
+    if safe == id { safe } else { format!("{safe}-{:016x}", fnv1a(id.as_bytes())) }
 }
 
 /// The name of the file that collects the bytes of `name`.
@@ -57,7 +104,7 @@ pub(crate) fn expires(query: &str) -> Option<i64> {
 }
 
 /// When the link was signed.
-pub(crate) fn signed_at(query: &str) -> Option<OffsetDateTime> {
+fn signed_at(query: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(expires(query)?.checked_sub(LINK_LIFE)?).ok()
 }
 
@@ -67,16 +114,34 @@ fn compact(at: OffsetDateTime) -> Option<String> {
     Some(at.format(&Rfc3339).ok()?.replace(['-', ':'], ""))
 }
 
+/// The time that [`compact`] wrote.
+fn uncompact(text: &str) -> Option<OffsetDateTime> {
+    let is_one = |(at, c): (usize, u8)| match at {
+        8 => c == b'T',
+        15 => c == b'Z',
+        _ => c.is_ascii_digit(),
+    };
+    if text.len() != 16 || !text.bytes().enumerate().all(is_one) {
+        return None;
+    }
+    let part = |from, to| text.get(from..to).unwrap_or_default();
+    let date = format!("{}-{}-{}", part(0, 4), part(4, 6), part(6, 11));
+    OffsetDateTime::parse(&format!("{date}:{}:{}", part(11, 13), part(13, 16)), &Rfc3339).ok()
+}
+
 /// A version as part of a name, at most 16 characters. Different versions give different results; those that are
 /// changed do so also where upper and lower case are the same.
 fn safe_version(version: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if version.len() <= 16 && version.chars().all(plain) {
+    if version.len() <= 16 && version.chars().all(is_plain) {
         return version.to_owned();
     }
-    let safe: String = version.chars().map(|c| if plain(c) { c } else { '_' }).take(7).collect();
+    let safe: String = version.chars().map(|c| if is_plain(c) { c } else { '_' }).take(7).collect();
     let hash = fnv1a(version.as_bytes());
     format!("{safe:_<7}-{:08x}", (hash >> 32) ^ (hash & 0xffff_ffff))
+}
+
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }
 
 /// A stem that every file system takes and that cannot leave its directory.
@@ -156,6 +221,40 @@ mod tests {
         }
         let long = file_name(&format!("/a/{}.zip", "é".repeat(300)), signed_at(QUERY), Some(&"v".repeat(16)));
         assert!(long.len() <= MAX_NAME && long.ends_with(&format!(".20261120T180731Z.{}.zip", "v".repeat(16))));
+    }
+
+    #[test]
+    fn a_name_tells_what_it_was_made_from() {
+        let at = signed_at(QUERY);
+        for (path, version) in
+            [("/a/app_js_manual.zip", Some("v-1")), ("/a/a.b.c.zip", None), ("/a/x.zip", Some("a/b"))]
+        {
+            let name = file_name(path, at, version);
+            assert_eq!(parse(&name), Some((&*snapshot_name(path), at.unwrap(), version.is_some())), "{name}");
+        }
+        for stranger in [
+            "notes.zip",
+            "app.v1.zip",
+            "app.20261120T180731Z.v-1",
+            "app.20261120T180731Z.v-1 (1).zip",
+            "app.20261120T180731Z.v-1.zip.damaged",
+            "app.20261120T180731Z.0123456789abcdef0.zip",
+            "app.20261320T180731Z.zip",
+            "app.20261120t180731z.zip",
+            ".zip",
+            "",
+        ] {
+            assert_eq!(parse(stranger), None, "{stranger}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_named_for_one_id() {
+        assert_eq!(folder_name("c0ffee-1"), "c0ffee-1");
+        let odd = ["a/b", "a:b", "a_b", "a.", "..", "", ".a", "CON", "é\u{200b}", &"a".repeat(300), &"a".repeat(301)];
+        let names: std::collections::BTreeSet<String> = odd.iter().map(|id| folder_name(id)).collect();
+        assert_eq!(names.len(), odd.len(), "{names:?}");
+        assert!(names.iter().all(|name| name.len() < 150 && !name.contains(['/', ':']) && !name.starts_with('.')));
     }
 
     proptest::proptest! {

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::files::{Locked, lock, names, release, sync_file};
-use super::leftovers::{adopt, of, read_record, remove_record, with_suffix};
+use super::files::{Locked, lock, names, release, sync_file, with_suffix};
+use super::leftovers::{adopt, of, read_record, remove_record};
 use super::location::Location;
 use super::name::part_name;
 use super::range::Object;

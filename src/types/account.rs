@@ -2,10 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::decode::{self, Skipped, id, lenient, number, text, when};
-use super::snapshot::{QUOTA_WINDOW, SnapshotInfo};
+use super::snapshot::{Kind, QUOTA_WINDOW, SnapshotInfo};
+use crate::error::Limit;
+
+/// How old the last snapshot of an app or database must be before the service creates another one.
+const COOLDOWN: Duration = Duration::seconds(180);
 
 /// The account a key belongs to, with the apps and databases the key may see.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +42,30 @@ impl Account {
         let (databases, more) = decode::items(&raw.databases.unwrap_or_default(), |item| serde_json::from_str(item));
         skipped.extend(more);
         Ok(Self { user: raw.user, applications, databases, skipped })
+    }
+
+    /// The ids of its apps or databases, with the language or engine of each.
+    pub(crate) fn resources(&self, kind: Kind) -> Vec<(&str, &str)> {
+        match kind {
+            Kind::App => self.applications.iter().map(|app| (&*app.id, &*app.lang)).collect(),
+            Kind::Database => self.databases.iter().map(|database| (&*database.id, &*database.engine)).collect(),
+        }
+    }
+
+    /// The limit that stands against creating a snapshot `now`, as far as it is known. `newest`: when the last one of the
+    /// same app or database was created.
+    pub(crate) fn limit(
+        &self,
+        newest: Option<OffsetDateTime>,
+        listed: &[SnapshotInfo],
+        now: OffsetDateTime,
+    ) -> Option<Limit> {
+        let is_recent = |newest: OffsetDateTime| (Duration::ZERO..COOLDOWN).contains(&(now - newest));
+        match self.daily_snapshot_quota() {
+            // A quota of 0: the plan is not known.
+            quota @ 1.. if self.snapshots_used(listed, now) >= quota => Some(Limit::Quota),
+            _ => newest.is_some_and(is_recent).then_some(Limit::Cooldown),
+        }
     }
 
     /// Returns how many snapshots the account may create within 24 hours: `(plan memory in MB / 256) * 2`.
@@ -168,7 +196,6 @@ pub struct DatabaseSummary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Kind;
 
     fn account() -> Account {
         Account::decode(
@@ -213,7 +240,7 @@ mod tests {
             item("2026-11-19T11:00:00Z", "manual"),
         ];
         let now = OffsetDateTime::from_unix_timestamp(1_795_262_400).unwrap(); // 2026-11-21T12:00:00Z
-        let now = now - time::Duration::hours(1);
+        let now = now - Duration::hours(1);
         assert_eq!(account().daily_snapshot_quota(), 16);
         assert_eq!(account().snapshots_used(&listed, now), 1);
     }

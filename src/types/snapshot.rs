@@ -72,6 +72,12 @@ impl FromStr for Kind {
     }
 }
 
+/// Whether two ids are of one app or database: that of an app that is shared through a workspace goes on behind a `-`.
+pub(crate) fn is_same_id(a: &str, b: &str) -> bool {
+    let goes_on = |rest: &str| rest.is_empty() || rest.starts_with('-');
+    a.strip_prefix(b).is_some_and(goes_on) || b.strip_prefix(a).is_some_and(goes_on)
+}
+
 /// Who created a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -182,6 +188,23 @@ impl SnapshotInfo {
     pub(crate) fn decode(kind: Kind, item: &str) -> serde_json::Result<Self> {
         let item: Item = serde_json::from_str(item)?;
         Self::try_from(Item { kind: Some(kind), ..item }).map_err(serde_json::Error::custom)
+    }
+
+    /// What the name and the length of a downloaded snapshot tell of it.
+    pub(crate) fn of_file(kind: Kind, id: &str, created_at: OffsetDateTime, size: u64) -> Self {
+        let mut parts = id.split('_').skip(1);
+        let (runtime, origin) = (parts.next().map(Into::into), parts.next().and_then(|word| word.parse().ok()));
+        Self {
+            id: id.into(),
+            size,
+            created_at,
+            kind,
+            version_id: None,
+            runtime,
+            origin,
+            url: None,
+            key: SignedKey::default(),
+        }
     }
 
     /// Returns the id of the app or database it was taken of: the snapshot's name up to the first `_`.

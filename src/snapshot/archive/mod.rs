@@ -9,6 +9,8 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
 
 use self::directory::CentralDirectory;
 use self::fault::{Failure, Fault};
@@ -45,7 +47,20 @@ pub(crate) fn check<S: Source + ?Sized>(source: &S) -> io::Result<Result<(), &'s
     }
 }
 
-/// The same as far as the first and the last of `size` bytes tell.
+/// Whether the data of all entries in the archive at `path` is what the headers and CRCs say, as far as it can be read: other
+/// tools can read more.
+#[cfg(feature = "zip")]
+pub(crate) fn is_intact(path: &Path, go_on: impl Fn() -> ControlFlow<()> + Send + Sync) -> crate::Result<bool> {
+    let verified = Archive::open(path)?.verify_with(|_| go_on())?;
+    Ok(verified.bad.iter().all(|bad| bad.refusal != crate::Refusal::Corrupt))
+}
+
+#[cfg(not(feature = "zip"))]
+pub(crate) fn is_intact(_: &Path, _: impl Fn() -> ControlFlow<()> + Send + Sync) -> crate::Result<bool> {
+    Ok(true)
+}
+
+/// [`check`] as far as the first and the last of `size` bytes tell.
 pub(crate) fn check_end(first: &[u8], last: &[u8], size: u64) -> Result<(), &'static str> {
     check(&Ends { first, last, size }).unwrap_or(Ok(()))
 }
