@@ -19,12 +19,21 @@ pub struct Connection {
 
 /// The service when `SQUARECLOUD_API_KEY` is set, with the app id as first argument; else the sandbox.
 pub fn connect() -> Result<Connection> {
-    if env::var_os("SQUARECLOUD_API_KEY").is_some() {
+    let mut connection = account()?;
+    if connection._sandbox.is_none() {
         let Some(app_id) = env::args().nth(1) else {
             eprintln!("Please give the id of the app as first argument.");
             std::process::exit(2);
         };
-        return Ok(Connection { client: Client::from_env()?, app_id, _sandbox: None });
+        connection.app_id = app_id;
+    }
+    Ok(connection)
+}
+
+/// The service when `SQUARECLOUD_API_KEY` is set, without an app id; else the sandbox.
+pub fn account() -> Result<Connection> {
+    if env::var_os("SQUARECLOUD_API_KEY").is_some() {
+        return Ok(Connection { client: Client::from_env()?, app_id: String::new(), _sandbox: None });
     }
     println!("No SQUARECLOUD_API_KEY is set, so this runs against the built-in sandbox.\n");
     let sandbox = sandbox::Sandbox::builder().history(5).start();
