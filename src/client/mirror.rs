@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::progress::{MirrorMeter, pause_in};
 use crate::snapshot::Snapshot;
 use crate::snapshot::mirror::{Listed, Service};
-use crate::types::{Account, Kind, Listing, Skipped, SnapshotInfo, is_same_id};
+use crate::types::{Account, Kind, Listing, Skipped, SnapshotInfo, is_id_of};
 
 /// How often a pause looks whether it is cancelled.
 const TICK: Duration = Duration::from_millis(100);
@@ -82,7 +82,7 @@ impl Paced {
         }
         let Some(account) = listed.account.clone() else { return Ok(()) };
         for (id, _) in account.resources(kind) {
-            if only.is_none_or(|ids| ids.iter().any(|wanted| is_same_id(wanted, id))) {
+            if only.is_none_or(|ids| ids.iter().any(|wanted| is_id_of(wanted, id))) {
                 self.list_one(listed, kind, id, meter)?;
             }
         }
@@ -97,7 +97,7 @@ impl Paced {
         };
         let of_account = listed.account.iter().flat_map(|account| kinds.iter().flat_map(|kind| ids_of(account, *kind)));
         let mut shown = listed.snapshots.iter().map(|info| info.resource_id().to_owned()).chain(of_account);
-        if shown.any(|shown| is_same_id(&shown, id)) {
+        if shown.any(|shown| is_id_of(id, &shown)) {
             return Ok(());
         }
         let kinds: Vec<Kind> = kinds.iter().copied().filter(|kind| !listed.incomplete.contains(kind)).collect();

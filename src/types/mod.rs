@@ -13,5 +13,5 @@ pub use resource::{AppInfo, DatabaseInfo, Language, UploadedApp};
 pub use runtime::{
     Reading, Response, RestoreState, RestoreStatus, RunningStatus, RuntimeStatus, ServiceStatus, Statuses, Traffic,
 };
-pub(crate) use snapshot::is_same_id;
+pub(crate) use snapshot::is_id_of;
 pub use snapshot::{Kind, Listing, Origin, SnapshotInfo};

@@ -72,10 +72,9 @@ impl FromStr for Kind {
     }
 }
 
-/// Whether two ids are of one app or database: that of an app that is shared through a workspace goes on behind a `-`.
-pub(crate) fn is_same_id(a: &str, b: &str) -> bool {
-    let goes_on = |rest: &str| rest.is_empty() || rest.starts_with('-');
-    a.strip_prefix(b).is_some_and(goes_on) || b.strip_prefix(a).is_some_and(goes_on)
+/// Whether `id` is the one of `resource`, or that of the app shared through a workspace: `<resource>-<workspaceId>`.
+pub(crate) fn is_id_of(id: &str, resource: &str) -> bool {
+    id.strip_prefix(resource).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 /// Who created a snapshot.

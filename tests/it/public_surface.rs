@@ -123,6 +123,35 @@ fn archives(snapshot: &Snapshot) -> Result<()> {
 }
 
 #[allow(dead_code)]
+fn mirror(client: &Client) -> Result<()> {
+    let mirror: Mirror = client.mirror("backups");
+    let mirror = mirror.kind(Kind::App).only(["a"]).filter(|info| info.size > 0).threads(2);
+    let keep: Keep = Keep::last(3).and(Keep::hourly(24)).and(Keep::daily(7)).and(Keep::weekly(5));
+    let keep = keep.and(Keep::monthly(12)).and(Keep::yearly(3)).and(Keep::within(Duration::ZERO));
+    let mirror = mirror.keep(keep.and(Keep::everything())).offset(time::UtcOffset::UTC).verify(true).take_new(true);
+    let plan: MirrorPlan = mirror.plan()?;
+    let _: [&Vec<Planned>; 5] = [&plan.fetch, &plan.keep, &plan.prune, &plan.skip, &plan.damaged];
+    let Planned { path, snapshot, is_listed, reasons, .. } = &plan.keep[0];
+    let _: (&PathBuf, &SnapshotInfo, &bool, &Vec<Reason>) = (path, snapshot, is_listed, reasons);
+    let _: (&Vec<(SnapshotInfo, Error)>, &Vec<(String, Error)>) = (&plan.failed, &plan.not_listed);
+    let _: Result<MirrorReport> = mirror.run();
+    let report = mirror.run_with(|progress: MirrorProgress| {
+        let _: (u64, u64, u64, u64) = (progress.bytes, progress.total, progress.snapshots, progress.total_snapshots);
+        let _: (Vec<String>, bool) = (progress.names, progress.waiting);
+        std::ops::ControlFlow::Continue(())
+    })?;
+    let _: (bool, String) = (report.is_complete(), report.to_string());
+    let _: Option<&Error> = report.errors().next();
+    let MirrorReport { fetched, kept, pruned, failed, damaged, bytes, not_listed, skipped, not_taken, stopped, .. } =
+        report;
+    let _: (Vec<PathBuf>, usize, Vec<PathBuf>, Vec<(SnapshotInfo, Error)>) = (fetched, kept, pruned, failed);
+    let _: (Vec<PathBuf>, u64, Vec<(String, Error)>, Vec<Skipped>) = (damaged, bytes, not_listed, skipped);
+    let _: (Vec<(String, Error)>, Option<Error>) = (not_taken, stopped);
+    let _: Result<Option<PathBuf>> = mirror.find("a", OffsetDateTime::now_utc());
+    Ok(())
+}
+
+#[allow(dead_code)]
 fn errors(error: &Error) {
     let _: (Option<&ErrorCode>, Option<u16>) = (error.code(), error.status());
     let _ = [error.is_retryable(), error.is_rate_limited(), error.is_not_found(), error.is_unauthorized()];
@@ -140,6 +169,7 @@ fn errors(error: &Error) {
 }
 
 fn plain_data<T: std::fmt::Debug + Clone + PartialEq + Serialize + DeserializeOwned>() {}
+fn saved<T: std::fmt::Debug + Serialize>() {}
 fn handle<T: std::fmt::Debug + Clone + Send + Sync + 'static>() {}
 fn word<T: std::fmt::Display + std::str::FromStr>() {}
 
@@ -150,7 +180,8 @@ fn plain_data_can_be_compared_and_saved_and_handles_sent_to_threads() {
     plain_data::<(SnapshotInfo, Listing, Skipped, Kind, Origin)>();
     plain_data::<(Response, RestoreState, RestoreStatus, ErrorCode)>();
     plain_data::<(RuntimeStatus, RunningStatus, Statuses, Traffic, Reading, ServiceStatus)>();
-    handle::<(Client, App, Database, Snapshot)>();
+    handle::<(Client, App, Database, Snapshot, Mirror)>();
+    saved::<(MirrorReport, MirrorPlan)>();
     word::<Kind>();
     word::<Origin>();
     word::<RestoreState>();

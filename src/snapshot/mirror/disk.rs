@@ -35,10 +35,10 @@ pub(super) fn path(dir: &Path, info: &SnapshotInfo) -> PathBuf {
 
 /// The snapshots of `kind` that the names of files tell of.
 pub(super) fn snapshots(dir: &Path, kind: Kind) -> Result<Vec<(PathBuf, SnapshotInfo)>> {
-    let list = |dir: &Path| list(dir).map_err(|e| Error::io("reading the directory", dir, e));
-    let mut found = Vec::new();
-    for (folder, id) in list(&dir.join(kind.segment()))?.into_iter().filter(|(path, _)| path.is_dir()) {
-        for (path, name) in list(&folder)? {
+    let (dir, mut found) = (dir.join(kind.segment()), Vec::new());
+    for (folder, id) in list(&dir).map_err(|e| Error::io("reading the directory", &dir, e))? {
+        // What is not a directory is not ours, nor is one that cannot be read, such as `lost+found`.
+        for (path, name) in list(&folder).unwrap_or_default() {
             let Some((stem, created_at, _)) = parse(&name) else { continue };
             let is_ours = stem.strip_prefix(&*id).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
             if let Some(file) = fs::metadata(&path).ok().filter(|file| is_ours && file.is_file()) {

@@ -17,7 +17,7 @@ use super::files::release;
 use super::options::DownloadOptions;
 use crate::error::{Error, Result};
 use crate::progress::{MirrorMeter, MirrorProgress};
-use crate::types::{Account, Kind, SnapshotInfo, is_same_id};
+use crate::types::{Account, Kind, SnapshotInfo, is_id_of};
 
 mod disk;
 mod keep;
@@ -172,7 +172,9 @@ impl Mirror {
     /// [`Snapshot::download`](crate::Snapshot::download). Files are deleted last.
     ///
     /// `Ok` means that the run came to its end. [`MirrorReport::is_complete`] tells whether everything was fetched: a
-    /// snapshot that fails does not end the run, and a full disk ends it with what was done by then.
+    /// snapshot that fails does not end the run: the next best one that the policy would keep in its place is fetched
+    /// instead. A full disk, and a snapshot host that was waited for in vain three times in a row, end it with what was done
+    /// by then.
     ///
     /// Only one run at a time works in a directory: it locks the file `.mirror.lock` there, which the system frees when the
     /// process dies. On file systems without locks, nothing keeps two runs apart but you.
@@ -213,7 +215,9 @@ impl Mirror {
         self.check()?;
         let found = self.kinds().iter().map(|kind| disk::snapshots(&self.dir, *kind)).collect::<Result<Vec<_>>>()?;
         let mut found = found.concat();
-        found.retain(|(_, info)| is_same_id(info.resource_id(), resource) && info.created_at <= at_or_before);
+        let is_plain = found.iter().any(|(_, info)| info.resource_id() == resource);
+        let is_wanted = |id: &str| if is_plain { id == resource } else { is_id_of(resource, id) };
+        found.retain(|(_, info)| is_wanted(info.resource_id()) && info.created_at <= at_or_before);
         found.sort_by_cached_key(|(path, info)| Reverse((info.created_at, path.clone())));
         let meter = MirrorMeter::new(&self.dir, &|_| ControlFlow::Continue(()));
         let is_whole = |path: &PathBuf| matches!(disk::look(path, None, self.verify, &meter), State::Whole);
@@ -240,7 +244,7 @@ impl Mirror {
 
     /// Whether the app or database with this id is to be mirrored.
     fn wants(&self, id: &str) -> bool {
-        self.only.as_ref().is_none_or(|ids| ids.iter().any(|wanted| is_same_id(wanted, id)))
+        self.only.as_ref().is_none_or(|ids| ids.iter().any(|wanted| is_id_of(wanted, id)))
     }
 
     fn chooses(&self, info: &SnapshotInfo) -> bool {

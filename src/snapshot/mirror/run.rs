@@ -1,15 +1,14 @@
 //! I/O. Bringing the directory up to date: what is damaged goes aside, what is new comes, what is named no more goes.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -21,6 +20,9 @@ use crate::snapshot::files::set_aside;
 use crate::snapshot::options::{DownloadOptions, Overwrite};
 use crate::snapshot::{Snapshot, name};
 use crate::types::{Kind, Skipped, SnapshotInfo};
+
+/// How many downloads in a row must be waited for in vain before the run ends: each takes minutes.
+const UNANSWERED: usize = 3;
 
 /// Everything that is to be mirrored and that the mirror has.
 ///
@@ -70,7 +72,7 @@ pub struct MirrorReport {
     /// The apps and databases of which no new snapshot was created, and why
     /// ([`Mirror::take_new`](crate::Mirror::take_new)).
     pub not_taken: Vec<(String, Error)>,
-    /// Why the run ended before everything was fetched: a full disk.
+    /// Why the run ended before everything was fetched: a full disk, or a snapshot host that does not respond.
     pub stopped: Option<Error>,
 }
 
@@ -102,18 +104,16 @@ pub(super) struct Run<'a> {
     report: Mutex<MirrorReport>,
     /// What was listed again, for links that had expired.
     renewed: Mutex<BTreeMap<Kind, Vec<SnapshotInfo>>>,
-    /// The next snapshot to fetch.
-    next: AtomicUsize,
+    /// How many downloads in a row were not responded to.
+    unanswered: AtomicUsize,
     /// Whether nothing more is fetched.
     stop: AtomicBool,
-    /// Whether the last download has waited for the host in vain.
-    is_away: AtomicBool,
 }
 
 impl<'a> Run<'a> {
     pub(super) fn new(mirror: &'a Mirror, meter: &'a MirrorMeter<'a>) -> Self {
-        let (report, renewed, next) = Default::default();
-        Self { mirror, meter, report, renewed, next, stop: false.into(), is_away: false.into() }
+        let (report, renewed, unanswered) = Default::default();
+        Self { mirror, meter, report, renewed, unanswered, stop: false.into() }
     }
 
     /// # Errors
@@ -121,63 +121,68 @@ impl<'a> Run<'a> {
     pub(super) fn run(self, listed: &Listed) -> Result<MirrorReport> {
         let mut items = survey(self.mirror, listed, self.meter)?;
         let plan = |items: &mut [Item]| MirrorPlan::new(listed, items, &self.mirror.keep, self.mirror.offset);
-        let mut todo = plan(&mut items);
-        self.set_aside(&mut todo);
-        todo.fetch.sort_by_key(|planned| Reverse(planned.snapshot.created_at));
-        self.fetch_all(&todo.fetch);
-        self.meter.update(|_| {})?;
-        // Only what is there now counts.
-        let fetched = self.report().fetched.clone();
-        for item in &mut items {
-            let is_there = matches!(item.state, State::Whole) || fetched.contains(&item.path);
-            item.state = if is_there { State::Whole } else { State::Unusable(None) };
+        items.iter_mut().for_each(|item| self.set_aside(item));
+        loop {
+            let MirrorPlan { fetch, failed, .. } = plan(&mut items);
+            self.report().failed.extend(failed);
+            if fetch.is_empty() || self.stop.load(Relaxed) {
+                break;
+            }
+            let fetched = self.fetch_all(&fetch)?;
+            // What failed counts no more, so that another one takes its place where there is one.
+            let tried: BTreeSet<&PathBuf> = fetch.iter().map(|planned| &planned.path).collect();
+            for item in items.iter_mut().filter(|item| tried.contains(&item.path)) {
+                item.state = if fetched.contains(&item.path) { State::Whole } else { State::Unusable(None) };
+            }
         }
-        let now = plan(&mut items);
-        self.report().kept = now.keep.len() - fetched.len();
-        now.prune.into_iter().for_each(|planned| self.prune(planned));
-        let mut report = self.report.into_inner().unwrap_or_else(PoisonError::into_inner);
-        report.failed.extend(todo.failed);
-        Ok(report)
+        // For pruning, only what is there counts.
+        for item in items.iter_mut().filter(|item| !matches!(item.state, State::Whole)) {
+            item.state = State::Unusable(None);
+        }
+        let MirrorPlan { keep, prune, .. } = plan(&mut items);
+        let kept = keep.len().saturating_sub(self.report().fetched.len());
+        self.report().kept = kept;
+        prune.into_iter().for_each(|planned| self.prune(planned));
+        Ok(self.report.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Gives damaged files other names. What cannot be fetched again is a failure.
-    fn set_aside(&self, plan: &mut MirrorPlan) {
-        for damaged in std::mem::take(&mut plan.damaged) {
-            let error = match set_aside(&damaged.path, "damaged") {
-                Ok(aside) => {
-                    let archive = Some(aside.display().to_string());
-                    self.report().damaged.push(aside);
-                    if damaged.is_listed {
-                        continue;
-                    }
-                    let detail = "it was truncated or changed, and its snapshot is not listed any more".into();
-                    Error::Refused { archive, entry: None, refusal: Refusal::Corrupt, detail }
-                }
-                Err(e) => {
-                    plan.fetch.retain(|planned| planned.path != damaged.path);
-                    Error::io("renaming", damaged.path, e)
-                }
-            };
-            plan.failed.push((damaged.snapshot, error));
-        }
+    /// Gives a damaged file another name. What cannot be fetched again is a failure.
+    fn set_aside(&self, item: &mut Item) {
+        let State::Damaged = item.state else { return };
+        item.state = match set_aside(&item.path, "damaged") {
+            Err(e) => State::Unusable(Some(Error::io("renaming", &item.path, e))),
+            Ok(aside) => {
+                let archive = Some(aside.display().to_string());
+                self.report().damaged.push(aside);
+                let detail = "it was truncated or changed, and its snapshot is not listed any more".into();
+                let lost = || Error::Refused { archive, entry: None, refusal: Refusal::Corrupt, detail };
+                if item.is_listed { State::Missing } else { State::Unusable(Some(lost())) }
+            }
+        };
     }
 
-    /// Fetches with several threads, of which the calling one is one.
-    fn fetch_all(&self, jobs: &[Planned]) {
-        let _ = self.meter.update(|progress| {
-            progress.total_snapshots = jobs.len() as u64;
-            progress.total = jobs.iter().fold(0, |sum, planned| planned.snapshot.size.saturating_add(sum));
-        });
+    /// Fetches with several threads, of which the calling one is one, the newest first; returns what was fetched.
+    fn fetch_all(&self, planned: &[Planned]) -> Result<BTreeSet<PathBuf>> {
+        let mut jobs: Vec<&Planned> = planned.iter().collect();
+        jobs.sort_by_key(|planned| Reverse(planned.snapshot.created_at));
+        self.meter.update(|progress| {
+            progress.total_snapshots += jobs.len() as u64;
+            progress.total = jobs.iter().fold(progress.total, |sum, job| job.snapshot.size.saturating_add(sum));
+        })?;
+        let jobs = Mutex::new(jobs.into_iter());
         thread::scope(|scope| {
             // Where the system has no more threads, there are fewer.
-            let spawn = |_: &usize| thread::Builder::new().spawn_scoped(scope, || self.work(jobs)).is_ok();
-            let _ = (1..self.mirror.threads.min(jobs.len())).take_while(spawn).count();
-            self.work(jobs);
+            let spawn = |_: &usize| thread::Builder::new().spawn_scoped(scope, || self.work(&jobs)).is_ok();
+            let _ = (1..self.mirror.threads.min(planned.len())).take_while(spawn).count();
+            self.work(&jobs);
         });
+        self.meter.update(|_| {})?;
+        Ok(self.report().fetched.iter().cloned().collect())
     }
 
-    fn work(&self, jobs: &[Planned]) {
-        while let Some(planned) = jobs.get(self.next.fetch_add(1, Relaxed)).filter(|_| !self.stop.load(Relaxed)) {
+    fn work<'b>(&self, jobs: &Mutex<impl Iterator<Item = &'b Planned>>) {
+        let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
+        while let Some(planned) = next().filter(|_| !self.stop.load(Relaxed)) {
             let name = planned.path.file_name().unwrap_or_default().to_string_lossy();
             let fetched = self.meter.naming(&name, || self.fetch(planned));
             let _ = self.meter.update(|progress| progress.snapshots += 1);
@@ -186,15 +191,26 @@ impl<'a> Run<'a> {
                 Ok(bytes) => {
                     report.fetched.push(planned.path.clone());
                     report.bytes += bytes;
+                    self.unanswered.store(0, Relaxed);
                 }
                 Err(error) if error.is_cancelled() => self.stop.store(true, Relaxed),
-                Err(error) if is_full(&error) => {
+                Err(error) if self.ends(&error) => {
                     self.stop.store(true, Relaxed);
                     report.stopped.get_or_insert(error);
                 }
                 Err(error) => report.failed.push((planned.snapshot.clone(), error)),
             }
         }
+    }
+
+    /// Whether the others would fail, too: the disk is full, or the host was waited for in vain several times.
+    fn ends(&self, error: &Error) -> bool {
+        if let Error::Network { status: None, .. } | Error::Timeout { status: None, .. } = error {
+            return self.unanswered.fetch_add(1, Relaxed) + 1 >= UNANSWERED;
+        }
+        self.unanswered.store(0, Relaxed);
+        let kind = if let Error::Io { source, .. } = error { Some(source.kind()) } else { None };
+        matches!(kind, Some(StorageFull | QuotaExceeded | ReadOnlyFilesystem))
     }
 
     /// Fetches a snapshot; how many bytes were transferred. A link that has expired is renewed once.
@@ -209,22 +225,18 @@ impl<'a> Run<'a> {
     }
 
     fn download(&self, planned: &Planned, snapshot: &Snapshot) -> Result<u64> {
-        let seen = AtomicUsize::new(0);
-        let mut options = DownloadOptions::new().overwrite(Overwrite::Keep).verify(self.mirror.verify);
-        options = options.progress(|now| {
-            let before = seen.swap(now.bytes as usize, Relaxed) as u64;
+        let seen = AtomicU64::new(0);
+        let options = DownloadOptions::new().overwrite(Overwrite::Keep).verify(self.mirror.verify);
+        let options = options.progress(|now| {
+            let before = seen.swap(now.bytes, Relaxed);
             let go_on = self.meter.update(|progress| {
                 progress.bytes = (progress.bytes + now.bytes).saturating_sub(before);
                 progress.waiting = now.waiting;
             });
             if go_on.is_err() || self.stop.load(Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        // One that was waited for in vain is not waited for again for each of hundreds of snapshots.
-        let options = if self.is_away.load(Relaxed) { options.retry_for(Duration::ZERO) } else { options };
-        let download = snapshot.download_with(&planned.path, &options);
-        self.is_away.store(matches!(download, Err(Error::Network { .. } | Error::Timeout { .. })), Relaxed);
-        let (download, listed) = (download?, planned.snapshot.size);
-        if download.bytes != listed && name::of_listed(&planned.snapshot).version.is_none() {
+        let download = snapshot.download_with(&planned.path, &options)?;
+        if download.bytes != planned.snapshot.size && name::of_listed(&planned.snapshot).version.is_none() {
             disk::delete(&planned.path)?;
             let problem = "the link names no version and leads to a snapshot of another size than the listed one";
             return Err(Error::Download { what: snapshot.file_name().into(), status: None, problem: problem.into() });
@@ -255,9 +267,4 @@ impl<'a> Run<'a> {
     fn report(&self) -> MutexGuard<'_, MirrorReport> {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether no other file can be written, either.
-fn is_full(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem))
 }

@@ -6,7 +6,7 @@ use super::Mirror;
 use super::plan::Listed;
 use crate::error::{Error, Limit, Result};
 use crate::progress::MirrorMeter;
-use crate::types::{Account, Kind, SnapshotInfo, is_same_id};
+use crate::types::{Account, Kind, SnapshotInfo, is_id_of};
 
 impl Mirror {
     /// Creates the snapshots and adds them to what is listed; returns of which there is none, and why.
@@ -43,7 +43,7 @@ impl Mirror {
         let mut wanted = Vec::new();
         for &kind in self.kinds() {
             for (id, runtime) in account.resources(kind) {
-                let is_of = |info: &&SnapshotInfo| info.kind == kind && is_same_id(info.resource_id(), id);
+                let is_of = |info: &&SnapshotInfo| info.kind == kind && is_id_of(id, info.resource_id());
                 let newest = listed.snapshots.iter().filter(is_of).map(|info| info.created_at).max();
                 let new = SnapshotInfo::of_file(kind, &format!("{id}_{runtime}_manual"), listed.now, 0);
                 wanted.extend(self.chooses(&new).then_some((newest, kind, id)));
