@@ -27,16 +27,19 @@ impl serde::Serialize for Error {
 }
 
 impl Error {
+    fn api(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Api { method, path, status, code, message, .. } = self else { return Ok(()) };
+        let advice = advice(code, path, self.retry_after());
+        let message = if advice.is_empty() { message } else { message.trim_end_matches('.') };
+        let message = suffix(": ", message);
+        write!(f, "{method} {path}: the service responded {code} (HTTP {status}){message}{advice}")
+    }
+
     /// Writes this layer, without the causes.
     fn layer(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid { what, reason } => write!(f, "{what} {reason}"),
-            Self::Api { method, path, status, code, message, .. } => {
-                let advice = advice(code, path, self.retry_after());
-                let message = if advice.is_empty() { message } else { message.trim_end_matches('.') };
-                let message = suffix(": ", message);
-                write!(f, "{method} {path}: the service responded {code} (HTTP {status}){message}{advice}")
-            }
+            Self::Api { .. } => self.api(f),
             Self::UnexpectedResponse { method, path, status, problem, excerpt, retry_after } => {
                 let unclear = *method != "GET" && !(400..500).contains(status);
                 let next = if unclear { suffix("; ", next(method)) } else { waiting(*retry_after) };
@@ -73,14 +76,7 @@ impl Error {
             Self::Busy { path } => {
                 write!(f, "another mirror run is at work and has locked {}; wait until it has ended", path.display())
             }
-            Self::TooSoon { what, limit } => {
-                let why = match limit {
-                    Limit::Cooldown => "the last one is younger than the service allows; wait 3 min and try again",
-                    Limit::Quota => "the quota of a day is used up; it frees up when one of the last 24 h is a day old",
-                    Limit::Budget => "the service blocks all calls of the account; wait 30 min and try again",
-                };
-                write!(f, "{what} was not requested: {why}")
-            }
+            Self::TooSoon { what, limit } => write!(f, "{what} was not requested: {}", limit.reason()),
             Self::Download { what, problem, .. } => write!(f, "downloading {what}: {problem}"),
             Self::Refused { archive, entry, refusal, detail } => {
                 write!(f, "{} was refused because {refusal}{}", entry_in(archive, entry), suffix(": ", detail))
@@ -112,6 +108,17 @@ fn no_such_entry(f: &mut fmt::Formatter<'_>, archive: &Option<String>, name: &st
         name => write!(f, " {name:?}")?,
     }
     f.write_str("; `entries()` lists what it has")
+}
+
+impl Limit {
+    /// Why a request was not sent, and when it can be.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Cooldown => "the last one is younger than the service allows; wait 3 min and try again",
+            Self::Quota => "the quota of a day is used up; it frees up when one of the last 24 h is a day old",
+            Self::Budget => "the service blocks all calls of the account; wait 30 min and try again",
+        }
+    }
 }
 
 impl NetworkFailure {

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use time::{Duration, OffsetDateTime};
 
+use super::Kind;
 use super::decode::{self, Skipped, id, lenient, number, text, when};
-use super::snapshot::{Kind, QUOTA_WINDOW, SnapshotInfo};
+use super::snapshot::{QUOTA_WINDOW, SnapshotInfo};
 use crate::error::Limit;
 
 /// How old the last snapshot of an app or database must be before the service creates another one.

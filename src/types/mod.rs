@@ -2,6 +2,7 @@
 
 mod account;
 mod decode;
+mod kind;
 mod resource;
 mod runtime;
 mod snapshot;
@@ -9,9 +10,10 @@ mod snapshot;
 pub use account::{Account, AppSummary, DatabaseSummary, Memory, Plan, User};
 pub use decode::Skipped;
 pub(crate) use decode::text;
+pub use kind::Kind;
+pub(crate) use kind::is_id_of;
 pub use resource::{AppInfo, DatabaseInfo, Language, UploadedApp};
 pub use runtime::{
     Reading, Response, RestoreState, RestoreStatus, RunningStatus, RuntimeStatus, ServiceStatus, Statuses, Traffic,
 };
-pub(crate) use snapshot::is_id_of;
-pub use snapshot::{Kind, Listing, Origin, SnapshotInfo};
+pub use snapshot::{Listing, Origin, SnapshotInfo};

@@ -2,14 +2,13 @@
 
 use std::cmp::Reverse;
 use std::fmt;
-use std::str::FromStr;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
+use super::Kind;
 use super::decode::{self, Skipped, lenient, size, text, when, word};
-use crate::error::Error;
 use crate::percent::query_value;
 use crate::secret::{SignedKey, SignedUrl, clean};
 
@@ -19,63 +18,6 @@ const KEPT: Duration = Duration::days(30);
 const SHOWN: usize = 1000;
 /// The rolling day of the quota.
 pub(super) const QUOTA_WINDOW: Duration = Duration::days(1);
-
-/// The kind of resource that a snapshot was taken of: an app or a database.
-///
-/// ```
-/// use squarecloud_blocking::Kind;
-/// assert_eq!("database".parse::<Kind>()?, Kind::Database);
-/// # Ok::<(), squarecloud_blocking::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// An application.
-    App,
-    /// A database.
-    Database,
-}
-
-impl Kind {
-    /// The path segment of its routes.
-    pub(crate) fn segment(self) -> &'static str {
-        match self {
-            Self::App => "apps",
-            Self::Database => "databases",
-        }
-    }
-
-    /// The `scope` of the account's listing, and the folder on the snapshot host.
-    pub(crate) fn scope(self) -> &'static str {
-        match self {
-            Self::App => "applications",
-            Self::Database => "databases",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.serialize(f)
-    }
-}
-
-impl FromStr for Kind {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        match text {
-            "app" => Ok(Self::App),
-            "database" => Ok(Self::Database),
-            _ => Err(Error::invalid("the kind", format!("is {text:?}; it must be `app` or `database`"))),
-        }
-    }
-}
-
-/// Whether `id` is the one of `resource`, or that of the app shared through a workspace: `<resource>-<workspaceId>`.
-pub(crate) fn is_id_of(id: &str, resource: &str) -> bool {
-    id.strip_prefix(resource).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-}
 
 /// Who created a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

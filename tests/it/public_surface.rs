@@ -124,6 +124,7 @@ fn archives(snapshot: &Snapshot) -> Result<()> {
 
 #[allow(dead_code)]
 fn mirror(client: &Client) -> Result<()> {
+    type Failed<T> = Vec<(T, Error)>;
     let mirror: Mirror = client.mirror("backups");
     let mirror = mirror.kind(Kind::App).only(["a"]).filter(|info| info.size > 0).threads(2);
     let keep: Keep = Keep::last(3).and(Keep::hourly(24)).and(Keep::daily(7)).and(Keep::weekly(5));
@@ -133,7 +134,7 @@ fn mirror(client: &Client) -> Result<()> {
     let _: [&Vec<Planned>; 5] = [&plan.fetch, &plan.keep, &plan.prune, &plan.skip, &plan.damaged];
     let Planned { path, snapshot, is_listed, reasons, .. } = &plan.keep[0];
     let _: (&PathBuf, &SnapshotInfo, &bool, &Vec<Reason>) = (path, snapshot, is_listed, reasons);
-    let _: (&Vec<(SnapshotInfo, Error)>, &Vec<(String, Error)>) = (&plan.failed, &plan.not_listed);
+    let _: (&Failed<SnapshotInfo>, &Failed<String>) = (&plan.failed, &plan.not_listed);
     let _: Result<MirrorReport> = mirror.run();
     let report = mirror.run_with(|progress: MirrorProgress| {
         let _: (u64, u64, u64, u64) = (progress.bytes, progress.total, progress.snapshots, progress.total_snapshots);
@@ -144,9 +145,9 @@ fn mirror(client: &Client) -> Result<()> {
     let _: Option<&Error> = report.errors().next();
     let MirrorReport { fetched, kept, pruned, failed, damaged, bytes, not_listed, skipped, not_taken, stopped, .. } =
         report;
-    let _: (Vec<PathBuf>, usize, Vec<PathBuf>, Vec<(SnapshotInfo, Error)>) = (fetched, kept, pruned, failed);
-    let _: (Vec<PathBuf>, u64, Vec<(String, Error)>, Vec<Skipped>) = (damaged, bytes, not_listed, skipped);
-    let _: (Vec<(String, Error)>, Option<Error>) = (not_taken, stopped);
+    let _: (Vec<PathBuf>, usize, Vec<PathBuf>, Failed<SnapshotInfo>) = (fetched, kept, pruned, failed);
+    let _: (Vec<PathBuf>, u64, Failed<String>, Vec<Skipped>) = (damaged, bytes, not_listed, skipped);
+    let _: (Failed<String>, Option<Error>) = (not_taken, stopped);
     let _: Result<Option<PathBuf>> = mirror.find("a", OffsetDateTime::now_utc());
     Ok(())
 }
