@@ -169,7 +169,13 @@ impl<'a> MirrorMeter<'a> {
         self.update(|progress| progress.waiting = waiting)
     }
 
-    /// The same for a callback.
+    /// Reports in any case: the last report. It is too late to cancel.
+    pub(crate) fn finish(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).1 = None;
+        let _ = self.tick(false);
+    }
+
+    /// Reports that the work goes on, to a callback.
     pub(crate) fn go_on(&self) -> ControlFlow<()> {
         self.update(|_| {}).map_or(ControlFlow::Break(()), ControlFlow::Continue)
     }

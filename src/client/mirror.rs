@@ -1,8 +1,6 @@
-//! What a mirror asks of a client, no more often than the service allows.
+//! What a mirror asks of a client.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use time::OffsetDateTime;
 
@@ -11,83 +9,88 @@ use crate::error::{Error, Limit, Result};
 use crate::progress::{MirrorMeter, pause_in};
 use crate::snapshot::Snapshot;
 use crate::snapshot::mirror::{Listed, Service};
-use crate::types::{Account, Kind, Listing, Skipped, SnapshotInfo, is_id_of};
+use crate::types::{Account, Kind, Listing, SnapshotInfo, is_id_of, is_wanted};
 
 /// How often a pause looks whether it is cancelled.
 const TICK: Duration = Duration::from_millis(100);
+/// A key may make from 30 calls in 60 s, and beyond that the service blocks the account for half an hour. So many listings of
+/// single apps and databases are asked for at once, and each one more after a pause.
+const AT_ONCE: usize = 10;
+const PAUSE: Duration = Duration::from_secs(3);
 
-/// At most so many requests in any period.
-struct Pace {
-    limit: usize,
-    period: Duration,
-    /// The last ones.
-    sent: VecDeque<Duration>,
+impl Service for Client {
+    fn account(&self) -> Result<Account> {
+        self.core.account()
+    }
+
+    fn list(&self, kinds: &[Kind], only: Option<&[String]>, meter: &MirrorMeter<'_>) -> Result<Listed> {
+        let mut listed = Listed::new(OffsetDateTime::now_utc());
+        for kind in kinds {
+            // A bad key is not shown again: that gets the address blocked.
+            if listed.not_listed.iter().any(|(_, error)| error.is_unauthorized()) {
+                listed.incomplete.insert(*kind);
+            } else {
+                self.list_kind(&mut listed, *kind, only, meter)?;
+            }
+        }
+        for id in only.unwrap_or_default() {
+            if !listed.shows(kinds, id) {
+                self.list_named(&mut listed, kinds, id);
+            }
+        }
+        let is_nothing = listed.snapshots.is_empty() && kinds.iter().all(|kind| listed.incomplete.contains(kind));
+        if is_nothing && !listed.not_listed.is_empty() {
+            return Err(listed.not_listed.swap_remove(0).1);
+        }
+        Ok(listed)
+    }
+
+    fn list_again(&self, listed: &Listed, info: &SnapshotInfo) -> Result<Vec<SnapshotInfo>> {
+        let listing = match listed.account {
+            Some(_) => self.resource(info.kind, info.resource_id().into()).listing(),
+            None => self.core.listing(info.kind, None),
+        };
+        listing.map(|(listing, _)| listing.snapshots)
+    }
+
+    fn create(&self, kind: Kind, id: &str, meter: &MirrorMeter<'_>) -> Result<Vec<SnapshotInfo>> {
+        let resource = self.resource(kind, id.into());
+        match resource.create_snapshot(Some(&|_| meter.go_on()))?.info() {
+            Some(info) => Ok(vec![info.clone()]),
+            None => resource.listing().map(|(listing, _)| listing.snapshots),
+        }
+    }
+
+    fn open(&self, info: &SnapshotInfo) -> Result<Snapshot> {
+        self.core.open(info)
+    }
+
+    fn pause(&self, pause: Duration, meter: &MirrorMeter<'_>) -> Result<()> {
+        pause_in(TICK, pause, &*self.core.settings.sleep, || meter.tick(!pause.is_zero()).map(|()| true))
+    }
 }
 
-impl Pace {
-    fn new(limit: usize, seconds: u64) -> Mutex<Self> {
-        Mutex::new(Self { limit, period: Duration::from_secs(seconds), sent: VecDeque::new() })
-    }
-
-    /// How long the next one has to wait.
-    fn pause(&mut self, now: Duration) -> Duration {
-        let oldest = if self.sent.len() < self.limit { None } else { self.sent.pop_front() };
-        let pause = oldest.map_or(Duration::ZERO, |oldest| (oldest + self.period).saturating_sub(now));
-        self.sent.push_back(now + pause);
-        pause
-    }
-}
-
-/// A client that keeps to the service's limits: beyond two of them, the service blocks the account for half an hour.
-pub(super) struct Paced {
-    client: Client,
-    since: Instant,
-    /// The account's listing: 3 in 60 s.
-    account: Mutex<Pace>,
-    /// Listings of single apps and databases: from 30 calls of any kind in 60 s, some of which other programs may need.
-    single: Mutex<Pace>,
-    /// Creations: 1 in 5 s, by the service's clock.
-    creations: Mutex<Pace>,
-}
-
-impl Paced {
-    pub(super) fn new(client: Client) -> Self {
-        let (account, single, creations) = (Pace::new(3, 61), Pace::new(20, 61), Pace::new(1, 6));
-        Self { client, since: Instant::now(), account, single, creations }
-    }
-
-    fn pause(&self, pace: &Mutex<Pace>, meter: &MirrorMeter<'_>) -> Result<()> {
-        let pause = pace.lock().unwrap_or_else(PoisonError::into_inner).pause(self.since.elapsed());
-        let sleep = &*self.client.core.settings.sleep;
-        pause_in(TICK, pause, sleep, || meter.tick(!pause.is_zero()).map(|()| true))
-    }
-
+impl Client {
     /// Lists everything of a kind: with one request, or one for each app or database where the plan does not include that.
-    fn list_kind(
-        &self,
-        listed: &mut Listed,
-        kind: Kind,
-        only: Option<&[String]>,
-        meter: &MirrorMeter<'_>,
-    ) -> Result<()> {
-        if listed.account.is_none() {
-            self.pause(&self.account, meter)?;
-            match self.client.core.listing(kind, None) {
-                Err(error) if error.needs_upgrade() => listed.account = Some(self.account()?),
+    fn list_kind(&self, to: &mut Listed, kind: Kind, only: Option<&[String]>, meter: &MirrorMeter<'_>) -> Result<()> {
+        if to.account.is_none() {
+            match self.core.listing(kind, None) {
+                Err(error) if error.needs_upgrade() => to.set_account(self.account()?),
                 listing => {
-                    listed.add(kind, None, listing);
+                    to.add(kind, None, listing);
                     return Ok(());
                 }
             }
         }
-        let Some(account) = listed.account.clone() else { return Ok(()) };
-        if !account.skipped.is_empty() {
-            listed.incomplete.insert(kind);
-        }
-        let is_wanted = |id: &str| only.is_none_or(|ids| ids.iter().any(|wanted| is_id_of(wanted, id)));
-        for (id, _) in account.resources(kind).into_iter().filter(|(id, _)| is_wanted(id)) {
-            self.list_one(listed, kind, id, meter)?;
-            if listed.not_listed.last().is_some_and(|(_, error)| error.limit() == Some(Limit::Budget)) {
+        let Some(account) = to.account.clone() else { return Ok(()) };
+        let wanted = account.resources(kind).into_iter().filter(|(id, _)| is_wanted(only, id));
+        for (number, (id, _)) in wanted.enumerate() {
+            if number >= AT_ONCE {
+                self.pause(PAUSE, meter)?;
+            }
+            to.add(kind, Some(id), self.resource(kind, id.into()).listing());
+            let stops = |error: &Error| error.limit() == Some(Limit::Budget) || error.is_unauthorized();
+            if to.not_listed.last().is_some_and(|(_, error)| stops(error)) {
                 break;
             }
         }
@@ -95,76 +98,43 @@ impl Paced {
     }
 
     /// Lists an app or database that the user named and no listing has shown: perhaps it is shared through a workspace.
-    fn list_named(&self, listed: &mut Listed, kinds: &[Kind], id: &str, meter: &MirrorMeter<'_>) -> Result<()> {
-        let kinds: Vec<Kind> = kinds.iter().copied().filter(|kind| !listed.incomplete.contains(kind)).collect();
+    fn list_named(&self, to: &mut Listed, kinds: &[Kind], id: &str) {
+        let kinds: Vec<Kind> = kinds.iter().copied().filter(|kind| !to.incomplete.contains(kind)).collect();
         for (number, kind) in kinds.iter().enumerate() {
-            self.pause(&self.single, meter)?;
-            let listing = self.client.resource(*kind, id.into()).listing();
+            let listing = self.resource(*kind, id.into()).listing();
             let is_missing = listing.as_ref().is_err_and(Error::is_not_found);
             // What is not found is reported once, whatever it would have been.
             if !is_missing || number + 1 == kinds.len() {
-                listed.add(*kind, Some(id), listing);
+                to.add(*kind, Some(id), listing);
                 break;
             }
         }
-        Ok(())
     }
-}
-
-impl Service for Paced {
-    fn account(&self) -> Result<Account> {
-        self.client.core.account()
-    }
-
-    fn list(&self, kinds: &[Kind], only: Option<&[String]>, meter: &MirrorMeter<'_>) -> Result<Listed> {
-        let (snapshots, incomplete, not_listed, skipped) = Default::default();
-        let now = OffsetDateTime::now_utc();
-        let mut listed = Listed { snapshots, account: None, now, incomplete, not_listed, skipped };
-        for kind in kinds {
-            self.list_kind(&mut listed, *kind, only, meter)?;
-        }
-        listed.skipped.extend(listed.account.iter().flat_map(|account| account.skipped.iter().cloned()));
-        for id in only.into_iter().flatten().filter(|id| !shows(&listed, kinds, id)).collect::<Vec<_>>() {
-            self.list_named(&mut listed, kinds, id, meter)?;
-        }
-        if kinds.iter().all(|kind| listed.incomplete.contains(kind)) && listed.snapshots.is_empty() {
-            return listed.not_listed.pop().map_or(Ok(listed), |(_, error)| Err(error));
-        }
-        Ok(listed)
-    }
-
-    fn list_one(&self, listed: &mut Listed, kind: Kind, id: &str, meter: &MirrorMeter<'_>) -> Result<()> {
-        self.pause(&self.single, meter)?;
-        listed.add(kind, Some(id), self.client.resource(kind, id.into()).listing());
-        Ok(())
-    }
-
-    fn create(&self, kind: Kind, id: &str, meter: &MirrorMeter<'_>) -> Result<Snapshot> {
-        self.pause(&self.creations, meter)?;
-        self.client.resource(kind, id.into()).create_snapshot(Some(&|_| meter.go_on()))
-    }
-
-    fn open(&self, info: &SnapshotInfo) -> Result<Snapshot> {
-        self.client.core.open(info)
-    }
-}
-
-/// Whether the app or database with this id is in the listing, or is listed by itself because it is in the account.
-fn shows(listed: &Listed, kinds: &[Kind], id: &str) -> bool {
-    let is_ours = |account: &Account| {
-        kinds.iter().flat_map(|kind| account.resources(*kind)).any(|(shown, _)| is_id_of(id, shown))
-    };
-    listed.snapshots.iter().any(|info| is_id_of(id, info.resource_id())) || listed.account.as_ref().is_some_and(is_ours)
 }
 
 impl Listed {
+    fn new(now: OffsetDateTime) -> Self {
+        let (snapshots, incomplete) = Default::default();
+        Self { snapshots, account: None, now, incomplete, not_listed: Vec::new(), skipped: Vec::new() }
+    }
+
+    /// Whether the app or database with this id is in a listing, or in the account and has been listed by itself.
+    fn shows(&self, kinds: &[Kind], id: &str) -> bool {
+        let has =
+            |account: &Account| kinds.iter().any(|kind| account.resources(*kind).iter().any(|r| is_id_of(id, r.0)));
+        self.snapshots.iter().any(|info| is_id_of(id, info.resource_id())) || self.account.as_ref().is_some_and(has)
+    }
+
     /// Adds the listing of a kind, or of one app or database, or that there is none.
     fn add(&mut self, kind: Kind, id: Option<&str>, listing: Result<(Listing, Option<OffsetDateTime>)>) {
         match listing {
             Ok((listing, now)) => {
                 self.now = now.map_or(self.now, |now| now.max(self.now));
                 self.snapshots.extend(listing.snapshots);
-                self.skip(kind, listing.skipped);
+                if !listing.skipped.is_empty() {
+                    self.incomplete.insert(kind);
+                }
+                self.skipped.extend(listing.skipped);
             }
             Err(error) => {
                 let what = id.map_or_else(|| kind.segment().to_owned(), |id| format!("{kind} {id}"));
@@ -174,22 +144,12 @@ impl Listed {
         }
     }
 
-    fn skip(&mut self, kind: Kind, skipped: Vec<Skipped>) {
-        if !skipped.is_empty() {
-            self.skipped.extend(skipped);
-            self.incomplete.insert(kind);
+    /// Adds the account. What of it could not be decoded may be an app or a database.
+    pub(crate) fn set_account(&mut self, account: Account) {
+        if !account.skipped.is_empty() {
+            self.incomplete.extend([Kind::App, Kind::Database]);
+            self.skipped.extend(account.skipped.iter().cloned());
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pace_allows_so_many_in_any_period() {
-        let mut pace = Pace::new(2, 10).into_inner().unwrap();
-        let pauses = [0, 1, 2, 9, 30].map(|now| pace.pause(Duration::from_secs(now)).as_secs());
-        assert_eq!(pauses, [0, 0, 8, 2, 0]);
+        self.account = Some(account);
     }
 }

@@ -18,7 +18,6 @@ pub use builder::ClientBuilder;
 pub use handles::{App, Database};
 
 use self::core::Core;
-use self::mirror::Paced;
 use self::resource::{Resource, check_id};
 use crate::api::envelope::RawResponse;
 use crate::api::settings::Settings;
@@ -270,7 +269,7 @@ impl Client {
     /// Returns a mirror of the account's snapshots in `dir`, which keeps them for longer than the service's 30 days. Sends and
     /// writes nothing; [`Mirror::run`] does.
     pub fn mirror(&self, dir: impl Into<PathBuf>) -> Mirror {
-        Mirror::new(Arc::new(Paced::new(self.clone())), dir.into())
+        Mirror::new(Arc::new(self.clone()), dir.into())
     }
 
     fn resource(&self, kind: Kind, id: String) -> Resource {

@@ -63,3 +63,8 @@ impl FromStr for Kind {
 pub(crate) fn is_id_of(id: &str, resource: &str) -> bool {
     id.strip_prefix(resource).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
+
+/// Whether the app or database with this id is one of those that are named, or any is wanted.
+pub(crate) fn is_wanted(only: Option<&[String]>, resource: &str) -> bool {
+    only.is_none_or(|ids| ids.iter().any(|id| is_id_of(id, resource)))
+}

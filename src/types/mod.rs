@@ -11,7 +11,7 @@ pub use account::{Account, AppSummary, DatabaseSummary, Memory, Plan, User};
 pub use decode::Skipped;
 pub(crate) use decode::text;
 pub use kind::Kind;
-pub(crate) use kind::is_id_of;
+pub(crate) use kind::{is_id_of, is_wanted};
 pub use resource::{AppInfo, DatabaseInfo, Language, UploadedApp};
 pub use runtime::{
     Reading, Response, RestoreState, RestoreStatus, RunningStatus, RuntimeStatus, ServiceStatus, Statuses, Traffic,

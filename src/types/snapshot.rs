@@ -148,6 +148,12 @@ impl SnapshotInfo {
         }
     }
 
+    /// Whether it is the same snapshot, whatever link leads to it.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let what = |info: &Self| (info.kind, info.created_at, info.size);
+        (what(self), &self.id, &self.version_id) == (what(other), &other.id, &other.version_id)
+    }
+
     /// Returns the id of the app or database it was taken of: the snapshot's name up to the first `_`.
     pub fn resource_id(&self) -> &str {
         self.id.split('_').next().unwrap_or(&self.id)

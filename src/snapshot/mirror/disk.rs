@@ -2,7 +2,10 @@
 //! this crate gives them are ever touched: `<dir>/<apps|databases>/<id>/<id>[_...].<created_at>[.<version>].zip`.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{
+    self,
+    ErrorKind::{NotADirectory, NotFound, PermissionDenied},
+};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -37,8 +40,12 @@ pub(super) fn path(dir: &Path, info: &SnapshotInfo) -> PathBuf {
 pub(super) fn snapshots(dir: &Path, kind: Kind) -> Result<Vec<(PathBuf, SnapshotInfo)>> {
     let (dir, mut found) = (dir.join(kind.segment()), Vec::new());
     for (folder, id) in list(&dir).map_err(|e| Error::io("reading the directory", &dir, e))? {
-        // What is not a directory is not ours, nor is one that cannot be read, such as `lost+found`.
-        for (path, name) in list(&folder).unwrap_or_default() {
+        let files = match list(&folder) {
+            // A file, or `lost+found`.
+            Err(e) if matches!(e.kind(), NotADirectory | PermissionDenied) => continue,
+            files => files.map_err(|e| Error::io("reading the directory", &folder, e))?,
+        };
+        for (path, name) in files {
             let Some((stem, created_at, _)) = parse(&name) else { continue };
             let is_ours = stem.strip_prefix(&*id).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
             if let Some(file) = fs::metadata(&path).ok().filter(|file| is_ours && file.is_file()) {
@@ -50,22 +57,21 @@ pub(super) fn snapshots(dir: &Path, kind: Kind) -> Result<Vec<(PathBuf, Snapshot
 }
 
 /// What is at `path`. `listed`: what the listing says of it. `verify`: check every CRC, too.
-pub(super) fn look(path: &Path, listed: Option<&SnapshotInfo>, verify: bool, meter: &MirrorMeter<'_>) -> State {
+pub(super) fn look(path: &Path, listed: Option<&SnapshotInfo>, verify: bool, meter: &MirrorMeter<'_>) -> Result<State> {
     let whole = || -> io::Result<bool> {
         let found = fs::metadata(path)?;
         if !found.is_file() {
             return Err(io::Error::other("it is not a file"));
         }
-        // The listing may be wrong, too: a file with the time it was given is as it was fetched.
+        // A listing's size can be wrong. A file that still has the snapshot's creation as its time is as it was fetched.
         let is_as_listed = listed.is_none_or(|info| info.size == found.len()) || is_untouched(path, found.modified()?);
         let is_whole = is_as_listed && archive::check(&File::open(path)?)?.is_ok();
         Ok(is_whole && (!verify || archive::is_intact(path, || meter.go_on())?))
     };
     match whole() {
-        Ok(true) => State::Whole,
-        Ok(false) => State::Damaged,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => State::Missing,
-        Err(e) => State::Unusable(Some(Error::io("reading", path, e))),
+        Ok(is_whole) => Ok(if is_whole { State::Whole } else { State::Damaged }),
+        Err(e) if e.kind() == NotFound => Ok(State::Missing),
+        Err(e) => Err(Error::io("reading", path, e)),
     }
 }
 

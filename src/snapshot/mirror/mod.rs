@@ -6,6 +6,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use time::{OffsetDateTime, UtcOffset};
 
@@ -17,7 +18,7 @@ use super::files::release;
 use super::options::DownloadOptions;
 use crate::error::{Error, Result};
 use crate::progress::{MirrorMeter, MirrorProgress};
-use crate::types::{Account, Kind, SnapshotInfo, is_id_of};
+use crate::types::{Account, Kind, SnapshotInfo, is_id_of, is_wanted};
 
 mod disk;
 mod keep;
@@ -40,10 +41,12 @@ pub(crate) trait Service: Send + Sync {
     /// # Errors
     /// Why nothing at all could be listed, or [`Error::Cancelled`].
     fn list(&self, kinds: &[Kind], only: Option<&[String]>, meter: &MirrorMeter<'_>) -> Result<Listed>;
-    /// Adds what one app or database has to what is listed.
-    fn list_one(&self, listed: &mut Listed, kind: Kind, id: &str, meter: &MirrorMeter<'_>) -> Result<()>;
-    fn create(&self, kind: Kind, id: &str, meter: &MirrorMeter<'_>) -> Result<Snapshot>;
+    /// The listing that has this snapshot, once more.
+    fn list_again(&self, listed: &Listed, info: &SnapshotInfo) -> Result<Vec<SnapshotInfo>>;
+    /// Creates a snapshot, and returns it, or everything that is listed beside it if it cannot be told apart.
+    fn create(&self, kind: Kind, id: &str, meter: &MirrorMeter<'_>) -> Result<Vec<SnapshotInfo>>;
     fn open(&self, info: &SnapshotInfo) -> Result<Snapshot>;
+    fn pause(&self, pause: Duration, meter: &MirrorMeter<'_>) -> Result<()>;
 }
 
 type Filter = Arc<dyn Fn(&SnapshotInfo) -> bool + Send + Sync>;
@@ -158,10 +161,10 @@ impl Mirror {
     pub fn plan(&self) -> Result<MirrorPlan> {
         self.check()?;
         let meter = MirrorMeter::new(&self.dir, &|_| ControlFlow::Continue(()));
-        let listed = self.list(&meter)?;
-        let mut items = run::survey(self, &listed, &meter)?;
-        let plan = MirrorPlan::new(&listed, &mut items, &self.keep, self.offset);
-        Ok(MirrorPlan { not_listed: listed.not_listed, skipped: listed.skipped, ..plan })
+        let listed = self.service.list(self.kinds(), self.only.as_deref(), &meter)?;
+        let (items, failed) = run::survey(self, &listed, &meter)?;
+        let plan = MirrorPlan::new(&listed, &items, &self.keep, self.offset);
+        Ok(MirrorPlan { failed, not_listed: listed.not_listed, skipped: listed.skipped, ..plan })
     }
 
     /// Brings the directory up to date: fetches what is new, sets damaged files aside, fetches them again, and deletes what
@@ -196,11 +199,12 @@ impl Mirror {
         self.check()?;
         let lock = disk::lock(&self.dir)?;
         let meter = &MirrorMeter::new(&self.dir, &callback);
-        let report = self.list(meter).and_then(|mut listed| {
+        let report = self.service.list(self.kinds(), self.only.as_deref(), meter).and_then(|mut listed| {
             let not_taken = if self.take_new { self.create_all(&mut listed, meter)? } else { Vec::new() };
-            let report = Run::new(self, meter).run(&listed)?;
+            let report = Run::new(self, &listed, meter).run()?;
             Ok(MirrorReport { not_taken, not_listed: listed.not_listed, skipped: listed.skipped, ..report })
         });
+        meter.finish();
         release(&lock);
         report
     }
@@ -220,7 +224,7 @@ impl Mirror {
         found.retain(|(_, info)| is_wanted(info.resource_id()) && info.created_at <= at_or_before);
         found.sort_by_cached_key(|(path, info)| Reverse((info.created_at, path.clone())));
         let meter = MirrorMeter::new(&self.dir, &|_| ControlFlow::Continue(()));
-        let is_whole = |path: &PathBuf| matches!(disk::look(path, None, self.verify, &meter), State::Whole);
+        let is_whole = |path: &PathBuf| matches!(disk::look(path, None, self.verify, &meter), Ok(State::Whole));
         Ok(found.into_iter().map(|(path, _)| path).find(is_whole))
     }
 
@@ -238,17 +242,8 @@ impl Mirror {
         self.kind.as_ref().map_or(&[Kind::App, Kind::Database], std::slice::from_ref)
     }
 
-    fn list(&self, meter: &MirrorMeter<'_>) -> Result<Listed> {
-        self.service.list(self.kinds(), self.only.as_deref(), meter)
-    }
-
-    /// Whether the app or database with this id is to be mirrored.
-    fn wants(&self, id: &str) -> bool {
-        self.only.as_ref().is_none_or(|ids| ids.iter().any(|wanted| is_id_of(wanted, id)))
-    }
-
     fn chooses(&self, info: &SnapshotInfo) -> bool {
-        self.wants(info.resource_id()) && self.filter.as_ref().is_none_or(|filter| filter(info))
+        is_wanted(self.only.as_deref(), info.resource_id()) && self.filter.as_ref().is_none_or(|filter| filter(info))
     }
 }
 

@@ -21,28 +21,35 @@ use crate::snapshot::options::{DownloadOptions, Overwrite};
 use crate::snapshot::{Snapshot, name};
 use crate::types::{Kind, Skipped, SnapshotInfo};
 
-/// How many downloads in a row must be waited for in vain before the run ends: each takes minutes.
+/// How many downloads in a row must have waited for the host in vain before the run ends: each takes minutes.
 const UNANSWERED: usize = 3;
 
-/// Everything that is to be mirrored and that the mirror has.
+/// The snapshots that something went wrong with, and what.
+type Failed = Vec<(SnapshotInfo, Error)>;
+
+/// Everything that is to be mirrored and that the mirror has, in the order of paths; and what of it cannot be read.
 ///
 /// # Errors
 /// [`Error::Io`] when a directory cannot be read, [`Error::Cancelled`].
-pub(super) fn survey(mirror: &Mirror, listed: &Listed, meter: &MirrorMeter<'_>) -> Result<Vec<Item>> {
+pub(super) fn survey(mirror: &Mirror, listed: &Listed, meter: &MirrorMeter<'_>) -> Result<(Vec<Item>, Failed)> {
     let mut found = BTreeMap::new();
     for kind in mirror.kinds() {
         let files = disk::snapshots(&mirror.dir, *kind)?;
         found.extend(files.into_iter().map(|(path, info)| (path, (info, false))));
     }
     found.extend(listed.snapshots.iter().map(|info| (disk::path(&mirror.dir, info), (info.clone(), true))));
-    let item = |(path, (info, is_listed)): (PathBuf, (SnapshotInfo, bool))| {
+    let (mut items, mut failed) = (Vec::new(), Vec::new());
+    for (path, (info, is_listed)) in found.into_iter().filter(|(_, (info, _))| mirror.chooses(info)) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let listed = Some(&info).filter(|_| is_listed);
         let state = meter.naming(&name, || disk::look(&path, listed, mirror.verify, meter));
         meter.update(|_| {})?;
-        Ok(Item { path, info, is_listed, state })
-    };
-    found.into_iter().filter(|(_, (info, _))| mirror.chooses(info)).map(item).collect()
+        match state {
+            Ok(state) => items.push(Item { path, info, is_listed, state }),
+            Err(error) => failed.push((info, error)),
+        }
+    }
+    Ok((items, failed))
 }
 
 /// What [`Mirror::run`](crate::Mirror::run) did.
@@ -100,69 +107,71 @@ impl fmt::Display for MirrorReport {
 
 pub(super) struct Run<'a> {
     mirror: &'a Mirror,
+    listed: &'a Listed,
     meter: &'a MirrorMeter<'a>,
     report: Mutex<MirrorReport>,
-    /// What was listed again, for links that had expired.
-    renewed: Mutex<BTreeMap<Kind, Vec<SnapshotInfo>>>,
-    /// How many downloads in a row were not responded to.
+    /// What was listed again because links had expired, by kind, or by id if each app and database has its own listing.
+    renewed: Mutex<BTreeMap<(Kind, String), Vec<SnapshotInfo>>>,
+    /// How many downloads in a row have waited for the host in vain.
     unanswered: AtomicUsize,
     /// Whether nothing more is fetched.
     stop: AtomicBool,
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(mirror: &'a Mirror, meter: &'a MirrorMeter<'a>) -> Self {
-        let (report, renewed, unanswered) = Default::default();
-        Self { mirror, meter, report, renewed, unanswered, stop: false.into() }
+    pub(super) fn new(mirror: &'a Mirror, listed: &'a Listed, meter: &'a MirrorMeter<'a>) -> Self {
+        let (report, renewed) = Default::default();
+        Self { mirror, listed, meter, report, renewed, unanswered: 0.into(), stop: false.into() }
     }
 
     /// # Errors
     /// [`Error::Io`] when a directory cannot be read, [`Error::Cancelled`].
-    pub(super) fn run(self, listed: &Listed) -> Result<MirrorReport> {
-        let mut items = survey(self.mirror, listed, self.meter)?;
-        let plan = |items: &mut [Item]| MirrorPlan::new(listed, items, &self.mirror.keep, self.mirror.offset);
-        items.iter_mut().for_each(|item| self.set_aside(item));
-        loop {
-            let MirrorPlan { fetch, failed, .. } = plan(&mut items);
-            self.report().failed.extend(failed);
-            if fetch.is_empty() || self.stop.load(Relaxed) {
-                break;
+    pub(super) fn run(self) -> Result<MirrorReport> {
+        let (mut items, failed) = survey(self.mirror, self.listed, self.meter)?;
+        self.report().failed = failed;
+        items.retain_mut(|item| item.state != State::Damaged || self.set_aside(item));
+        let plan = |items: &[Item]| MirrorPlan::new(self.listed, items, &self.mirror.keep, self.mirror.offset);
+        let (mut fetch, mut fetched) = (plan(&items).fetch, BTreeSet::new());
+        while !fetch.is_empty() && !self.stop.load(Relaxed) {
+            self.fetch_all(&fetch)?;
+            fetched.extend(self.report().fetched.iter().cloned());
+            let tried: BTreeSet<PathBuf> = fetch.into_iter().map(|planned| planned.path).collect();
+            for item in items.iter_mut().filter(|item| fetched.contains(&item.path)) {
+                item.state = State::Whole;
             }
-            let fetched = self.fetch_all(&fetch)?;
-            // What failed counts no more, so that another one takes its place where there is one.
-            let tried: BTreeSet<&PathBuf> = fetch.iter().map(|planned| &planned.path).collect();
-            for item in items.iter_mut().filter(|item| tried.contains(&item.path)) {
-                item.state = if fetched.contains(&item.path) { State::Whole } else { State::Unusable(None) };
-            }
+            // Another one takes the place of what failed, if there is one.
+            items.retain(|item| item.state == State::Whole || !tried.contains(&item.path));
+            fetch = plan(&items).fetch;
         }
-        // For pruning, only what is there counts.
-        for item in items.iter_mut().filter(|item| !matches!(item.state, State::Whole)) {
-            item.state = State::Unusable(None);
-        }
-        let MirrorPlan { keep, prune, .. } = plan(&mut items);
-        let kept = keep.len().saturating_sub(self.report().fetched.len());
-        self.report().kept = kept;
+        // Only what is there has a say in what is pruned.
+        items.retain(|item| item.state == State::Whole);
+        let MirrorPlan { keep, prune, .. } = plan(&items);
+        self.report().kept = keep.iter().filter(|planned| !fetched.contains(&planned.path)).count();
         prune.into_iter().for_each(|planned| self.prune(planned));
         Ok(self.report.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Gives a damaged file another name. What cannot be fetched again is a failure.
-    fn set_aside(&self, item: &mut Item) {
-        let State::Damaged = item.state else { return };
-        item.state = match set_aside(&item.path, "damaged") {
-            Err(e) => State::Unusable(Some(Error::io("renaming", &item.path, e))),
+    /// Gives a damaged file another name; whether the snapshot can be fetched again.
+    fn set_aside(&self, item: &mut Item) -> bool {
+        item.state = State::Missing;
+        let error = match set_aside(&item.path, "damaged") {
             Ok(aside) => {
                 let archive = Some(aside.display().to_string());
                 self.report().damaged.push(aside);
+                if item.is_listed {
+                    return true;
+                }
                 let detail = "it was truncated or changed, and its snapshot is not listed any more".into();
-                let lost = || Error::Refused { archive, entry: None, refusal: Refusal::Corrupt, detail };
-                if item.is_listed { State::Missing } else { State::Unusable(Some(lost())) }
+                Error::Refused { archive, entry: None, refusal: Refusal::Corrupt, detail }
             }
+            Err(e) => Error::io("renaming", &item.path, e),
         };
+        self.report().failed.push((item.info.clone(), error));
+        false
     }
 
-    /// Fetches with several threads, of which the calling one is one, the newest first; returns what was fetched.
-    fn fetch_all(&self, planned: &[Planned]) -> Result<BTreeSet<PathBuf>> {
+    /// Fetches with several threads, of which the calling one is one.
+    fn fetch_all(&self, planned: &[Planned]) -> Result<()> {
         let mut jobs: Vec<&Planned> = planned.iter().collect();
         jobs.sort_by_key(|planned| Reverse(planned.snapshot.created_at));
         self.meter.update(|progress| {
@@ -176,12 +185,15 @@ impl<'a> Run<'a> {
             let _ = (1..self.mirror.threads.min(planned.len())).take_while(spawn).count();
             self.work(&jobs);
         });
-        self.meter.update(|_| {})?;
-        Ok(self.report().fetched.iter().cloned().collect())
+        self.meter.update(|_| {})
     }
 
-    fn work<'b>(&self, jobs: &Mutex<impl Iterator<Item = &'b Planned>>) {
-        let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
+    fn work<'b>(&self, jobs: &Mutex<impl DoubleEndedIterator<Item = &'b Planned>>) {
+        let next = || {
+            let mut jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
+            // The newest first, and after a failure the oldest: a few that fail every time must not keep all others away.
+            if self.unanswered.load(Relaxed) == 0 { jobs.next() } else { jobs.next_back() }
+        };
         while let Some(planned) = next().filter(|_| !self.stop.load(Relaxed)) {
             let name = planned.path.file_name().unwrap_or_default().to_string_lossy();
             let fetched = self.meter.naming(&name, || self.fetch(planned));
@@ -205,12 +217,14 @@ impl<'a> Run<'a> {
 
     /// Whether the others would fail, too: the disk is full, or the host was waited for in vain several times.
     fn ends(&self, error: &Error) -> bool {
-        if let Error::Network { status: None, .. } | Error::Timeout { status: None, .. } = error {
-            return self.unanswered.fetch_add(1, Relaxed) + 1 >= UNANSWERED;
-        }
-        self.unanswered.store(0, Relaxed);
+        let is_away = match error {
+            Error::Network { status, .. } | Error::Timeout { status, .. } => status.is_none(),
+            Error::UnexpectedResponse { .. } => error.is_retryable() || error.is_rate_limited(),
+            error => matches!(error, Error::Proxy { .. }),
+        };
+        let before = if is_away { self.unanswered.fetch_add(1, Relaxed) } else { self.unanswered.swap(0, Relaxed) };
         let kind = if let Error::Io { source, .. } = error { Some(source.kind()) } else { None };
-        matches!(kind, Some(StorageFull | QuotaExceeded | ReadOnlyFilesystem))
+        is_away && before + 1 >= UNANSWERED || matches!(kind, Some(StorageFull | QuotaExceeded | ReadOnlyFilesystem))
     }
 
     /// Fetches a snapshot; how many bytes were transferred. A link that has expired is renewed once.
@@ -233,7 +247,7 @@ impl<'a> Run<'a> {
                 progress.bytes = (progress.bytes + now.bytes).saturating_sub(before);
                 progress.waiting = now.waiting;
             });
-            if go_on.is_err() || self.stop.load(Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            go_on.map_or(ControlFlow::Break(()), ControlFlow::Continue)
         });
         let download = snapshot.download_with(&planned.path, &options)?;
         if download.bytes != planned.snapshot.size && name::of_listed(&planned.snapshot).version.is_none() {
@@ -244,14 +258,14 @@ impl<'a> Run<'a> {
         Ok(download.bytes - download.resumed_from)
     }
 
-    /// The snapshot with another link, if a new listing has one. Each kind is listed again once.
+    /// The snapshot with another link, if a new listing has one. Each listing is asked for once.
     fn renew(&self, planned: &Planned) -> Option<SnapshotInfo> {
         let info = &planned.snapshot;
         let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-        let listing = renewed.entry(info.kind).or_insert_with(|| {
-            let listed = self.mirror.clone().kind(info.kind).list(self.meter);
-            listed.map(|listed| listed.snapshots).unwrap_or_default()
-        });
+        let id = self.listed.account.as_ref().map_or("", |_| info.resource_id()).to_owned();
+        let listing = renewed
+            .entry((info.kind, id))
+            .or_insert_with(|| self.mirror.service.list_again(self.listed, info).unwrap_or_default());
         let is_same = |fresh: &&SnapshotInfo| planned.path.ends_with(name::of_listed(fresh).file_name);
         listing.iter().find(is_same).filter(|fresh| (fresh.url(), fresh.key()) != (info.url(), info.key())).cloned()
     }

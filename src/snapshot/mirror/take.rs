@@ -1,5 +1,7 @@
 //! I/O. A fresh snapshot of each app and database, as far as the service's limits allow.
 
+use std::time::Duration;
+
 use time::OffsetDateTime;
 
 use super::Mirror;
@@ -8,34 +10,68 @@ use crate::error::{Error, Limit, Result};
 use crate::progress::MirrorMeter;
 use crate::types::{Account, Kind, SnapshotInfo, is_id_of};
 
+/// The pause between two creations: one every 5 s is allowed, by the service's clock.
+const PAUSE: Duration = Duration::from_secs(6);
+const NOT_FOUND: &str = "is not in the account, so no snapshot of it is created; `Client::account` shows what is";
+
 impl Mirror {
     /// Creates the snapshots and adds them to what is listed; returns of which there is none, and why.
     ///
     /// # Errors
     /// [`Error::Cancelled`].
     pub(super) fn create_all(&self, listed: &mut Listed, meter: &MirrorMeter<'_>) -> Result<Vec<(String, Error)>> {
-        let account = match listed.account.take().map_or_else(|| self.service.account(), Ok) {
+        let account = match listed.account.clone().map_or_else(|| self.service.account(), Ok) {
             Ok(account) => account,
             Err(error) => return Ok(vec![("the account".into(), error)]),
         };
-        let (mut not_taken, mut blocked) = (Vec::new(), None);
-        for (newest, kind, id) in self.wanted(&account, listed) {
+        let mut not_taken = Vec::new();
+        for id in self.only.iter().flatten() {
+            let mut ids = self.kinds().iter().flat_map(|kind| account.resources(*kind));
+            if !ids.any(|(shown, _)| is_id_of(id, shown)) {
+                not_taken.push((id.clone(), Error::invalid(format!("the id {id:?}"), NOT_FOUND)));
+            }
+        }
+        let (mut pause, mut blocked) = (Duration::ZERO, None);
+        for (last, kind, id) in self.wanted(&account, listed) {
             let what = format!("the snapshot of {kind} {id}");
-            let created = match blocked.or_else(|| account.limit(newest, &listed.snapshots, listed.now)) {
+            let created = match blocked.or_else(|| account.limit(last, &listed.snapshots, listed.now)) {
                 Some(limit) => Err(Error::TooSoon { what, limit }),
-                None => meter.naming(&what, || self.service.create(kind, id, meter)),
+                None => {
+                    self.service.pause(std::mem::replace(&mut pause, PAUSE), meter)?;
+                    meter.naming(&what, || self.create(last, kind, id, listed, meter))
+                }
             };
             meter.update(|_| {})?;
-            match created.as_ref().map(|snapshot| snapshot.info()) {
-                Ok(Some(info)) => listed.snapshots.push(info.clone()),
-                // What its listing shows by now is mirrored; a later run finds the rest.
-                Ok(None) => self.service.list_one(listed, kind, id, meter)?,
-                // A quota and a block stand against the others, too.
-                Err(error) => blocked = blocked.or(error.limit().filter(|limit| *limit != Limit::Cooldown)),
+            let Err(error) = created else { continue };
+            // A quota and a block stand against the others, too.
+            blocked = blocked.or(error.limit().filter(|limit| *limit != Limit::Cooldown));
+            let is_bad_key = error.is_unauthorized();
+            not_taken.push((format!("{kind} {id}"), error));
+            if is_bad_key {
+                break;
             }
-            not_taken.extend(created.err().map(|error| (format!("{kind} {id}"), error)));
         }
         Ok(not_taken)
+    }
+
+    fn create(
+        &self,
+        last: Option<OffsetDateTime>,
+        kind: Kind,
+        id: &str,
+        listed: &mut Listed,
+        meter: &MirrorMeter<'_>,
+    ) -> Result<()> {
+        let found = self.service.create(kind, id, meter)?;
+        let is_new = found.iter().any(|info| last.is_none_or(|last| info.created_at > last));
+        listed.snapshots.retain(|old| !found.iter().any(|new| new.is_same(old)));
+        listed.snapshots.extend(found);
+        let pending = || Error::Pending {
+            what: format!("the snapshot of {kind} {id}"),
+            waited: Duration::ZERO,
+            next: "it was created and is not listed yet; a later run fetches it",
+        };
+        is_new.then_some(()).ok_or_else(pending)
     }
 
     /// The apps and databases to create snapshots of, and when the last one of each was created: the longest ago first.
@@ -43,10 +79,13 @@ impl Mirror {
         let mut wanted = Vec::new();
         for &kind in self.kinds() {
             for (id, runtime) in account.resources(kind) {
-                let is_of = |info: &&SnapshotInfo| info.kind == kind && is_id_of(id, info.resource_id());
-                let newest = listed.snapshots.iter().filter(is_of).map(|info| info.created_at).max();
-                let new = SnapshotInfo::of_file(kind, &format!("{id}_{runtime}_manual"), listed.now, 0);
-                wanted.extend(self.chooses(&new).then_some((newest, kind, id)));
+                let of_id =
+                    listed.snapshots.iter().filter(|info| info.kind == kind && is_id_of(id, info.resource_id()));
+                let last = of_id.max_by_key(|info| info.created_at);
+                let (name, size) = (format!("{id}_{runtime}_manual"), last.map_or(0, |last| last.size));
+                if self.chooses(&SnapshotInfo::of_file(kind, &name, listed.now, size)) {
+                    wanted.push((last.map(|last| last.created_at), kind, id));
+                }
             }
         }
         wanted.sort();
