@@ -39,6 +39,8 @@ mod extract_disks;
 mod extract_kills;
 #[cfg(all(target_os = "linux", feature = "zip"))]
 mod extract_shim;
+mod mirror_cost;
+mod mirror_support;
 mod network;
 mod proxies;
 mod public_surface;
