@@ -40,6 +40,10 @@ mod extract_kills;
 #[cfg(all(target_os = "linux", feature = "zip"))]
 mod extract_shim;
 mod mirror_cost;
+mod mirror_damage;
+mod mirror_layout;
+mod mirror_prune;
+mod mirror_strangers;
 mod mirror_support;
 mod network;
 mod proxies;

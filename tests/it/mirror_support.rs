@@ -11,11 +11,12 @@ use squarecloud_blocking::{Client, ClientBuilder, Error, Kind, Mirror, MirrorRep
 use tempfile::TempDir;
 
 use crate::download_origin::quick_dir;
-use crate::sandbox::{Fault, Link, NewSnapshot, On, Port, Sandbox};
+use crate::sandbox::{Fault, Link, NewSnapshot, On, Port, Sandbox, signed_query};
 use crate::support::{Slept, builder};
 
 pub const DAY: Duration = Duration::from_secs(86_400);
 pub const LOCK: &str = ".mirror.lock";
+pub const OWNER: &str = "841905532178461902";
 
 /// A world with so many daily snapshots of an app and a database, and a directory for them.
 pub fn world(days: u32) -> (Sandbox, TempDir) {
@@ -38,6 +39,14 @@ pub fn with_key(sandbox: &Sandbox, key: &str) -> Client {
 /// A snapshot of an app or database, so many days old.
 pub fn put(sandbox: &Sandbox, id: &str, days: u32) -> Link {
     sandbox.put_snapshot(NewSnapshot { age: DAY * days, ..NewSnapshot::of(id) })
+}
+
+/// An object of an app, and a link and key for it that name no version.
+pub fn unversioned(sandbox: &Sandbox, name: &str, bytes: Vec<u8>) -> (String, String) {
+    let path = format!("/applications/{OWNER}/{name}.zip");
+    sandbox.put_object(&path, bytes);
+    let key = signed_query(&sandbox.world().secret, &path, sandbox.now_ms() / 1000 + 86_400, None);
+    (format!("{}{path}?{key}", sandbox.snapshot_host()), key)
 }
 
 /// How many requests went to the API and to the snapshot host since the last look.
