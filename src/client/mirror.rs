@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
 use super::Client;
-use crate::error::{Error, Result};
+use crate::error::{Error, Limit, Result};
 use crate::progress::{MirrorMeter, pause_in};
 use crate::snapshot::Snapshot;
 use crate::snapshot::mirror::{Listed, Service};
@@ -81,25 +81,21 @@ impl Paced {
             }
         }
         let Some(account) = listed.account.clone() else { return Ok(()) };
-        for (id, _) in account.resources(kind) {
-            if only.is_none_or(|ids| ids.iter().any(|wanted| is_id_of(wanted, id))) {
-                self.list_one(listed, kind, id, meter)?;
+        if !account.skipped.is_empty() {
+            listed.incomplete.insert(kind);
+        }
+        let is_wanted = |id: &str| only.is_none_or(|ids| ids.iter().any(|wanted| is_id_of(wanted, id)));
+        for (id, _) in account.resources(kind).into_iter().filter(|(id, _)| is_wanted(id)) {
+            self.list_one(listed, kind, id, meter)?;
+            if listed.not_listed.last().is_some_and(|(_, error)| error.limit() == Some(Limit::Budget)) {
+                break;
             }
         }
-        listed.skip(kind, account.skipped);
         Ok(())
     }
 
     /// Lists an app or database that the user named and no listing has shown: perhaps it is shared through a workspace.
     fn list_named(&self, listed: &mut Listed, kinds: &[Kind], id: &str, meter: &MirrorMeter<'_>) -> Result<()> {
-        let ids_of = |account: &Account, kind| -> Vec<String> {
-            account.resources(kind).into_iter().map(|(id, _)| id.to_owned()).collect()
-        };
-        let of_account = listed.account.iter().flat_map(|account| kinds.iter().flat_map(|kind| ids_of(account, *kind)));
-        let mut shown = listed.snapshots.iter().map(|info| info.resource_id().to_owned()).chain(of_account);
-        if shown.any(|shown| is_id_of(id, &shown)) {
-            return Ok(());
-        }
         let kinds: Vec<Kind> = kinds.iter().copied().filter(|kind| !listed.incomplete.contains(kind)).collect();
         for (number, kind) in kinds.iter().enumerate() {
             self.pause(&self.single, meter)?;
@@ -127,7 +123,8 @@ impl Service for Paced {
         for kind in kinds {
             self.list_kind(&mut listed, *kind, only, meter)?;
         }
-        for id in only.into_iter().flatten() {
+        listed.skipped.extend(listed.account.iter().flat_map(|account| account.skipped.iter().cloned()));
+        for id in only.into_iter().flatten().filter(|id| !shows(&listed, kinds, id)).collect::<Vec<_>>() {
             self.list_named(&mut listed, kinds, id, meter)?;
         }
         if kinds.iter().all(|kind| listed.incomplete.contains(kind)) && listed.snapshots.is_empty() {
@@ -150,6 +147,14 @@ impl Service for Paced {
     fn open(&self, info: &SnapshotInfo) -> Result<Snapshot> {
         self.client.core.open(info)
     }
+}
+
+/// Whether the app or database with this id is in the listing, or is listed by itself because it is in the account.
+fn shows(listed: &Listed, kinds: &[Kind], id: &str) -> bool {
+    let is_ours = |account: &Account| {
+        kinds.iter().flat_map(|kind| account.resources(*kind)).any(|(shown, _)| is_id_of(id, shown))
+    };
+    listed.snapshots.iter().any(|info| is_id_of(id, info.resource_id())) || listed.account.as_ref().is_some_and(is_ours)
 }
 
 impl Listed {

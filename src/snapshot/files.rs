@@ -135,7 +135,7 @@ pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
 /// Locks the file at `path`, made when missing, until it is released or the process ends; `None` when another process has
 /// it. Where there are no locks, anyone may have it.
 pub(crate) fn try_lock(path: &Path) -> io::Result<Option<File>> {
-    let file = open(path)?;
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     let is_taken = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
     Ok((!is_taken).then_some(file))
 }

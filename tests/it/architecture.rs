@@ -49,6 +49,8 @@ fn only_the_http_files_name_ureq() {
 fn archives_know_no_network_and_the_network_knows_no_archives() {
     let archive = |name: &str, _: &str| name.starts_with("snapshot/archive/");
     never("an archive is bytes", archive, &["crate::api", "crate::client", "remote", "super::download"]);
+    let mirror = |name: &str, _: &str| name.starts_with("snapshot/mirror/");
+    never("a mirror asks through one trait", mirror, &["crate::api", "crate::client", "zip::"]);
     let api = |name: &str, _: &str| name.starts_with("api/");
     never("the API knows no zip", api, &["archive", "zip::"]);
     // Whether bytes end like an archive is all that is asked on the way.

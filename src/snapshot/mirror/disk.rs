@@ -54,7 +54,7 @@ pub(super) fn look(path: &Path, listed: Option<&SnapshotInfo>, verify: bool, met
     let whole = || -> io::Result<bool> {
         let found = fs::metadata(path)?;
         if !found.is_file() {
-            return Err(io::ErrorKind::AlreadyExists.into());
+            return Err(io::Error::other("it is not a file"));
         }
         // The listing may be wrong, too: a file with the time it was given is as it was fetched.
         let is_as_listed = listed.is_none_or(|info| info.size == found.len()) || is_untouched(path, found.modified()?);
