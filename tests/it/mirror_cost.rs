@@ -282,7 +282,8 @@ fn a_blocked_account_is_not_asked_for_every_other_app() {
     let client = builder(&sandbox).sleep(passing(&sandbox)).build().unwrap();
     let report = client.mirror(dir.path()).keep(Keep::last(1)).run().unwrap();
     assert!(report.errors().all(|error| error.limit() == Some(Limit::Budget)), "{report:?}");
-    assert_eq!(sandbox.count(On::Word("list")), 3, "the service blocks all calls for half an hour");
+    // Two that were listed, and one request for each kind that says so.
+    assert_eq!(sandbox.count(On::Word("list")), 4, "the service blocks all calls for half an hour");
 }
 
 #[test]
@@ -296,4 +297,14 @@ fn in_the_old_form_the_account_is_asked_once_whatever_it_says() {
         assert_eq!((report.fetched.len(), report.failed.len()), (fetched, 20 - fetched));
         assert!(sandbox.count(Route::Me) <= 2, "asked {} times", sandbox.count(Route::Me));
     }
+}
+
+#[test]
+fn a_run_after_a_plan_does_not_wait() {
+    let (sandbox, dir) = world(1);
+    let slept = crate::support::Slept::default();
+    let mirror = builder(&sandbox).sleep(slept.sleeper()).build().unwrap().mirror(dir.path());
+    assert_eq!(mirror.plan().unwrap().fetch.len(), 2);
+    assert_eq!(mirror.run().unwrap().fetched.len(), 2);
+    assert_eq!(slept.total(), Duration::ZERO);
 }
