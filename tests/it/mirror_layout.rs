@@ -205,7 +205,8 @@ fn versions_of_one_second_stay_apart_and_an_item_that_comes_twice_is_fetched_onc
 fn odd_times_and_sizes_are_survived() {
     let (sandbox, dir) = world(0);
     let times = ["0000-01-01T00:00:00+01:00", "9999-12-31T23:59:59Z", "1969-12-31T23:59:59Z", "1970-01-01T00:00:00Z"];
-    let at = |(n, time): (usize, &&str)| item(&sandbox, n, &format!("app{n}_js"), |item| item["modified"] = (*time).into());
+    let at =
+        |(n, time): (usize, &&str)| item(&sandbox, n, &format!("app{n}_js"), |item| item["modified"] = (*time).into());
     let mut items: Vec<Value> = times.iter().enumerate().map(at).collect();
     items.push(item(&sandbox, 9, "app9_js", |item| item["size"] = u64::MAX.into()));
     items.push(item(&sandbox, 8, "app8_js", |item| item["size"] = 0.into()));

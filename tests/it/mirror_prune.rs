@@ -1,4 +1,4 @@
-//! What a mirror deletes, and what it never does: what a policy keeps, what may be missing elsewhere, and strangers' files.
+//! What a mirror deletes, and what it never does: what a policy keeps, and what may be missing elsewhere.
 
 use std::fs;
 use std::time::Duration;
@@ -72,17 +72,18 @@ fn a_plan_says_what_is_fetched_kept_pruned_and_skipped_and_why_and_writes_nothin
 #[test]
 fn a_policy_counts_days_in_the_given_offset() {
     let (sandbox, dir) = world(0);
-    // At 1 and 23 o'clock of two days in UTC: three days to the east.
+    // At 23 and 1 o'clock of two days.
     for hours in [1, 23, 25, 47] {
         put_at(&sandbox, sandbox.app_id(), hours);
     }
+    // Of which times of the day the kept ones are.
     let kept = |offset| {
-        let mirror = mirror(&sandbox, &dir).kind(Kind::App).keep(Keep::daily(9));
-        let plan = mirror.offset(offset).plan().unwrap();
-        (plan.fetch.len(), plan.skip.len())
+        let plan = mirror(&sandbox, &dir).kind(Kind::App).keep(Keep::daily(9)).offset(offset).plan().unwrap();
+        assert_eq!(plan.skip.len(), 1);
+        plan.fetch.iter().map(|planned| planned.snapshot.created_at.hour()).collect::<Vec<_>>()
     };
-    assert_eq!(kept(UtcOffset::UTC), (3, 1), "two days and the oldest");
-    assert_eq!(kept(UtcOffset::from_hms(3, 0, 0).unwrap()), (3, 1), "three days, which begin earlier");
+    assert_eq!(kept(UtcOffset::UTC), [23, 23, 1], "the last of two days, and the oldest");
+    assert_eq!(kept(UtcOffset::from_hms(3, 0, 0).unwrap()), [23, 1, 1], "the last of three days, which begin earlier");
     let mirror = mirror(&sandbox, &dir).keep(Keep::daily(1));
     assert_eq!(mirror.clone().plan().unwrap().fetch.len(), 1);
     let report = mirror.offset(UtcOffset::from_hms(3, 0, 0).unwrap()).run().unwrap();

@@ -145,8 +145,8 @@ pub fn spoil_listing(sandbox: &Sandbox, kind: Kind, fault: Fault) {
     sandbox.fault(On::path("GET", "/users/snapshots"), fault).once().after(first);
 }
 
-/// Lets the sandbox's time pass as it would if the client really slept: the client counts its pauses from the real time, so
-/// a pause ends at the latest time that any pause before has reached, or later.
+/// Lets the sandbox's time pass as it would if the client really slept. The client counts pauses from the real time,
+/// which stands still meanwhile: so a pause is counted from the beginning, too.
 pub fn passing(sandbox: &Arc<Sandbox>) -> impl Fn(Duration) + Send + Sync + 'static {
     let (sandbox, state) = (sandbox.clone(), Mutex::new((0, Duration::ZERO, Duration::ZERO)));
     move |slice| {
