@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 
@@ -203,7 +204,8 @@ fn child() {
     let Ok(dir) = std::env::var("MIRROR_DIR") else { return };
     let var = |name: &str| std::env::var(name).unwrap();
     let builder = Client::builder(var("MIRROR_KEY")).base_url(var("MIRROR_API")).snapshot_host(var("MIRROR_HOST"));
-    let client = builder.build().unwrap();
+    let (client, ballast) = (builder.build().unwrap(), Path::new(&dir).join("ballast"));
+    fs::write(&ballast, vec![1; (4 << 20) - 720_000]).unwrap();
     let report = client.mirror(&dir).run().unwrap();
     let full = |error: &Error| matches!(error, Error::Io { source, .. } if source.to_string().contains("No space"));
     assert!(report.stopped.as_ref().is_some_and(full), "{report:?}");
@@ -211,13 +213,13 @@ fn child() {
     assert!((1..5).contains(&report.fetched.len()), "{report:?}");
     let json = serde_json::to_value(&report).unwrap();
     assert!(json["stopped"].as_str().unwrap().contains("No space left"), "{json}");
-    for path in crate::mirror_support::tree(dir.as_ref()).into_iter().filter(|(path, _)| !path.ends_with(LOCK)) {
-        let name = path.0.file_name().unwrap().to_str().unwrap();
-        let is_fetched = report.fetched.iter().any(|fetched| fetched.ends_with(&path.0));
-        assert!(path.1.0 != "file" || name.starts_with('.') || is_fetched, "{path:?}");
+    for (path, (what, ..)) in tree(dir.as_ref()) {
+        let is_hidden = path.file_name().unwrap().to_str().unwrap().starts_with('.');
+        let is_fetched = report.fetched.iter().any(|fetched| fetched.ends_with(&path));
+        assert!(what != "file" || is_hidden || is_fetched || path.ends_with("ballast"), "{path:?}");
     }
     // With more room, the next run finishes.
-    assert!(Command::new("mount").args(["-o", "remount,size=8m"]).arg(&dir).status().unwrap().success());
+    fs::remove_file(ballast).unwrap();
     let again = client.mirror(&dir).run().unwrap();
     assert!(again.is_complete() && again.kept == report.fetched.len(), "{again:?}");
     println!("all is well");
@@ -231,7 +233,7 @@ fn a_full_disk_ends_the_run_with_what_was_done() {
         let bytes = Some(archive(200_000 + number as usize, 3));
         sandbox.put_snapshot(NewSnapshot { bytes, age: DAY * number, ..NewSnapshot::of(sandbox.app_id()) });
     }
-    let script = "mount -t tmpfs -o size=720k tmpfs \"$MIRROR_DIR\" || exit 77; exec \"$0\" \"$@\"";
+    let script = "mount -t tmpfs -o size=4m tmpfs \"$MIRROR_DIR\" || exit 77; exec \"$0\" \"$@\"";
     let output = Command::new("unshare")
         .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
         .arg(std::env::current_exe().unwrap())
