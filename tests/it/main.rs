@@ -39,6 +39,17 @@ mod extract_disks;
 mod extract_kills;
 #[cfg(all(target_os = "linux", feature = "zip"))]
 mod extract_shim;
+mod mirror_cost;
+mod mirror_damage;
+mod mirror_failures;
+mod mirror_find;
+mod mirror_layout;
+mod mirror_prune;
+mod mirror_runs;
+mod mirror_secrets;
+mod mirror_strangers;
+mod mirror_support;
+mod mirror_take;
 mod network;
 mod proxies;
 mod public_surface;
