@@ -45,7 +45,7 @@ fn a_plan_says_what_is_fetched_kept_pruned_and_skipped_and_why_and_writes_nothin
     assert_eq!(planned(&plan.fetch), [(1, vec![Last, Daily]), (6, vec![Daily])]);
     assert_eq!(planned(&plan.keep), [(2, vec![Daily])]);
     assert_eq!(planned(&plan.prune), [(7, vec![]), (8, vec![]), (9, vec![])]);
-    assert!(plan.skip.is_empty() && plan.damaged.is_empty() && plan.failed.is_empty() && plan.not_listed.is_empty());
+    assert!(plan.unneeded.is_empty() && plan.damaged.is_empty() && plan.failed.is_empty() && plan.not_listed.is_empty());
     assert!(plan.fetch.iter().chain(&plan.prune).all(|planned| planned.is_listed));
     assert_eq!(tree(dir.path()), before);
     let report = mirror().run().unwrap();
@@ -55,7 +55,7 @@ fn a_plan_says_what_is_fetched_kept_pruned_and_skipped_and_why_and_writes_nothin
     assert_eq!(report.kept, plan.keep.len());
     // What was pruned and is still listed is not fetched again.
     let plan = mirror().plan().unwrap();
-    assert_eq!(planned(&plan.skip).iter().map(|(days, _)| *days).collect::<Vec<_>>(), [7, 8, 9]);
+    assert_eq!(planned(&plan.unneeded).iter().map(|(days, _)| *days).collect::<Vec<_>>(), [7, 8, 9]);
     assert_eq!((plan.fetch.len(), plan.keep.len(), plan.prune.len()), (0, 3, 0));
     assert_eq!(mirror().run().unwrap().kept, 3);
 
@@ -79,7 +79,7 @@ fn a_policy_counts_days_in_the_given_offset() {
     // Of which times of the day the kept ones are.
     let kept = |offset| {
         let plan = mirror(&sandbox, &dir).kind(Kind::App).keep(Keep::daily(9)).offset(offset).plan().unwrap();
-        assert_eq!(plan.skip.len(), 1);
+        assert_eq!(plan.unneeded.len(), 1);
         plan.fetch.iter().map(|planned| planned.snapshot.created_at.hour()).collect::<Vec<_>>()
     };
     assert_eq!(kept(UtcOffset::UTC), [23, 23, 1], "the last of two days, and the oldest");
