@@ -15,7 +15,7 @@ use crate::types::{Account, Kind, Listing, SnapshotInfo, is_id_of, is_wanted};
 const TICK: Duration = Duration::from_millis(100);
 /// A key may make from 30 calls in 60 s, and beyond that the service blocks the account for half an hour. So many listings of
 /// single apps and databases are asked for at once, and each one more after a pause.
-const AT_ONCE: usize = 10;
+const AT_ONCE: usize = 5;
 const PAUSE: Duration = Duration::from_secs(3);
 
 impl Service for Client {
@@ -27,13 +27,14 @@ impl Service for Client {
         let mut listed = Listed::new(OffsetDateTime::now_utc());
         for kind in kinds {
             // A bad key is not shown again: that gets the address blocked.
-            if listed.not_listed.iter().any(|(_, error)| error.is_unauthorized()) {
+            if listed.not_listed.iter().any(|(_, error)| error.status() == Some(401)) {
                 listed.incomplete.insert(*kind);
             } else {
                 self.list_kind(&mut listed, *kind, only, meter)?;
             }
         }
-        for id in only.unwrap_or_default() {
+        // As long as it is known what is listed.
+        for id in only.filter(|_| listed.incomplete.is_empty()).unwrap_or_default() {
             if !listed.shows(kinds, id) {
                 self.list_named(&mut listed, kinds, id);
             }
@@ -66,7 +67,8 @@ impl Service for Client {
     }
 
     fn pause(&self, pause: Duration, meter: &MirrorMeter<'_>) -> Result<()> {
-        pause_in(TICK, pause, &*self.core.settings.sleep, || meter.tick(!pause.is_zero()).map(|()| true))
+        pause_in(TICK, pause, &*self.core.settings.sleep, || meter.tick(!pause.is_zero()).map(|()| true))?;
+        meter.tick(false)
     }
 }
 
@@ -89,7 +91,7 @@ impl Client {
                 self.pause(PAUSE, meter)?;
             }
             to.add(kind, Some(id), self.resource(kind, id.into()).listing());
-            let stops = |error: &Error| error.limit() == Some(Limit::Budget) || error.is_unauthorized();
+            let stops = |error: &Error| error.limit() == Some(Limit::Budget) || error.status() == Some(401);
             if to.not_listed.last().is_some_and(|(_, error)| stops(error)) {
                 break;
             }
@@ -99,7 +101,6 @@ impl Client {
 
     /// Lists an app or database that the user named and no listing has shown: perhaps it is shared through a workspace.
     fn list_named(&self, to: &mut Listed, kinds: &[Kind], id: &str) {
-        let kinds: Vec<Kind> = kinds.iter().copied().filter(|kind| !to.incomplete.contains(kind)).collect();
         for (number, kind) in kinds.iter().enumerate() {
             let listing = self.resource(*kind, id.into()).listing();
             let is_missing = listing.as_ref().is_err_and(Error::is_not_found);

@@ -256,7 +256,6 @@ fn a_thousand_files_cost_two_requests() {
 }
 
 #[test]
-#[ignore = "bug: an id whose kind could not be listed is reported as missing in the other kind"]
 fn the_error_of_the_listing_is_not_hidden_by_a_search_for_the_id_elsewhere() {
     let (sandbox, dir) = (Sandbox::builder().small().no_limits().start(), quick_dir());
     put(&sandbox, sandbox.app_id(), 1);
@@ -292,7 +291,6 @@ fn a_blocked_account_is_not_asked_for_every_other_app() {
 }
 
 #[test]
-#[ignore = "bug: each download asks for the account again when that failed"]
 fn in_the_old_form_the_account_is_asked_once_whatever_it_says() {
     for (fault, fetched) in [(None, 20), (Some(Fault::Code(403, "MISSING_SCOPE", "")), 0)] {
         let rules = |rules: &mut sandbox::Rules| rules.listing = sandbox::ListingForm::Old;
@@ -300,13 +298,12 @@ fn in_the_old_form_the_account_is_asked_once_whatever_it_says() {
         let dir = quick_dir();
         fault.map(|fault| sandbox.fault(Route::Me, fault));
         let report = mirror(&sandbox, &dir).run().unwrap();
-        assert_eq!((report.fetched.len(), report.failed.len()), (fetched, 20 - fetched));
+        assert_eq!((report.fetched.len(), report.stopped.is_some()), (fetched, fetched == 0));
         assert!(sandbox.count(Route::Me) <= 2, "asked {} times", sandbox.count(Route::Me));
     }
 }
 
 #[test]
-#[ignore = "bug: the fourth listing in a minute waits, though the service caches them"]
 fn a_run_after_a_plan_does_not_wait() {
     let (sandbox, dir) = world(1);
     let slept = crate::support::Slept::default();

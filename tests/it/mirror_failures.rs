@@ -132,7 +132,6 @@ fn a_renewed_link_goes_on_where_the_old_one_ended() {
 }
 
 #[test]
-#[ignore = "bug: they are counted twice"]
 fn bytes_that_a_renewed_link_goes_on_with_are_counted_once() {
     assert!(cut_and_renewed());
 }
@@ -165,7 +164,6 @@ fn a_host_that_is_away_ends_the_run_before_it_was_waited_for_for_each_snapshot()
 }
 
 #[test]
-#[ignore = "bug: only hosts that do not respond at all end the run"]
 fn a_host_that_is_busy_is_not_waited_for_for_each_snapshot() {
     for status in [503, 502, 522] {
         let (report, seconds) = in_vain(|sandbox| drop(sandbox.fault(On::Snapshots, Fault::html(status))));
@@ -175,7 +173,6 @@ fn a_host_that_is_busy_is_not_waited_for_for_each_snapshot() {
 
 /// Three snapshots that the host cannot send do not stand against the others.
 #[test]
-#[ignore = "bug: three of them in a row end it"]
 fn some_snapshots_whose_connections_break_do_not_end_the_run() {
     let (sandbox, dir) = world(5);
     for _ in 0..4 {

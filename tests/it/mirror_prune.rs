@@ -45,7 +45,9 @@ fn a_plan_says_what_is_fetched_kept_pruned_and_skipped_and_why_and_writes_nothin
     assert_eq!(planned(&plan.fetch), [(1, vec![Last, Daily]), (6, vec![Daily])]);
     assert_eq!(planned(&plan.keep), [(2, vec![Daily])]);
     assert_eq!(planned(&plan.prune), [(7, vec![]), (8, vec![]), (9, vec![])]);
-    assert!(plan.unneeded.is_empty() && plan.damaged.is_empty() && plan.failed.is_empty() && plan.not_listed.is_empty());
+    assert!(
+        plan.unneeded.is_empty() && plan.damaged.is_empty() && plan.failed.is_empty() && plan.not_listed.is_empty()
+    );
     assert!(plan.fetch.iter().chain(&plan.prune).all(|planned| planned.is_listed));
     assert_eq!(tree(dir.path()), before);
     let report = mirror().run().unwrap();

@@ -202,7 +202,6 @@ fn progress_tells_bytes_snapshots_and_names_of_the_whole() {
 }
 
 #[test]
-#[ignore = "bug: the last report may be skipped"]
 fn the_last_report_is_of_everything() {
     let (sandbox, dir) = world(8);
     let seen = progress_of(&sandbox, &dir);
@@ -277,12 +276,11 @@ fn the_pauses_between_listings_can_be_cancelled() {
     let error =
         client.mirror(dir.path()).run_with(|progress| if progress.waiting { ControlFlow::Break(()) } else { GO_ON });
     assert!(error.unwrap_err().is_cancelled());
-    assert_eq!(sandbox.requests().iter().filter(|request| request.port == Port::Api).count(), 22);
+    assert_eq!(sandbox.requests().iter().filter(|request| request.port == Port::Api).count(), 7);
     assert!(slept.total() < Duration::from_secs(30), "{:?}", slept.total());
 }
 
 #[test]
-#[ignore = "bug: `waiting` stays set after a pause between listings"]
 fn a_run_waits_no_more_once_a_pause_is_over() {
     let sandbox = Sandbox::builder().small().no_limits().free_plan().history(5).start();
     for number in 0..25 {

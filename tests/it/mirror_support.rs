@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use squarecloud_blocking::time::OffsetDateTime;
@@ -145,21 +145,8 @@ pub fn spoil_listing(sandbox: &Sandbox, kind: Kind, fault: Fault) {
     sandbox.fault(On::path("GET", "/users/snapshots"), fault).once().after(first);
 }
 
-/// Lets the sandbox's time pass as it would if the client really slept. The client counts pauses from the real time,
-/// which stands still meanwhile: so a pause is counted from the beginning, too.
+/// Lets the sandbox's time pass as it would if the client really slept.
 pub fn passing(sandbox: &Arc<Sandbox>) -> impl Fn(Duration) + Send + Sync + 'static {
-    let (sandbox, state) = (sandbox.clone(), Mutex::new((0, Duration::ZERO, Duration::ZERO)));
-    move |slice| {
-        let mut state = state.lock().unwrap();
-        let (requests, pause, passed) = &mut *state;
-        let now = sandbox.requests().len();
-        if *requests != now {
-            (*requests, *pause) = (now, Duration::ZERO);
-        }
-        *pause += slice;
-        if *pause > *passed {
-            sandbox.advance(*pause - *passed);
-            *passed = *pause;
-        }
-    }
+    let sandbox = sandbox.clone();
+    move |slice| sandbox.advance(slice)
 }

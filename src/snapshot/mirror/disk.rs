@@ -48,7 +48,7 @@ pub(super) fn snapshots(dir: &Path, kind: Kind) -> Result<Vec<(PathBuf, Snapshot
         for (path, name) in files {
             let Some((stem, created_at, _)) = parse(&name) else { continue };
             let is_ours = stem.strip_prefix(&*id).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
-            if let Some(file) = fs::metadata(&path).ok().filter(|file| is_ours && file.is_file()) {
+            if let Some(file) = fs::symlink_metadata(&path).ok().filter(|file| is_ours && file.is_file()) {
                 found.push((path, SnapshotInfo::of_file(kind, stem, created_at, file.len())));
             }
         }
@@ -69,7 +69,10 @@ pub(super) fn look(path: &Path, listed: Option<&SnapshotInfo>, verify: bool, met
         Ok(is_whole && (!verify || archive::is_intact(path, || meter.go_on())?))
     };
     match whole() {
-        Ok(is_whole) => Ok(if is_whole { State::Whole } else { State::Damaged }),
+        Ok(true) => Ok(State::Whole),
+        // A link to something else is not ours.
+        Ok(false) if path.is_symlink() => Err(Error::Exists { path: path.to_owned() }),
+        Ok(false) => Ok(State::Damaged),
         Err(e) if e.kind() == NotFound => Ok(State::Missing),
         Err(e) => Err(Error::io("reading", path, e)),
     }

@@ -215,21 +215,26 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Whether the others would fail, too: the disk is full, or the host was waited for in vain several times.
+    /// Whether the others would fail, too: the disk is full, the service does not say whose the snapshots are, or the host was
+    /// waited for in vain several times.
     fn ends(&self, error: &Error) -> bool {
         let is_away = match error {
             Error::Network { status, .. } | Error::Timeout { status, .. } => status.is_none(),
             Error::UnexpectedResponse { .. } => error.is_retryable() || error.is_rate_limited(),
             error => matches!(error, Error::Proxy { .. }),
         };
+        let is_refused = matches!(error, Error::Api { .. });
         let before = if is_away { self.unanswered.fetch_add(1, Relaxed) } else { self.unanswered.swap(0, Relaxed) };
         let kind = if let Error::Io { source, .. } = error { Some(source.kind()) } else { None };
-        is_away && before + 1 >= UNANSWERED || matches!(kind, Some(StorageFull | QuotaExceeded | ReadOnlyFilesystem))
+        is_refused
+            || is_away && before + 1 >= UNANSWERED
+            || matches!(kind, Some(StorageFull | QuotaExceeded | ReadOnlyFilesystem))
     }
 
     /// Fetches a snapshot; how many bytes were transferred. A link that has expired is renewed once.
     fn fetch(&self, planned: &Planned) -> Result<u64> {
-        let fetch = |info: &SnapshotInfo| self.download(planned, &self.mirror.service.open(info)?);
+        let seen = AtomicU64::new(0);
+        let fetch = |info: &SnapshotInfo| self.download(planned, &self.mirror.service.open(info)?, &seen);
         match fetch(&planned.snapshot) {
             Err(error @ Error::UnexpectedResponse { status: 400 | 401 | 403 | 404 | 410, .. }) => {
                 self.renew(planned).map_or(Err(error), |fresh| fetch(&fresh))
@@ -238,8 +243,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn download(&self, planned: &Planned, snapshot: &Snapshot) -> Result<u64> {
-        let seen = AtomicU64::new(0);
+    /// `seen`: how many bytes are part of the progress.
+    fn download(&self, planned: &Planned, snapshot: &Snapshot, seen: &AtomicU64) -> Result<u64> {
         let options = DownloadOptions::new().overwrite(Overwrite::Keep).verify(self.mirror.verify);
         let options = options.progress(|now| {
             let before = seen.swap(now.bytes, Relaxed);
