@@ -17,7 +17,7 @@ fn run() -> Result<()> {
     let connection = common::connect()?;
     let days = std::env::args().nth(2).and_then(|days| days.parse().ok()).unwrap_or(3);
     let mirror = connection.client.mirror("backups");
-    println!("{}", mirror.run()?);
+    println!("{}", mirror.clone().only([&connection.app_id]).run()?);
 
     let Some(path) = mirror.find(&connection.app_id, OffsetDateTime::now_utc() - Duration::days(days))? else {
         println!("There is no good copy that old.");

@@ -41,7 +41,7 @@ pub use snapshot::archive::{
     Links, Tree, Verified,
 };
 pub use snapshot::download::Download;
-pub use snapshot::mirror::{Keep, Mirror, MirrorPlan, MirrorReport, Planned, Reason};
+pub use snapshot::mirror::{Keep, KeepReason, Mirror, MirrorPlan, MirrorReport, PlannedSnapshot};
 pub use snapshot::options::{DownloadOptions, Overwrite};
 pub use snapshot::reader::RemoteReader;
 pub use snapshot::remote::Remote;

@@ -74,7 +74,11 @@ impl Error {
                 write!(f, "{} already exists and was not changed; {next}", path.display())
             }
             Self::Busy { path } => {
-                write!(f, "another mirror run is at work and has locked {}; wait until it has ended", path.display())
+                write!(
+                    f,
+                    "another run is at work in this mirror and holds {}; try again when it has ended",
+                    path.display()
+                )
             }
             Self::TooSoon { what, limit } => write!(f, "{what} was not requested: {}", limit.reason()),
             Self::Download { what, problem, .. } => write!(f, "downloading {what}: {problem}"),

@@ -193,7 +193,7 @@ pub enum Error {
     TooSoon {
         /// What was not requested: `the snapshot of app ...`.
         what: String,
-        /// The limit that stands against it: [`Limit::Cooldown`] or [`Limit::Quota`].
+        /// The limit that stands against it.
         limit: Limit,
     },
 

@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 
-use squarecloud_blocking::{Kind, MirrorReport, Reason};
+use squarecloud_blocking::{KeepReason, Kind, MirrorReport};
 use tempfile::TempDir;
 
 use crate::download_origin::{archive, quick_dir};
@@ -302,7 +302,7 @@ fn a_file_that_may_not_be_read_counts_for_nothing_and_stays() {
     let mirror = mirror(&sandbox, &dir).kind(Kind::App).keep(squarecloud_blocking::Keep::last(1));
     let plan = mirror.plan().unwrap();
     assert_eq!((plan.failed.len(), plan.keep.len(), plan.prune.len()), (1, 1, 1), "{plan:?}");
-    assert_eq!(plan.keep[0].reasons, [Reason::Last]);
+    assert_eq!(plan.keep[0].reasons, [KeepReason::Last]);
     let report = mirror.run().unwrap();
     assert!(!report.is_complete() && newest.exists() && dir.path().join(&paths[1].0).exists(), "{report:?}");
 }

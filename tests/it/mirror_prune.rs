@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use squarecloud_blocking::time::{OffsetDateTime, UtcOffset};
-use squarecloud_blocking::{Keep, Kind, Planned, Reason};
+use squarecloud_blocking::{Keep, KeepReason, Kind, PlannedSnapshot};
 
 use crate::mirror_support::*;
 use crate::sandbox::{Fault, Link, NewSnapshot, On, Sandbox};
@@ -19,8 +19,8 @@ fn put_at(sandbox: &Sandbox, id: &str, hours: u64) -> Link {
 }
 
 /// A planned snapshot by the days of its age, and the reasons.
-fn planned(list: &[Planned]) -> Vec<(i64, Vec<Reason>)> {
-    let age = |planned: &Planned| {
+fn planned(list: &[PlannedSnapshot]) -> Vec<(i64, Vec<KeepReason>)> {
+    let age = |planned: &PlannedSnapshot| {
         let age = OffsetDateTime::now_utc() - planned.snapshot.created_at;
         (age.whole_hours() + 12) / 24
     };
@@ -29,7 +29,7 @@ fn planned(list: &[Planned]) -> Vec<(i64, Vec<Reason>)> {
 
 #[test]
 fn a_plan_says_what_is_fetched_kept_pruned_and_skipped_and_why_and_writes_nothing() {
-    use Reason::{Daily, Last, Oldest};
+    use KeepReason::{Daily, Last, Oldest};
     let (sandbox, dir) = world(0);
     let id = sandbox.app_id();
     for days in [9, 8, 7, 2] {
@@ -51,7 +51,7 @@ fn a_plan_says_what_is_fetched_kept_pruned_and_skipped_and_why_and_writes_nothin
     assert!(plan.fetch.iter().chain(&plan.prune).all(|planned| planned.is_listed));
     assert_eq!(tree(dir.path()), before);
     let report = mirror().run().unwrap();
-    let paths = |list: &[Planned]| relative(&dir, list.iter().map(|planned| &planned.path));
+    let paths = |list: &[PlannedSnapshot]| relative(&dir, list.iter().map(|planned| &planned.path));
     assert_eq!(relative(&dir, &report.fetched), paths(&plan.fetch));
     assert_eq!(relative(&dir, &report.pruned), paths(&plan.prune));
     assert_eq!(report.kept, plan.keep.len());
@@ -67,7 +67,7 @@ fn a_plan_says_what_is_fetched_kept_pruned_and_skipped_and_why_and_writes_nothin
     assert_eq!((plan.fetch.len(), plan.fetch[5].reasons.clone()), (6, vec![Daily]));
     assert!(!dir.path().join("not").exists());
     let plan = elsewhere.keep(Keep::weekly(9)).plan().unwrap();
-    assert!(plan.fetch.last().unwrap().reasons.iter().any(|reason| matches!(reason, Oldest | Reason::Weekly)));
+    assert!(plan.fetch.last().unwrap().reasons.iter().any(|reason| matches!(reason, Oldest | KeepReason::Weekly)));
     assert!(!dir.path().join("not").exists());
 }
 
@@ -137,9 +137,13 @@ fn nothing_is_pruned_of_a_kind_whose_listing_is_not_to_be_trusted() {
             mirror(&sandbox, &dir).run().unwrap();
             spoil_listing(&sandbox, kind, fault.clone());
             let plan = mirror(&sandbox, &dir).keep(Keep::last(1)).plan().unwrap();
-            let spoiled = |planned: &&Planned| planned.snapshot.kind == kind;
+            let spoiled = |planned: &&PlannedSnapshot| planned.snapshot.kind == kind;
             let reasons: Vec<_> = plan.keep.iter().filter(spoiled).map(|planned| planned.reasons[0]).collect();
-            assert_eq!(reasons, [Reason::Last, Reason::Incomplete, Reason::Incomplete, Reason::Incomplete], "{what}");
+            assert_eq!(
+                reasons,
+                [KeepReason::Last, KeepReason::Incomplete, KeepReason::Incomplete, KeepReason::Incomplete],
+                "{what}"
+            );
             assert_eq!((plan.prune.len(), plan.prune.iter().filter(spoiled).count()), (3, 0), "{what}");
             spoil_listing(&sandbox, kind, fault);
             let report = mirror(&sandbox, &dir).keep(Keep::last(1)).run().unwrap();

@@ -24,7 +24,8 @@ const GO_ON: ControlFlow<()> = ControlFlow::Continue(());
 fn assert_busy(error: &Error, dir: &Path) {
     assert!(matches!(error, Error::Busy { path } if *path == dir.join(LOCK)), "{error:?}");
     let lock = dir.join(LOCK);
-    let text = format!("another mirror run is at work and has locked {}; wait until it has ended", lock.display());
+    let text =
+        format!("another run is at work in this mirror and holds {}; try again when it has ended", lock.display());
     assert_eq!(error.to_string(), text);
     assert!(!error.is_retryable() && !error.is_rate_limited());
 }

@@ -10,7 +10,7 @@ use squarecloud_blocking::{Error, Keep, Kind, MirrorPlan, MirrorReport};
 use crate::download_origin::{archive, quick_dir};
 use crate::mirror_support::*;
 use crate::sandbox::{End, Fault, ListingForm, On, Sandbox};
-use crate::support::{builder, whole};
+use crate::support::whole;
 
 /// Every secret that the service has told the client: the key, and each query of a link.
 fn secrets(sandbox: &Sandbox) -> Vec<String> {

@@ -207,7 +207,6 @@ fn links_with_our_names_to_what_is_not_an_archive_survive() {
 /// A link is not ours, so nothing is deleted because of it: what it leads to may be gone tomorrow.
 #[cfg(unix)]
 #[test]
-#[ignore = "bug: links count for the policy"]
 fn a_link_does_not_take_the_place_of_the_newest_good_copy() {
     let (sandbox, dir) = world(3);
     mirror(&sandbox, &dir).run().unwrap();

@@ -131,9 +131,9 @@ fn mirror(client: &Client) -> Result<()> {
     let keep = keep.and(Keep::monthly(12)).and(Keep::yearly(3)).and(Keep::within(Duration::ZERO));
     let mirror = mirror.keep(keep.and(Keep::everything())).offset(time::UtcOffset::UTC).verify(true).take_new(true);
     let plan: MirrorPlan = mirror.plan()?;
-    let _: [&Vec<Planned>; 5] = [&plan.fetch, &plan.keep, &plan.prune, &plan.unneeded, &plan.damaged];
-    let Planned { path, snapshot, is_listed, reasons, .. } = &plan.keep[0];
-    let _: (&PathBuf, &SnapshotInfo, &bool, &Vec<Reason>) = (path, snapshot, is_listed, reasons);
+    let _: [&Vec<PlannedSnapshot>; 5] = [&plan.fetch, &plan.keep, &plan.prune, &plan.unneeded, &plan.damaged];
+    let PlannedSnapshot { path, snapshot, is_listed, reasons, .. } = &plan.keep[0];
+    let _: (&PathBuf, &SnapshotInfo, &bool, &Vec<KeepReason>) = (path, snapshot, is_listed, reasons);
     let _: (&Failed<SnapshotInfo>, &Failed<String>) = (&plan.failed, &plan.not_listed);
     let _: Result<MirrorReport> = mirror.run();
     let report = mirror.run_with(|progress: MirrorProgress| {

@@ -6,13 +6,14 @@ use std::time::Duration;
 use serde::Serialize;
 use time::{OffsetDateTime, UtcOffset};
 
+use self::KeepReason::{Daily, Everything, Hourly, Last, Monthly, Oldest, Weekly, Within, Yearly};
+
 /// Which snapshots of each app and database a [`Mirror`](crate::Mirror) keeps. By default all of them.
 ///
-/// The rules are those of [restic's `forget`][forget]. A rule that counts hours, days, weeks, months or years keeps the
-/// newest snapshot of each of the last `n` that have one; those without a snapshot do not count. If there are fewer than
-/// `n`, it keeps the oldest snapshot, too. Weeks begin on Monday. [`and`](Self::and) combines rules: what one of them
-/// names is kept. A rule with 0 names nothing, and a policy that names nothing at all keeps everything. The newest
-/// snapshot is named by every other policy.
+/// The rules are those of [restic's `forget`][forget]. `hourly`, `daily`, `weekly`, `monthly` and `yearly` keep the newest
+/// snapshot of each of the `n` most recent hours, days, ... that have one; while there are fewer than `n`, the oldest snapshot
+/// is kept, too. Weeks begin on Monday. [`and`](Self::and) combines rules: what one of them names is kept. A rule with 0 names
+/// nothing, and a policy that names nothing keeps everything. Every other policy names the newest snapshot.
 ///
 /// ```
 /// use squarecloud_blocking::Keep;
@@ -33,7 +34,7 @@ pub struct Keep {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum Reason {
+pub enum KeepReason {
     /// The policy keeps everything.
     Everything,
     /// It is one of the last ones.
@@ -56,8 +57,7 @@ pub enum Reason {
     Incomplete,
 }
 
-const RULES: [Reason; 6] =
-    [Reason::Last, Reason::Hourly, Reason::Daily, Reason::Weekly, Reason::Monthly, Reason::Yearly];
+const RULES: [KeepReason; 6] = [Last, Hourly, Daily, Weekly, Monthly, Yearly];
 
 macro_rules! rules {
     ($($(#[$attribute:meta])* $name:ident: $rule:literal)*) => {$(
@@ -91,7 +91,8 @@ impl Keep {
         Self::last(usize::MAX)
     }
 
-    /// Keeps every snapshot that was created less than `duration` before the newest one, and those dated in the future.
+    /// Keeps every snapshot that was created less than `duration` before the newest snapshot (not before now), and those dated
+    /// in the future. `time::Duration::days(30).unsigned_abs()` is such a duration.
     pub fn within(duration: Duration) -> Self {
         Self { within: duration, ..Self::default() }
     }
@@ -107,9 +108,9 @@ impl Keep {
 
     /// Why each of the snapshots of one resource is kept, which are given by their times, newest first; no reason: it is
     /// not. `offset` says where days begin.
-    pub(super) fn reasons(&self, times: &[OffsetDateTime], offset: UtcOffset, now: OffsetDateTime) -> Vec<Vec<Reason>> {
+    pub(super) fn why(&self, times: &[OffsetDateTime], offset: UtcOffset, now: OffsetDateTime) -> Vec<Vec<KeepReason>> {
         if *self == Self::everything() || *self == Self::default() {
-            return vec![vec![Reason::Everything]; times.len()];
+            return vec![vec![Everything]; times.len()];
         }
         let within = time::Duration::try_from(self.within).unwrap_or(time::Duration::MAX);
         // These are whole seconds: a snapshot of this second is not of the future.
@@ -118,7 +119,7 @@ impl Keep {
         let reasons = times.iter().enumerate().map(|(number, at)| {
             let is_oldest = number + 1 == times.len();
             let is_within = within.is_positive() && newest.is_none_or(|newest| *newest - *at < within);
-            let mut reasons: Vec<Reason> = is_within.then_some(Reason::Within).into_iter().collect();
+            let mut reasons: Vec<KeepReason> = is_within.then_some(Within).into_iter().collect();
             for (rule, (left, before)) in RULES.into_iter().zip(left.iter_mut().zip(&mut before)) {
                 let period = Some(period(rule, *at, offset, number));
                 let is_new = *before != period;
@@ -126,7 +127,7 @@ impl Keep {
                     continue;
                 }
                 (*left, *before) = (*left - 1, period);
-                let reason = if is_new { rule } else { Reason::Oldest };
+                let reason = if is_new { rule } else { Oldest };
                 reasons.extend((!reasons.contains(&reason)).then_some(reason));
             }
             reasons
@@ -136,15 +137,15 @@ impl Keep {
 }
 
 /// The hour, day, ... of a rule in which `at` lies: equal for equal ones. Each of the last ones is one of its own.
-fn period(rule: Reason, at: OffsetDateTime, offset: UtcOffset, number: usize) -> (i32, usize) {
+fn period(rule: KeepReason, at: OffsetDateTime, offset: UtcOffset, number: usize) -> (i32, usize) {
     let at = at.checked_to_offset(offset).unwrap_or(at);
     let (week_year, week, _) = at.to_iso_week_date();
     match rule {
-        Reason::Hourly => (at.year(), usize::from(at.ordinal()) * 24 + usize::from(at.hour())),
-        Reason::Daily => (at.year(), at.ordinal().into()),
-        Reason::Weekly => (week_year, week.into()),
-        Reason::Monthly => (at.year(), u8::from(at.month()).into()),
-        Reason::Yearly => (at.year(), 0),
+        Hourly => (at.year(), usize::from(at.ordinal()) * 24 + usize::from(at.hour())),
+        Daily => (at.year(), at.ordinal().into()),
+        Weekly => (week_year, week.into()),
+        Monthly => (at.year(), u8::from(at.month()).into()),
+        Yearly => (at.year(), 0),
         _ => (0, number),
     }
 }
@@ -173,14 +174,14 @@ mod tests {
     fn table(keep: &Keep, history: &str, offset: i8, now: &str) -> String {
         let times: Vec<_> = history.split_whitespace().map(at).collect();
         let offset = UtcOffset::from_hms(offset, 0, 0).unwrap();
-        let letters = |reasons: Vec<Reason>| -> String {
+        let letters = |reasons: Vec<KeepReason>| -> String {
             let words = reasons.iter().map(|reason| match reason {
-                Reason::Within => 'i',
+                Within => 'i',
                 reason => format!("{reason:?}").chars().next().unwrap(),
             });
             if reasons.is_empty() { "-".into() } else { words.collect() }
         };
-        keep.reasons(&times, offset, at(now)).into_iter().map(letters).collect::<Vec<_>>().join(" ")
+        keep.why(&times, offset, at(now)).into_iter().map(letters).collect::<Vec<_>>().join(" ")
     }
 
     #[track_caller]
@@ -283,12 +284,12 @@ mod tests {
     }
 
     /// The rules once more, each by itself and from the other end: first the periods, then what is kept of them.
-    fn naive(counts: [usize; 6], within: i64, times: &[i64], offset: i64, now: i64) -> Vec<HashSet<Reason>> {
+    fn naive(counts: [usize; 6], within: i64, times: &[i64], offset: i64, now: i64) -> Vec<HashSet<KeepReason>> {
         let mut reasons = vec![HashSet::new(); times.len()];
         let newest = times.iter().filter(|at| **at <= now).max();
         for (number, at) in times.iter().enumerate() {
             if within > 0 && newest.is_none_or(|newest| *at > newest - within) {
-                reasons[number].insert(Reason::Within);
+                reasons[number].insert(Within);
             }
         }
         for (rule, n) in RULES.into_iter().zip(counts) {
@@ -296,12 +297,12 @@ mod tests {
                 let local = times[number] + offset;
                 let date = OffsetDateTime::from_unix_timestamp(local).unwrap().date();
                 match rule {
-                    Reason::Last => number as i64,
-                    Reason::Hourly => local.div_euclid(3600),
-                    Reason::Daily => local.div_euclid(86400),
+                    Last => number as i64,
+                    Hourly => local.div_euclid(3600),
+                    Daily => local.div_euclid(86400),
                     // 1 January 1970 was a Thursday.
-                    Reason::Weekly => (local.div_euclid(86400) + 3).div_euclid(7),
-                    Reason::Monthly => i64::from(date.year()) * 12 + i64::from(u8::from(date.month())),
+                    Weekly => (local.div_euclid(86400) + 3).div_euclid(7),
+                    Monthly => i64::from(date.year()) * 12 + i64::from(u8::from(date.month())),
                     _ => date.year().into(),
                 }
             };
@@ -310,7 +311,7 @@ mod tests {
             firsts.iter().take(n).for_each(|number| _ = reasons[*number].insert(rule));
             // If it was the first of its period, it is kept for that, since there are counts left.
             if let Some(oldest) = times.len().checked_sub(1).filter(|last| firsts.len() < n && !firsts.contains(last)) {
-                reasons[oldest].insert(Reason::Oldest);
+                reasons[oldest].insert(Oldest);
             }
         }
         reasons
@@ -338,7 +339,7 @@ mod tests {
             let keep = Keep::within(Duration::from_secs(within.unsigned_abs()));
             let keep = rules.iter().zip(counts).fold(keep, |keep, (rule, n)| keep.and(rule(n)));
             prop_assume!(![Keep::default(), Keep::everything()].contains(&keep));
-            let reasons = keep.reasons(&dates, UtcOffset::from_whole_seconds(offset).unwrap(), at(now));
+            let reasons = keep.why(&dates, UtcOffset::from_whole_seconds(offset).unwrap(), at(now));
             for (reasons, expected) in reasons.iter().zip(naive(counts, within, &times, offset.into(), now)) {
                 let set: HashSet<_> = reasons.iter().copied().collect();
                 prop_assert_eq!(set.len(), reasons.len());

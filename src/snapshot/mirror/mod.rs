@@ -26,8 +26,8 @@ mod plan;
 mod run;
 mod take;
 
-pub use self::keep::{Keep, Reason};
-pub use self::plan::{MirrorPlan, Planned};
+pub use self::keep::{Keep, KeepReason};
+pub use self::plan::{MirrorPlan, PlannedSnapshot};
 pub use self::run::MirrorReport;
 
 /// More downloads from one host at a time gain nothing.
@@ -53,13 +53,17 @@ type Filter = Arc<dyn Fn(&SnapshotInfo) -> bool + Send + Sync>;
 
 /// A directory that keeps an account's snapshots: [`Client::mirror`](crate::Client::mirror).
 ///
-/// A [`run`](Self::run) fetches what is new, checks what is there, and deletes what the [policy](Self::keep) names no more.
-/// It is made for cron: run it as often as you like.
+/// A [`run`](Self::run) fetches what is new, checks what is there, and deletes what the [policy](Self::keep) no longer
+/// names. It is made for cron: run it as often as you like.
 ///
 /// Files are called `<dir>/<apps|databases>/<id>/<name>`, with the names of
-/// [`Snapshot::file_name`](crate::Snapshot::file_name) and the snapshots' creation as their times. There is no index:
-/// files may be copied elsewhere, deleted by hand (those that are still listed come back) and put into a new mirror. Files
-/// with other names are never touched.
+/// [`Snapshot::file_name`](crate::Snapshot::file_name) and the snapshots' creation as their times. There is no index: a
+/// mirror may be copied, and files may be deleted by hand (those that are still listed come back). Files with other names are
+/// never touched; to keep one for ever, move it elsewhere or give it another name. What is left of an app or database that
+/// was deleted stays, thinned by the policy.
+///
+/// One directory has one policy: two mirrors with different policies undo each other's work, unless they are for different
+/// apps or databases ([`kind`](Self::kind), [`only`](Self::only)) or snapshots ([`filter`](Self::filter)).
 ///
 /// ```no_run
 /// use squarecloud_blocking::{Client, Keep};
@@ -108,8 +112,9 @@ impl Mirror {
         /// Mirrors apps only, or databases only; both by default.
         kind(s, kind: Kind) { s.kind = Some(kind) }
 
-        /// Mirrors these apps and databases only; all by default. One that the account's listing does not show, such as an
-        /// app that is shared through a workspace (`<appId>-<workspaceId>`), is listed by itself, for a request more.
+        /// Mirrors only the apps and databases with these ids; all by default. One that the account's listing does not show,
+        /// such as an app that is shared through a workspace (`<appId>-<workspaceId>`), is listed by itself, which costs one
+        /// request, or two for a database; when it does not exist, that is in [`MirrorReport::not_listed`].
         only(s, ids: impl IntoIterator<Item = impl Into<String>>) { s.only = Some(ids.into_iter().map(Into::into).collect()) }
 
         /// Mirrors only the snapshots for which `filter` returns true. The others are neither fetched nor pruned, and do not
@@ -117,17 +122,19 @@ impl Mirror {
         ///
         /// It is asked about listed snapshots, about files whose snapshots are not listed any more (which have no version,
         /// and runtime and origin only if the name tells), and with [`take_new`](Self::take_new) about those that would be
-        /// created (of 0 bytes).
+        /// created (of the size of the last one).
         filter(s, filter: impl Fn(&SnapshotInfo) -> bool + Send + Sync + 'static) { s.filter = Some(Arc::new(filter)) }
 
         /// Sets which snapshots of each app and database are kept; [`Keep::everything`] by default. What it does not name is
-        /// not fetched, either.
+        /// not fetched, either. Try a stricter policy with [`plan`](Self::plan) first.
         ///
-        /// Nothing is pruned of a kind whose listing failed, was incomplete or was empty, and only files that were found
-        /// whole in the same run count as kept or are pruned.
+        /// Nothing is deleted of a kind whose listing failed, was incomplete or was empty, and only files that were found
+        /// whole in the same run count or are deleted. New snapshots are fetched before old ones are deleted, so there must
+        /// be room for both. `*.damaged` files are never deleted; delete them when you no longer need them.
         keep(s, policy: Keep) { s.keep = policy }
 
-        /// Sets where the policy's days begin; UTC by default.
+        /// Sets the UTC offset in which the policy counts hours, days, weeks, months and years; UTC by default. It does not
+        /// follow daylight saving time.
         offset(s, offset: UtcOffset) { s.offset = offset }
 
         /// Sets how many snapshots are downloaded at the same time, 1 to 32; 2 by default. Each takes about 1 MiB of memory.
@@ -136,23 +143,26 @@ impl Mirror {
         /// Sets whether the CRC-32 of every entry of every file is checked, of new ones before they get their names; `false`
         /// by default. Reads and inflates the whole mirror at every run. Needs the feature `zip`.
         ///
-        /// Without it, files are checked by their lengths and the ends that hold the zip's central directory.
+        /// Otherwise only the length and the central directory are checked, and damage to an entry's data goes unnoticed: use
+        /// it now and then, say every week.
         verify(s, verify: bool) { s.verify = verify }
 
         /// Sets whether a run first creates a snapshot of each app and database; `false` by default.
         ///
-        /// Costs one request for the account, and two for each snapshot, which is waited for as by
-        /// [`Client::snapshot`](crate::Client::snapshot). There are 5 s between two creations, as the service demands. One
-        /// whose last snapshot is less than 180 s old and those beyond the daily quota are not waited for but reported in
-        /// [`MirrorReport::not_taken`]; those with the oldest snapshots come first.
+        /// Costs one request for the account and two for each snapshot, one after the other, which is waited for as by
+        /// [`Client::snapshot`](crate::Client::snapshot): up to some minutes each. There are 6 s between two creations, since
+        /// the service demands 5. Those whose last snapshot is less than 180 s old and those beyond the daily quota are not
+        /// waited for but reported in [`MirrorReport::not_taken`]; those with the oldest snapshots come first. The run is then
+        /// not complete: test `not_taken` by itself if the quota is too small for all of them.
         take_new(s, take_new: bool) { s.take_new = take_new }
     }
 
     /// Returns what a [`run`](Self::run) would do now, and why each file would be kept. Nothing is written, and no new
     /// snapshots are [taken](Self::take_new).
     ///
-    /// Costs one request a kind, or where the plan does not include that (HTTP 402) one for each app and database and two
-    /// more; and on the disk, one look at each file's end.
+    /// Costs one request a kind: one for the apps and one for the databases. Where the account's plan does not include that
+    /// (HTTP 402), two, and one for each app and database, at about 20 a minute. On the disk, it reads the central directory of
+    /// each file.
     ///
     /// # Errors
     /// [`Error::Invalid`] for settings that cannot be met, [`Error::Io`] when a directory cannot be read, and
@@ -172,12 +182,16 @@ impl Mirror {
     ///
     /// Costs the requests of [`plan`](Self::plan), and one on the snapshot host for each new snapshot; one more listing when
     /// a link has expired. Downloads continue, are checked and appear complete or not at all, as those of
-    /// [`Snapshot::download`](crate::Snapshot::download). Files are deleted last.
+    /// [`Snapshot::download`](crate::Snapshot::download). A damaged file gets the name `<name>.damaged`. Files are deleted last.
     ///
     /// `Ok` means that the run came to its end. [`MirrorReport::is_complete`] tells whether everything was fetched: a
     /// snapshot that fails does not end the run: the next best one that the policy would keep in its place is fetched
     /// instead. A full disk, and a snapshot host that was waited for in vain three times in a row, end it with what was done
     /// by then.
+    ///
+    /// A run that finds nothing new is complete, too: to notice that no snapshots are made any more, look at the age of
+    /// [`find`](Self::find)`(id, now)`. A missing directory is created: if it is on a disk that may not be mounted, look for
+    /// `.mirror.lock` in it first.
     ///
     /// Only one run at a time works in a directory: it locks the file `.mirror.lock` there, which the system frees when the
     /// process dies. On file systems without locks, nothing keeps two runs apart but you.
@@ -210,8 +224,9 @@ impl Mirror {
     }
 
     /// Returns the file of the newest good copy of an app or database that was created at the given time or before; `None`
-    /// when there is none. Sends nothing, and looks only at what is on the disk; damaged and unreadable copies are passed
-    /// over. With [`verify`](Self::verify), every CRC is checked, too.
+    /// when there is none. Sends nothing, and looks only at what is on the disk, whatever [`only`](Self::only) and
+    /// [`filter`](Self::filter) choose; damaged and unreadable copies are passed over. With [`verify`](Self::verify), every CRC
+    /// is checked, too.
     ///
     /// # Errors
     /// [`Error::Io`] when a directory cannot be read, [`Error::Invalid`] for settings that cannot be met.

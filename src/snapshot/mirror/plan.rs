@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use time::{OffsetDateTime, UtcOffset};
 
-use super::keep::{Keep, Reason};
+use super::keep::{Keep, KeepReason};
 use crate::error::Error;
 use crate::types::{Account, Kind, Skipped, SnapshotInfo};
 
@@ -16,16 +16,16 @@ use crate::types::{Account, Kind, Skipped, SnapshotInfo};
 #[non_exhaustive]
 pub struct MirrorPlan {
     /// What would be fetched: listed, not there or damaged, and named by the policy.
-    pub fetch: Vec<Planned>,
+    pub fetch: Vec<PlannedSnapshot>,
     /// What is there and would stay.
-    pub keep: Vec<Planned>,
+    pub keep: Vec<PlannedSnapshot>,
     /// What is there, whole, and would be deleted once everything was fetched that takes its place: no rule names it.
-    pub prune: Vec<Planned>,
+    pub prune: Vec<PlannedSnapshot>,
     /// What is listed, not there, and would not be fetched: no rule names it.
-    pub unneeded: Vec<Planned>,
+    pub unneeded: Vec<PlannedSnapshot>,
     /// What is there, truncated or changed. A run renames it to `*.damaged`, and fetches those again that are listed and named
     /// by a rule: they are in `fetch`, too.
-    pub damaged: Vec<Planned>,
+    pub damaged: Vec<PlannedSnapshot>,
     /// What cannot be read, and why. It would be left alone.
     pub failed: Vec<(SnapshotInfo, Error)>,
     /// What could not be listed, and why: the kind, or one app or database. Nothing of that kind would be pruned.
@@ -37,7 +37,7 @@ pub struct MirrorPlan {
 /// A snapshot in a [`MirrorPlan`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Planned {
+pub struct PlannedSnapshot {
     /// Where its file is or would be.
     pub path: PathBuf,
     /// What the listing says of it; if it is not listed any more, what the file's name and length tell.
@@ -45,7 +45,7 @@ pub struct Planned {
     /// Whether the service lists it.
     pub is_listed: bool,
     /// Why it is kept; empty when it is not.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<KeepReason>,
 }
 
 /// What the service lists.
@@ -105,7 +105,7 @@ impl MirrorPlan {
             let mut items: Vec<&Item> = items.iter().collect();
             items.sort_by_key(|item| Reverse((item.created_at(), &item.path)));
             let times: Vec<_> = items.iter().filter(|item| item.counts()).map(|item| item.created_at()).collect();
-            let mut reasons = keep.reasons(&times, offset, listed.now).into_iter();
+            let mut reasons = keep.why(&times, offset, listed.now).into_iter();
             for item in items {
                 let reasons = if item.counts() { reasons.next().unwrap_or_default() } else { Vec::new() };
                 plan.add(item, reasons, listed.is_complete(item.info.kind));
@@ -115,10 +115,10 @@ impl MirrorPlan {
     }
 
     /// `may_prune`: whether what is not listed any more is known to be gone.
-    fn add(&mut self, item: &Item, reasons: Vec<Reason>, may_prune: bool) {
+    fn add(&mut self, item: &Item, reasons: Vec<KeepReason>, may_prune: bool) {
         let is_named = !reasons.is_empty();
         let (path, snapshot) = (item.path.clone(), item.info.clone());
-        let planned = Planned { path, snapshot, is_listed: item.is_listed, reasons };
+        let planned = PlannedSnapshot { path, snapshot, is_listed: item.is_listed, reasons };
         match item.state {
             State::Damaged => {
                 self.fetch.extend(is_named.then(|| planned.clone()));
@@ -128,7 +128,7 @@ impl MirrorPlan {
             State::Missing => self.unneeded.extend(planned.is_listed.then_some(planned)),
             State::Whole if is_named => self.keep.push(planned),
             State::Whole if may_prune => self.prune.push(planned),
-            State::Whole => self.keep.push(Planned { reasons: vec![Reason::Incomplete], ..planned }),
+            State::Whole => self.keep.push(PlannedSnapshot { reasons: vec![KeepReason::Incomplete], ..planned }),
         }
     }
 }
@@ -199,7 +199,7 @@ mod tests {
         }
 
         /// Where everything belongs and why, list by list and one by one.
-        fn expected(&self) -> Vec<(&'static str, PathBuf, Vec<Reason>)> {
+        fn expected(&self) -> Vec<(&'static str, PathBuf, Vec<KeepReason>)> {
             let listed = self.given.iter().filter(|g| g.is_listed).map(Given::kind).chain(self.others.iter().copied());
             let complete: Vec<_> = listed.filter(|kind| !self.incomplete.contains(kind)).collect();
             let mut expected = Vec::new();
@@ -209,7 +209,7 @@ mod tests {
                 let counts = |given: &&&Given| given.state == 'w' || given.is_listed && given.state != 'u';
                 let times: Vec<_> =
                     here.iter().filter(counts).map(|given| given.at.replace_nanosecond(0).unwrap()).collect();
-                let mut reasons = self.keep().reasons(&times, self.offset, self.now).into_iter();
+                let mut reasons = self.keep().why(&times, self.offset, self.now).into_iter();
                 for given in here {
                     let mut reasons = if counts(&&given) { reasons.next().unwrap() } else { vec![] };
                     let places = match (given.state, reasons.is_empty()) {
@@ -221,7 +221,7 @@ mod tests {
                         ('d', false) => "damaged fetch",
                         _ => "",
                     };
-                    reasons.extend((places == "keep" && reasons.is_empty()).then_some(Reason::Incomplete));
+                    reasons.extend((places == "keep" && reasons.is_empty()).then_some(KeepReason::Incomplete));
                     let place = |place| (place, given.path.clone(), reasons.clone());
                     expected.extend(places.split_whitespace().map(place));
                 }
@@ -251,13 +251,13 @@ mod tests {
         }
     }
 
-    fn paths<'a>(planned: impl IntoIterator<Item = &'a Planned>) -> BTreeSet<PathBuf> {
+    fn paths<'a>(planned: impl IntoIterator<Item = &'a PlannedSnapshot>) -> BTreeSet<PathBuf> {
         planned.into_iter().map(|planned| planned.path.clone()).collect()
     }
 
     /// What the policy names.
     fn named(plan: &MirrorPlan) -> BTreeSet<PathBuf> {
-        paths(plan.fetch.iter().chain(&plan.keep).filter(|planned| planned.reasons != [Reason::Incomplete]))
+        paths(plan.fetch.iter().chain(&plan.keep).filter(|planned| planned.reasons != [KeepReason::Incomplete]))
     }
 
     fn times() -> impl Strategy<Value = OffsetDateTime> + Clone {

@@ -12,7 +12,7 @@ use std::thread;
 
 use serde::Serialize;
 
-use super::plan::{Item, Listed, MirrorPlan, Planned, State};
+use super::plan::{Item, Listed, MirrorPlan, PlannedSnapshot, State};
 use super::{Mirror, disk};
 use crate::error::{Error, Refusal, Result};
 use crate::progress::MirrorMeter;
@@ -70,7 +70,8 @@ pub struct MirrorReport {
     /// in `fetched`, too.
     pub damaged: Vec<PathBuf>,
     /// The snapshots that could not be fetched, read or deleted, and why; also those of damaged files that are not listed
-    /// any more.
+    /// any more. They are tried again at every run; leave out with [`Mirror::filter`](crate::Mirror::filter) what never
+    /// succeeds.
     pub failed: Vec<(SnapshotInfo, Error)>,
     /// What could not be listed, and why: the kind, or one app or database. Nothing of that kind was pruned.
     pub not_listed: Vec<(String, Error)>,
@@ -171,8 +172,8 @@ impl<'a> Run<'a> {
     }
 
     /// Fetches with several threads, of which the calling one is one.
-    fn fetch_all(&self, planned: &[Planned]) -> Result<()> {
-        let mut jobs: Vec<&Planned> = planned.iter().collect();
+    fn fetch_all(&self, planned: &[PlannedSnapshot]) -> Result<()> {
+        let mut jobs: Vec<&PlannedSnapshot> = planned.iter().collect();
         jobs.sort_by_key(|planned| Reverse(planned.snapshot.created_at));
         self.meter.update(|progress| {
             progress.total_snapshots += jobs.len() as u64;
@@ -188,7 +189,7 @@ impl<'a> Run<'a> {
         self.meter.update(|_| {})
     }
 
-    fn work<'b>(&self, jobs: &Mutex<impl DoubleEndedIterator<Item = &'b Planned>>) {
+    fn work<'b>(&self, jobs: &Mutex<impl DoubleEndedIterator<Item = &'b PlannedSnapshot>>) {
         let next = || {
             let mut jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
             // The newest first, and after a failure the oldest: a few that fail every time must not keep all others away.
@@ -232,7 +233,7 @@ impl<'a> Run<'a> {
     }
 
     /// Fetches a snapshot; how many bytes were transferred. A link that has expired is renewed once.
-    fn fetch(&self, planned: &Planned) -> Result<u64> {
+    fn fetch(&self, planned: &PlannedSnapshot) -> Result<u64> {
         let seen = AtomicU64::new(0);
         let fetch = |info: &SnapshotInfo| self.download(planned, &self.mirror.service.open(info)?, &seen);
         match fetch(&planned.snapshot) {
@@ -244,7 +245,7 @@ impl<'a> Run<'a> {
     }
 
     /// `seen`: how many bytes are part of the progress.
-    fn download(&self, planned: &Planned, snapshot: &Snapshot, seen: &AtomicU64) -> Result<u64> {
+    fn download(&self, planned: &PlannedSnapshot, snapshot: &Snapshot, seen: &AtomicU64) -> Result<u64> {
         let options = DownloadOptions::new().overwrite(Overwrite::Keep).verify(self.mirror.verify);
         let options = options.progress(|now| {
             let before = seen.swap(now.bytes, Relaxed);
@@ -264,7 +265,7 @@ impl<'a> Run<'a> {
     }
 
     /// The snapshot with another link, if a new listing has one. Each listing is asked for once.
-    fn renew(&self, planned: &Planned) -> Option<SnapshotInfo> {
+    fn renew(&self, planned: &PlannedSnapshot) -> Option<SnapshotInfo> {
         let info = &planned.snapshot;
         let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
         let id = self.listed.account.as_ref().map_or("", |_| info.resource_id()).to_owned();
@@ -275,7 +276,7 @@ impl<'a> Run<'a> {
         listing.iter().find(is_same).filter(|fresh| (fresh.url(), fresh.key()) != (info.url(), info.key())).cloned()
     }
 
-    fn prune(&self, planned: Planned) {
+    fn prune(&self, planned: PlannedSnapshot) {
         match disk::delete(&planned.path) {
             Ok(true) => self.report().pruned.push(planned.path),
             Ok(false) => self.report().kept += 1,
