@@ -54,12 +54,22 @@ impl Service for Client {
         listing.map(|(listing, _)| listing.snapshots)
     }
 
-    fn create(&self, kind: Kind, id: &str, meter: &MirrorMeter<'_>) -> Result<Vec<SnapshotInfo>> {
+    fn create(
+        &self,
+        (kind, id): (Kind, &str),
+        last: Option<OffsetDateTime>,
+        meter: &MirrorMeter<'_>,
+    ) -> Result<Vec<SnapshotInfo>> {
         let resource = self.resource(kind, id.into());
-        match resource.create_snapshot(Some(&|_| meter.go_on()))?.info() {
-            Some(info) => Ok(vec![info.clone()]),
-            None => resource.listing().map(|(listing, _)| listing.snapshots),
+        if let Some(info) = resource.create_snapshot(Some(&|_| meter.go_on()))?.info() {
+            return Ok(vec![info.clone()]);
         }
+        let found = resource.listing()?.0.snapshots;
+        if found.iter().all(|info| last.is_some_and(|last| info.created_at <= last)) {
+            let next = "it was created and is not listed yet; a later run fetches it";
+            return Err(Error::Pending { what: format!("the snapshot of {resource}"), waited: Duration::ZERO, next });
+        }
+        Ok(found)
     }
 
     fn open(&self, info: &SnapshotInfo) -> Result<Snapshot> {

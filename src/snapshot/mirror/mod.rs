@@ -43,8 +43,17 @@ pub(crate) trait Service: Send + Sync {
     fn list(&self, kinds: &[Kind], only: Option<&[String]>, meter: &MirrorMeter<'_>) -> Result<Listed>;
     /// The listing that has this snapshot, once more.
     fn list_again(&self, listed: &Listed, info: &SnapshotInfo) -> Result<Vec<SnapshotInfo>>;
-    /// Creates a snapshot, and returns it, or everything that is listed beside it if it cannot be told apart.
-    fn create(&self, kind: Kind, id: &str, meter: &MirrorMeter<'_>) -> Result<Vec<SnapshotInfo>>;
+    /// Creates a snapshot and returns it, or everything that is listed with it if it cannot be told apart. `last`: when the
+    /// one before it was created.
+    ///
+    /// # Errors
+    /// [`Error::Pending`] when it is not listed yet.
+    fn create(
+        &self,
+        of: (Kind, &str),
+        last: Option<OffsetDateTime>,
+        meter: &MirrorMeter<'_>,
+    ) -> Result<Vec<SnapshotInfo>>;
     fn open(&self, info: &SnapshotInfo) -> Result<Snapshot>;
     fn pause(&self, pause: Duration, meter: &MirrorMeter<'_>) -> Result<()>;
 }

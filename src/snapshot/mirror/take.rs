@@ -38,40 +38,27 @@ impl Mirror {
                 Some(limit) => Err(Error::TooSoon { what, limit }),
                 None => {
                     self.service.pause(std::mem::replace(&mut pause, PAUSE), meter)?;
-                    meter.naming(&what, || self.create(last, kind, id, listed, meter))
+                    meter.naming(&what, || self.service.create((kind, id), last, meter))
                 }
             };
             meter.update(|_| {})?;
-            let Err(error) = created else { continue };
-            // A quota and a block stand against the others, too.
-            blocked = blocked.or(error.limit().filter(|limit| *limit != Limit::Cooldown));
-            let is_bad_key = error.is_unauthorized();
-            not_taken.push((format!("{kind} {id}"), error));
-            if is_bad_key {
-                break;
+            match created {
+                Ok(found) => {
+                    listed.snapshots.retain(|old| !found.iter().any(|new| new.is_same(old)));
+                    listed.snapshots.extend(found);
+                }
+                Err(error) => {
+                    // A quota and a block stand against the others, too.
+                    blocked = blocked.or(error.limit().filter(|limit| *limit != Limit::Cooldown));
+                    let is_bad_key = error.is_unauthorized();
+                    not_taken.push((format!("{kind} {id}"), error));
+                    if is_bad_key {
+                        break;
+                    }
+                }
             }
         }
         Ok(not_taken)
-    }
-
-    fn create(
-        &self,
-        last: Option<OffsetDateTime>,
-        kind: Kind,
-        id: &str,
-        listed: &mut Listed,
-        meter: &MirrorMeter<'_>,
-    ) -> Result<()> {
-        let found = self.service.create(kind, id, meter)?;
-        let is_new = found.iter().any(|info| last.is_none_or(|last| info.created_at > last));
-        listed.snapshots.retain(|old| !found.iter().any(|new| new.is_same(old)));
-        listed.snapshots.extend(found);
-        let pending = || Error::Pending {
-            what: format!("the snapshot of {kind} {id}"),
-            waited: Duration::ZERO,
-            next: "it was created and is not listed yet; a later run fetches it",
-        };
-        is_new.then_some(()).ok_or_else(pending)
     }
 
     /// The apps and databases to create snapshots of, and when the last one of each was created: the longest ago first.
