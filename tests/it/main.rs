@@ -39,6 +39,12 @@ mod extract_disks;
 mod extract_kills;
 #[cfg(all(target_os = "linux", feature = "zip"))]
 mod extract_shim;
+#[cfg(unix)]
+mod mirror_kill;
+#[cfg(all(unix, feature = "zip"))]
+mod mirror_model;
+#[cfg(all(unix, feature = "zip"))]
+mod mirror_year;
 mod network;
 mod proxies;
 mod public_surface;
