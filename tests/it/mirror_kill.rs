@@ -169,11 +169,11 @@ impl Scene {
         let found = files(self.dir.path());
         for (path, bytes) in found.iter().filter(|(path, _)| path.ends_with(".zip")) {
             let known = [&self.stay, &self.cut, &self.old].iter().any(|known| known.get(path) == Some(bytes));
-            assert!(known, "{told}: {} has {} bytes that nobody knows", path, bytes.len());
+            assert!(known, "{told}: {path} has {} bytes that nobody knows", bytes.len());
         }
         for (path, bytes) in &self.cut {
             let kept = found.get(path) == Some(bytes) || found.get(&aside(path)) == Some(bytes);
-            assert!(kept, "{told}: {} is lost", path);
+            assert!(kept, "{told}: {path} is lost");
         }
         let whole = || self.stay.iter().all(|(path, bytes)| found.get(path) == Some(bytes));
         let pruned = self.old.keys().any(|path| !found.contains_key(path));
@@ -186,7 +186,7 @@ impl Scene {
         assert!(report.is_complete(), "{told}: {report:?}");
         let mut found = files(self.dir.path());
         for (path, bytes) in &self.cut {
-            assert!(found.remove(&aside(path)).as_ref() == Some(bytes), "{told}: {} is lost", path);
+            assert!(found.remove(&aside(path)).as_ref() == Some(bytes), "{told}: {path} is lost");
         }
         // See `what_a_kill_leaves_beside_a_whole_file_is_removed`.
         found.retain(|path, _| finished(path).is_none_or(|path| !self.stay.contains_key(&path)));

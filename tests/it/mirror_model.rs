@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -32,12 +33,17 @@ pub struct Had {
 
 /// How many of the last snapshots, hours, days, weeks, months and years are kept, and within how many seconds. Days begin
 /// at an offset.
+#[derive(Clone, Default, PartialEq)]
 pub struct Policy(pub [i64; 8]);
 
 impl Policy {
     /// As `mirror_kill` reads it.
     pub fn text(&self) -> String {
         self.0.map(|number| number.to_string()).join(",")
+    }
+
+    pub fn is_everything(&self) -> bool {
+        self.0[..7] == [0; 7]
     }
 
     /// The number of the hour, day, ... in which a time lies.
@@ -51,7 +57,7 @@ impl Policy {
 
     /// What is kept of `all`.
     pub fn names(&self, all: &Paths, had: &BTreeMap<String, Had>) -> Paths {
-        if self.0[..7] == [0; 7] {
+        if self.is_everything() {
             return all.clone();
         }
         let mut resources = BTreeMap::<_, Vec<(i64, &String)>>::new();
@@ -63,7 +69,7 @@ impl Policy {
             files.sort();
             let newest = files.last().unwrap().0;
             named.extend(files.iter().filter(|(at, _)| newest - at < self.0[6]).map(|(_, path)| path.to_string()));
-            for rule in 0..6 {
+            for rule in (0..6).filter(|rule| self.0[*rule] > 0) {
                 let each = files.iter().enumerate().map(|(n, (at, path))| (self.period(rule, *at, n), *path));
                 // The newest of each period comes last, and stays.
                 let periods: BTreeMap<i64, &String> = each.collect();
@@ -84,6 +90,7 @@ pub fn folder(path: &str) -> &str {
 #[derive(Default)]
 pub struct Night {
     pub what: String,
+    pub policy: Policy,
     pub verify: bool,
     /// What the run can learn of.
     pub listed: Paths,
@@ -116,7 +123,7 @@ impl Year {
             0 => {
                 fs::remove_file(file).unwrap();
                 self.lost.insert(path.clone());
-                return format!(", deleted {}", path);
+                return format!(", deleted {path}");
             }
             1 => bytes.truncate(self.pick(bytes.len())),
             // In the first entry's data.
@@ -127,13 +134,17 @@ impl Year {
             fs::File::options().append(true).open(&file).unwrap().set_modified(modified).unwrap();
         }
         self.hurt.insert(path.clone(), bytes.len() == self.had[&path].bytes.len());
-        format!(", damaged {}", path)
+        format!(", damaged {path}")
     }
 
     /// Decides what goes wrong, and sees to it.
     pub fn night(&mut self) -> Night {
         let listed: Paths = self.had.iter().filter(|(_, had)| !had.is_gone).map(|(path, _)| path.clone()).collect();
-        let mut night = Night { listed, verify: self.pick(5) == 0, is_smooth: true, ..Night::default() };
+        // For some nights, less is to be kept.
+        let is_strict = self.pick(12) == 0 && !self.policy.is_everything();
+        let policy = if is_strict { Policy([2, 0, 1, 0, 0, 0, 0, 0]) } else { self.policy.clone() };
+        let verify = self.pick(5) == 0;
+        let mut night = Night { policy, listed, verify, is_smooth: true, ..Night::default() };
         let (which, times, variant) = (self.pick(3), 1 + self.pick(6) as u64, self.pick(100));
         let always = if variant % 3 == 0 { u64::MAX } else { times };
         let kinds = [&KINDS[..1], &KINDS[1..], &KINDS[..]][which];
@@ -209,7 +220,7 @@ impl Year {
             }
             8 => {
                 let missing = night.listed.iter().filter(|path| !self.dir.path().join(path).exists());
-                night.wrong = missing.last().cloned();
+                night.wrong = missing.max().cloned();
                 if let Some(had) = night.wrong.as_ref().map(|path| &self.had[path]) {
                     let mut bytes = had.bytes.clone();
                     bytes[60] ^= 1;
@@ -287,4 +298,13 @@ fn replace(sandbox: &Sandbox, had: &Had, bytes: Vec<u8>) {
     let mut world = sandbox.world();
     let versions = world.objects.get_mut(&had.object).into_iter().flatten();
     versions.filter(|version| version.id == had.version).for_each(|version| version.data = bytes.clone().into());
+}
+
+/// The seeds and the number of days to run: from the environment, if that says so.
+pub fn years(days: u32) -> (RangeInclusive<u64>, u32) {
+    let set = |name| std::env::var(name).ok();
+    let seeds = set("MIRROR_SEED").unwrap_or("1".into());
+    let (first, last) = seeds.split_once("..").unwrap_or((&seeds, &seeds));
+    let days = set("MIRROR_DAYS").map_or(days, |days| days.parse().unwrap());
+    (first.parse().unwrap()..=last.parse().unwrap(), days)
 }

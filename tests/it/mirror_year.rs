@@ -5,23 +5,22 @@
 //! Each seed is another year: `MIRROR_SEED=1..200 MIRROR_DAYS=365 cargo test --test it mirror_year`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use squarecloud_blocking::time::OffsetDateTime;
-use squarecloud_blocking::{Client, Error, Mirror, MirrorReport, Result};
+use squarecloud_blocking::{Client, Error, Keep, Mirror, MirrorReport, Result};
 use tempfile::TempDir;
 
 use crate::download_origin::quick_dir;
 use crate::mirror_kill::{Found, Job, files, policy};
-use crate::mirror_model::{DAY, Had, KINDS, Night, Paths, Policy, folder};
+use crate::mirror_model::{DAY, Had, KINDS, Night, Paths, Policy, folder, years};
 use crate::sandbox::{
-    FileNode, Kind, ListingForm, MODE_FILE, NewSnapshot, Noise, On, Sandbox, VersionIds, rfc3339, to_zip,
+    Fault, FileNode, Kind, ListingForm, MODE_FILE, NewSnapshot, Noise, On, Sandbox, VersionIds, rfc3339, to_zip,
 };
-use crate::support::builder;
+use crate::support::{Slept, builder};
 
 pub struct Year {
     pub seed: u64,
@@ -31,7 +30,7 @@ pub struct Year {
     pub sandbox: Sandbox,
     client: Client,
     pub dir: TempDir,
-    policy: Policy,
+    pub policy: Policy,
     threads: usize,
     pub had: BTreeMap<String, Had>,
     /// What was ever whole in the directory.
@@ -63,9 +62,9 @@ impl Year {
         (self.noise.next() >> 20) as usize % n
     }
 
-    fn mirror(&self, verify: bool) -> Mirror {
-        let (keep, offset) = policy(&self.policy.text());
-        self.client.mirror(self.dir.path()).keep(keep).offset(offset).threads(self.threads).verify(verify)
+    fn mirror(&self, night: &Night) -> Mirror {
+        let (keep, offset) = policy(&night.policy.text());
+        self.client.mirror(self.dir.path()).keep(keep).offset(offset).threads(self.threads).verify(night.verify)
     }
 
     /// What the directory has of snapshots, damaged ones included.
@@ -102,7 +101,7 @@ impl Year {
     }
 
     fn take(&mut self, resource: &str, kind: Kind) {
-        let length = self.pick(600);
+        let length = self.pick(250);
         let noise = FileNode::new(self.noise.bytes(150 + length), MODE_FILE, 1_793_611_800);
         let bytes = to_zip(&[("noise".into(), noise)].into());
         // Some are listed a day late, some are made in the same second as another one.
@@ -128,12 +127,12 @@ impl Year {
         self.pass();
         let harm = if self.pick(6) == 0 { self.harm() } else { String::new() };
         let night = self.night();
-        self.log.push(format!("day {}: {}{harm}", self.day, night.what));
-        let (mirror, before) = (self.mirror(night.verify), self.there());
-        let plan = night.requests.filter(|_| self.day % 3 == 0).map(|_| mirror.plan().unwrap());
+        self.log.push(format!("day {}: {}{harm}, policy {}", self.day, night.what, night.policy.text()));
+        let (mirror, before) = (self.mirror(&night), self.there());
+        let plan = night.requests.filter(|_| self.day.is_multiple_of(3)).map(|_| mirror.plan().unwrap());
         self.sandbox.clear_requests();
         if night.is_killed {
-            self.kill(night.verify);
+            self.kill(&night);
             self.check(&night, &before, None);
         } else {
             let reports = AtomicU64::new(0);
@@ -156,13 +155,15 @@ impl Year {
     }
 
     /// Begins a run in a process of its own, and kills it before long.
-    fn kill(&mut self, verify: bool) {
+    fn kill(&mut self, night: &Night) {
         let pause = Duration::from_micros(self.pick(20_000) as u64);
-        let (dir, policy) = (self.dir.path(), &*self.policy.text());
+        let (dir, policy, verify) = (self.dir.path(), &*night.policy.text(), night.verify);
         let mut child = Job { sandbox: &self.sandbox, dir, policy, threads: self.threads, verify }.begin();
         std::thread::sleep(pause);
         child.kill().unwrap();
         child.wait().unwrap();
+        // What it has sent must not meet the next night.
+        self.sandbox.hang_up();
     }
 
     fn paths<'a>(&self, paths: impl IntoIterator<Item = &'a PathBuf>) -> Paths {
@@ -189,22 +190,22 @@ impl Year {
                 self.hurt.remove(path);
                 self.lost.insert(path.clone());
             } else {
-                assert!(after.get(path) == before.get(path), "the damaged {} is lost", path);
+                assert!(after.get(path) == before.get(path), "the damaged {path} is lost");
                 now.remove(path);
             }
         }
         // One whose damage nobody noticed may be pruned as any other.
         self.hurt.retain(|path, _| after.contains_key(path));
         for (path, bytes) in &after {
-            let had = self.had.get(path).unwrap_or_else(|| panic!("nobody knows {}", path));
+            let had = self.had.get(path).unwrap_or_else(|| panic!("nobody knows {path}"));
             let is_right =
                 if self.hurt.contains_key(path) { before.get(path) == Some(bytes) } else { had.bytes == *bytes };
-            assert!(is_right, "{} is not what the account had", path);
+            assert!(is_right, "{path} is not what the account had");
         }
 
         let new: Paths = now.difference(&good).cloned().collect();
         let have: Paths = good.union(&new).cloned().collect();
-        let mut stay = self.policy.names(&have, &self.had);
+        let mut stay = night.policy.names(&have, &self.had);
         assert!(new.is_subset(&stay) && new.is_subset(&night.listed), "not wanted: {:?}", new.difference(&stay));
         let is_listed = |kind| night.listed.iter().any(|path| self.had[path].kind == kind);
         let is_complete = |kind| is_listed(kind) && !night.incomplete.contains(&kind);
@@ -227,6 +228,9 @@ impl Year {
         }
         // Of all that ever was there, the policy names nothing that is gone.
         self.lost.retain(|path| !new.contains(path));
+        if night.policy != self.policy {
+            self.lost.extend(have.difference(&now).cloned());
+        }
         self.ever.extend(new);
         let kept: Paths = self.policy.names(&self.ever, &self.had).difference(&self.lost).cloned().collect();
         let gone = kept.iter().filter(|path| !after.contains_key(*path)).collect::<Vec<_>>();
@@ -243,7 +247,7 @@ impl Year {
         let failed = night.listed.iter().filter(|path| versions.contains(&&self.had[*path].version)).cloned().collect();
         assert_eq!(report.failed.len(), (bad - &night.listed).len() + versions.len(), "{report:?}");
         // What fails is no longer counted on.
-        let wanted = &self.policy.names(&(&(good | &night.listed) - &failed), &self.had) - good;
+        let wanted = &night.policy.names(&(&(good | &night.listed) - &failed), &self.had) - good;
         assert!(*new == wanted || (report.stopped.is_some() && new.is_subset(&wanted)), "{report:?}, {wanted:?}");
         let is_smooth = report.stopped.is_none() && versions.is_empty();
         assert!(is_smooth || !night.is_smooth, "{report:?}");
@@ -251,9 +255,13 @@ impl Year {
         let size = new.iter().map(|path| self.had[path].bytes.len() as u64).sum();
         assert!(report.bytes <= size || !night.is_smooth, "{report:?}");
         if let Some(requests) = night.requests.filter(|_| !self.is_old_form()) {
-            assert_eq!(self.sandbox.count(On::Api), requests, "{report:?}");
-            assert_eq!(self.sandbox.count(On::Snapshots), new.len(), "{report:?}");
+            assert_eq!(self.requests(), (requests, new.len()), "{report:?}");
         }
+    }
+
+    /// How many the API and the snapshot host got.
+    fn requests(&self) -> (usize, usize) {
+        (self.sandbox.count(On::Api), self.sandbox.count(On::Snapshots))
     }
 
     fn is_old_form(&self) -> bool {
@@ -267,7 +275,7 @@ impl Year {
         let report = mirror.run().unwrap();
         assert!(report.is_complete() && report.bytes == 0, "{report:?}");
         assert!(report.fetched.is_empty() && report.pruned.is_empty() && report.kept == before.len(), "{report:?}");
-        assert_eq!((self.sandbox.count(On::Api), self.sandbox.count(On::Snapshots)), (2, 0));
+        assert_eq!(self.requests(), (2, 0));
         assert!(self.there() == before);
 
         let Some((path, had)) = before.keys().nth(self.pick(before.len().max(1))).map(|path| (path, &self.had[path]))
@@ -289,15 +297,6 @@ impl Drop for Year {
             self.log.iter().for_each(|line| println!("{line}"));
         }
     }
-}
-
-/// The seeds and the number of days to run: from the environment, if that says so.
-fn years(days: u32) -> (std::ops::RangeInclusive<u64>, u32) {
-    let set = |name| std::env::var(name).ok();
-    let seeds = set("MIRROR_SEED").unwrap_or("1".into());
-    let (first, last) = seeds.split_once("..").unwrap_or((&seeds, &seeds));
-    let days = set("MIRROR_DAYS").map_or(days, |days| days.parse().unwrap());
-    (first.parse().unwrap()..=last.parse().unwrap(), days)
 }
 
 #[test]
@@ -330,4 +329,16 @@ fn with_keep_everything_nothing_ever_disappears() {
             assert_eq!(gone, 0);
         }
     }
+}
+
+/// While the host is busy, the next best snapshot is of no use.
+#[test]
+#[ignore = "bug: a busy host is waited for again for each listed snapshot"]
+fn a_busy_host_is_not_waited_for_again_and_again() {
+    let sandbox = Sandbox::builder().small().no_limits().history(20).start();
+    sandbox.fault(On::Snapshots, Fault::xml(503, "SlowDown"));
+    let (slept, dir) = (Slept::default(), quick_dir());
+    let client = builder(&sandbox).sleep(slept.sleeper()).build().unwrap();
+    let report = client.mirror(dir.path()).keep(Keep::last(1)).run().unwrap();
+    assert!(slept.total() < Duration::from_secs(600), "{:?}: {report:?}", slept.total());
 }
