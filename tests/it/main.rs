@@ -43,13 +43,19 @@ mod mirror_cost;
 mod mirror_damage;
 mod mirror_failures;
 mod mirror_find;
+#[cfg(unix)]
+mod mirror_kill;
 mod mirror_layout;
+#[cfg(all(unix, feature = "zip"))]
+mod mirror_model;
 mod mirror_prune;
 mod mirror_runs;
 mod mirror_secrets;
 mod mirror_strangers;
 mod mirror_support;
 mod mirror_take;
+#[cfg(all(unix, feature = "zip"))]
+mod mirror_year;
 mod network;
 mod proxies;
 mod public_surface;

@@ -196,6 +196,17 @@ impl Sandbox {
         self.shared.close_idle()
     }
 
+    /// Ends every connection, also those that are not accepted yet, and returns when nothing is under way any more.
+    ///
+    /// # Panics
+    /// As [`Sandbox::pause`].
+    pub fn hang_up(&self) {
+        let ports = [Port::Api, Port::Snapshots];
+        ports.iter().for_each(|port| self.pause(*port));
+        self.shared.close_all();
+        ports.iter().for_each(|port| self.resume(*port));
+    }
+
     /// Credentials seen on the snapshot host; taking them keeps the stop from panicking.
     pub fn take_leaks(&self) -> Vec<String> {
         std::mem::take(&mut guard(&self.shared.judged).leaks)
