@@ -333,7 +333,6 @@ fn with_keep_everything_nothing_ever_disappears() {
 
 /// While the host is busy, the next best snapshot is of no use.
 #[test]
-#[ignore = "bug: a busy host is waited for again for each listed snapshot"]
 fn a_busy_host_is_not_waited_for_again_and_again() {
     let sandbox = Sandbox::builder().small().no_limits().history(20).start();
     sandbox.fault(On::Snapshots, Fault::xml(503, "SlowDown"));
