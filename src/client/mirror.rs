@@ -34,7 +34,7 @@ impl Service for Client {
             }
         }
         // As long as it is known what is listed.
-        for id in only.filter(|_| listed.incomplete.is_empty()).unwrap_or_default() {
+        for id in only.filter(|_| listed.not_listed.is_empty()).unwrap_or_default() {
             if !listed.shows(kinds, id) {
                 self.list_named(&mut listed, kinds, id);
             }

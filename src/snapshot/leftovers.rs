@@ -30,6 +30,13 @@ pub(crate) fn tidy(dir: &Path, name: &str, kept: bool) {
     remove_leftover(&dir.join(part_name(name)), kept, true);
 }
 
+/// Removes what was begun to be downloaded to `path`, unless someone is writing it.
+pub(crate) fn tidy_at(path: &Path) {
+    if let (Some(dir), Some(name)) = (path.parent(), path.file_name()) {
+        remove_leftover(&dir.join(part_name(&name.to_string_lossy())), true, true);
+    }
+}
+
 /// Removes the part files in `dir` that are of no use once the snapshot at `location`, known to be `object`, is there:
 /// those of the same snapshot under other names, and those whose link has expired. Never one that may be written to, or
 /// that has no record: it may be another program's.

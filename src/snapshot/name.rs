@@ -4,7 +4,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
 use crate::percent::{encode, percent_decode, query_value};
-use crate::secret::is_invisible;
+use crate::secret::{SignedUrl, is_invisible};
 use crate::types::SnapshotInfo;
 
 /// The longest name made here, in bytes: file systems take 255, and the part file's name is longer.
@@ -40,6 +40,11 @@ pub(crate) fn of_listed(info: &SnapshotInfo) -> Named {
     }
 }
 
+/// Whether the link of a listed snapshot names its version. One that does not leads to the newest of the same name.
+pub(crate) fn is_pinned(info: &SnapshotInfo) -> bool {
+    query_value(info.url().map_or(info.key().expose(), SignedUrl::query), "versionId").is_some()
+}
+
 /// The file name of a snapshot: `<name>.<created_at>.<version>.zip`, without what is not known.
 ///
 /// `path` is the link's. Never contains any part of the signature.
@@ -63,15 +68,15 @@ pub(crate) fn snapshot_name(path: &str) -> String {
     }
 }
 
-/// What a name made by [`file_name`] says: the name of the snapshot, when it was created, and whether it names a version.
-pub(crate) fn parse(name: &str) -> Option<(&str, OffsetDateTime, bool)> {
+/// What a name made by [`file_name`] says: the name of the snapshot, and when it was created.
+pub(crate) fn parse(name: &str) -> Option<(&str, OffsetDateTime)> {
     let (rest, last) = name.strip_suffix(".zip")?.rsplit_once('.')?;
     if let Some(created_at) = uncompact(last) {
-        return Some((rest, created_at, false));
+        return Some((rest, created_at));
     }
     let (stem, time) = rest.rsplit_once('.')?;
     let is_version = (1..=16).contains(&last.len()) && last.chars().all(is_plain);
-    uncompact(time).filter(|_| is_version).map(|created_at| (stem, created_at, true))
+    uncompact(time).filter(|_| is_version).map(|created_at| (stem, created_at))
 }
 
 /// The name of the directory with the snapshots of one app or database. Different ids give different names; usually it is
@@ -230,7 +235,7 @@ mod tests {
             [("/a/app_js_manual.zip", Some("v-1")), ("/a/a.b.c.zip", None), ("/a/x.zip", Some("a/b"))]
         {
             let name = file_name(path, at, version);
-            assert_eq!(parse(&name), Some((&*snapshot_name(path), at.unwrap(), version.is_some())), "{name}");
+            assert_eq!(parse(&name), Some((&*snapshot_name(path), at.unwrap())), "{name}");
         }
         for stranger in [
             "notes.zip",

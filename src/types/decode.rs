@@ -102,7 +102,7 @@ pub(super) fn items<T>(list: &[&RawValue], decode: impl Fn(&str) -> serde_json::
             Err(problem) => {
                 let item: Value = serde_json::from_str(item.get()).unwrap_or_default();
                 let names = [&item["name"], &item["id"]].into_iter().filter_map(Value::as_str);
-                let name = names.map(str::to_owned).find(|name| !name.is_empty());
+                let name = names.map(|name| clean(name, 200, "")).find(|name| !name.is_empty());
                 let problem = problem.to_string();
                 // Lines and columns of an item mean nothing in the listing.
                 let problem = problem.split(" at line ").next().unwrap_or_default();

@@ -68,7 +68,7 @@ type Filter = Arc<dyn Fn(&SnapshotInfo) -> bool + Send + Sync>;
 /// Files are called `<dir>/<apps|databases>/<id>/<name>`, with the names of
 /// [`Snapshot::file_name`](crate::Snapshot::file_name) and the snapshots' creation as their times. There is no index: a
 /// mirror may be copied, and files may be deleted by hand (those that are still listed come back). Files with other names are
-/// never touched; to keep one for ever, move it elsewhere or give it another name. What is left of an app or database that
+/// never touched; to keep one for ever, move it elsewhere, or let its name not end in `.zip`. What is left of an app or database that
 /// was deleted stays, thinned by the policy.
 ///
 /// One directory has one policy: two mirrors with different policies undo each other's work, unless they are for different

@@ -106,9 +106,11 @@ impl MirrorPlan {
             items.sort_by_key(|item| Reverse((item.created_at(), &item.path)));
             let times: Vec<_> = items.iter().filter(|item| item.counts()).map(|item| item.created_at()).collect();
             let mut reasons = keep.why(&times, offset, listed.now).into_iter();
+            // Where each has a listing of its own, that counts, too.
+            let is_listed = listed.account.is_none() || items.iter().any(|item| item.is_listed);
             for item in items {
                 let reasons = if item.counts() { reasons.next().unwrap_or_default() } else { Vec::new() };
-                plan.add(item, reasons, listed.is_complete(item.info.kind));
+                plan.add(item, reasons, is_listed && listed.is_complete(item.info.kind));
             }
         }
         plan

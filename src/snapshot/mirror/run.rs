@@ -17,6 +17,7 @@ use super::{Mirror, disk};
 use crate::error::{Error, Refusal, Result};
 use crate::progress::MirrorMeter;
 use crate::snapshot::files::set_aside;
+use crate::snapshot::leftovers::tidy_at;
 use crate::snapshot::options::{DownloadOptions, Overwrite};
 use crate::snapshot::{Snapshot, name};
 use crate::types::{Kind, Skipped, SnapshotInfo};
@@ -132,7 +133,10 @@ impl<'a> Run<'a> {
         self.report().failed = failed;
         items.retain_mut(|item| item.state != State::Damaged || self.set_aside(item));
         let plan = |items: &[Item]| MirrorPlan::new(self.listed, items, &self.mirror.keep, self.mirror.offset);
-        let (mut fetch, mut fetched) = (plan(&items).fetch, BTreeSet::new());
+        let MirrorPlan { mut fetch, unneeded, .. } = plan(&items);
+        // What was begun of these would take up the disk.
+        unneeded.iter().for_each(|planned| tidy_at(&planned.path));
+        let mut fetched = BTreeSet::new();
         while !fetch.is_empty() && !self.stop.load(Relaxed) {
             self.fetch_all(&fetch)?;
             fetched.extend(self.report().fetched.iter().cloned());
@@ -216,28 +220,31 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Whether the others would fail, too: the disk is full, the service does not say whose the snapshots are, or the host was
-    /// waited for in vain several times.
+    /// Whether the others would fail, too: the disk is full, or the host was waited for in vain several times.
     fn ends(&self, error: &Error) -> bool {
         let is_away = match error {
             Error::Network { status, .. } | Error::Timeout { status, .. } => status.is_none(),
             Error::UnexpectedResponse { .. } => error.is_retryable() || error.is_rate_limited(),
             error => matches!(error, Error::Proxy { .. }),
         };
-        let is_refused = matches!(error, Error::Api { .. });
         let before = if is_away { self.unanswered.fetch_add(1, Relaxed) } else { self.unanswered.swap(0, Relaxed) };
         let kind = if let Error::Io { source, .. } = error { Some(source.kind()) } else { None };
-        is_refused
-            || is_away && before + 1 >= UNANSWERED
-            || matches!(kind, Some(StorageFull | QuotaExceeded | ReadOnlyFilesystem))
+        is_away && before + 1 >= UNANSWERED || matches!(kind, Some(StorageFull | QuotaExceeded | ReadOnlyFilesystem))
     }
 
     /// Fetches a snapshot; how many bytes were transferred. A link that has expired is renewed once.
     fn fetch(&self, planned: &PlannedSnapshot) -> Result<u64> {
         let seen = AtomicU64::new(0);
-        let fetch = |info: &SnapshotInfo| self.download(planned, &self.mirror.service.open(info)?, &seen);
+        let fetch = |info: &SnapshotInfo| {
+            // A link may have to be built from the account's id, and without that, no other can be.
+            let stops = |error: &Error| self.stop.fetch_or(!matches!(error, Error::Invalid { .. }), Relaxed);
+            let snapshot = self.mirror.service.open(info).inspect_err(|error| _ = stops(error))?;
+            self.download(planned, &snapshot, &seen)
+        };
         match fetch(&planned.snapshot) {
-            Err(error @ Error::UnexpectedResponse { status: 400 | 401 | 403 | 404 | 410, .. }) => {
+            Err(error @ Error::UnexpectedResponse { status: 400 | 401 | 403 | 404 | 410, .. })
+                if !self.stop.load(Relaxed) =>
+            {
                 self.renew(planned).map_or(Err(error), |fresh| fetch(&fresh))
             }
             fetched => fetched,
@@ -256,7 +263,7 @@ impl<'a> Run<'a> {
             go_on.map_or(ControlFlow::Break(()), ControlFlow::Continue)
         });
         let download = snapshot.download_with(&planned.path, &options)?;
-        if download.bytes != planned.snapshot.size && name::of_listed(&planned.snapshot).version.is_none() {
+        if download.bytes != planned.snapshot.size && !name::is_pinned(&planned.snapshot) {
             disk::delete(&planned.path)?;
             let problem = "the link names no version and leads to a snapshot of another size than the listed one";
             return Err(Error::Download { what: snapshot.file_name().into(), status: None, problem: problem.into() });

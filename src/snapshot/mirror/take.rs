@@ -24,6 +24,9 @@ impl Mirror {
             Ok(account) => account,
             Err(error) => return Ok(vec![("the account".into(), error)]),
         };
+        if listed.account.is_none() {
+            listed.skipped.extend(account.skipped.iter().cloned());
+        }
         let mut not_taken = Vec::new();
         for id in self.only.iter().flatten() {
             let mut ids = self.kinds().iter().flat_map(|kind| account.resources(*kind));
