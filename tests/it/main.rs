@@ -49,6 +49,7 @@ mod mirror_layout;
 #[cfg(all(unix, feature = "zip"))]
 mod mirror_model;
 mod mirror_prune;
+mod mirror_review;
 mod mirror_runs;
 mod mirror_secrets;
 mod mirror_strangers;
