@@ -87,7 +87,13 @@ impl Client {
     fn list_kind(&self, to: &mut Listed, kind: Kind, only: Option<&[String]>, meter: &MirrorMeter<'_>) -> Result<()> {
         if to.account.is_none() {
             match self.core.listing(kind, None) {
-                Err(error) if error.needs_upgrade() => to.set_account(self.account()?),
+                Err(error) if error.needs_upgrade() => match self.account() {
+                    Ok(account) => to.set_account(account),
+                    Err(error) => {
+                        to.add(kind, None, Err(error));
+                        return Ok(());
+                    }
+                },
                 listing => {
                     to.add(kind, None, listing);
                     return Ok(());

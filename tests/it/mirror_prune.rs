@@ -105,7 +105,7 @@ fn policies_are_kept_for_each_resource_by_itself() {
         assert_eq!((report.pruned.len(), report.kept), (0, all));
     }
     let policies: [(Keep, usize); 5] = [
-        (Keep::within(DAY * 4), 4 + 4 + 1),
+        (Keep::within(DAY * 4 - DAY / 24), 4 + 4 + 1),
         (Keep::daily(3), 3 + 3 + 1),
         (Keep::last(3).and(Keep::hourly(2)), 3 + 3 + 1),
         (Keep::last(2), 2 + 2 + 1),

@@ -101,6 +101,7 @@ impl MirrorPlan {
     /// What is to be done with what is listed and what is there. `items` are in the order of their paths.
     pub(super) fn new(listed: &Listed, items: &[Item], keep: &Keep, offset: UtcOffset) -> Self {
         let mut plan = Self::default();
+        let complete = [Kind::App, Kind::Database].map(|kind| listed.is_complete(kind));
         for items in items.chunk_by(|a, b| a.path.parent() == b.path.parent()) {
             let mut items: Vec<&Item> = items.iter().collect();
             items.sort_by_key(|item| Reverse((item.created_at(), &item.path)));
@@ -110,7 +111,7 @@ impl MirrorPlan {
             let is_listed = listed.account.is_none() || items.iter().any(|item| item.is_listed);
             for item in items {
                 let reasons = if item.counts() { reasons.next().unwrap_or_default() } else { Vec::new() };
-                plan.add(item, reasons, is_listed && listed.is_complete(item.info.kind));
+                plan.add(item, reasons, is_listed && complete[item.info.kind as usize]);
             }
         }
         plan
