@@ -69,17 +69,8 @@ impl Error {
             Self::Cancelled { action, path } => write!(f, "{action} {} was cancelled by the callback", path.display()),
             Self::WaitCancelled { what, next } => write!(f, "waiting for {what} was cancelled by the callback; {next}"),
             Self::Io { action, path, .. } => write!(f, "{action} {} failed", path.display()),
-            Self::Exists { path } => {
-                let next = "choose another path, or set another `Overwrite`";
-                write!(f, "{} already exists and was not changed; {next}", path.display())
-            }
-            Self::Busy { path } => {
-                write!(
-                    f,
-                    "another run is at work in this mirror and holds {}; try again when it has ended",
-                    path.display()
-                )
-            }
+            Self::Exists { path } => f.write_str(&exists(&path.display())),
+            Self::Busy { path } => f.write_str(&busy(&path.display())),
             Self::TooSoon { what, limit } => write!(f, "{what} was not requested: {}", limit.reason()),
             Self::Download { what, problem, .. } => write!(f, "downloading {what}: {problem}"),
             Self::Refused { archive, entry, refusal, detail } => {
@@ -89,6 +80,14 @@ impl Error {
             Self::NoSuchEntry { archive, name } => no_such_entry(f, archive, name),
         }
     }
+}
+
+fn busy(path: &dyn fmt::Display) -> String {
+    format!("another run is at work in this mirror and holds {path}; try again when it has ended")
+}
+
+fn exists(path: &dyn fmt::Display) -> String {
+    format!("{path} already exists and was not changed; choose another path, or set another `Overwrite`")
 }
 
 /// An error and its causes in one line. A layer that only repeats the end of an earlier one is left out.
