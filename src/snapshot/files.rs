@@ -6,6 +6,8 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 /// The result of locking a path.
 pub(crate) enum Locked {
@@ -71,7 +73,7 @@ pub(crate) fn names(_: &File, path: &Path) -> Option<u64> {
 /// links (exFAT), only a check beforehand and the part file's lock protect an existing file.
 pub(crate) fn publish(part: &Path, target: &Path, replace: bool) -> io::Result<()> {
     if replace {
-        return fs::rename(part, target);
+        return rename(part, target);
     }
     // On NFS, when the response to a link is lost, the request is sent again and finds the name that it made itself.
     if fs::hard_link(part, target).is_ok() || are_one(part, target) {
@@ -82,7 +84,21 @@ pub(crate) fn publish(part: &Path, target: &Path, replace: bool) -> io::Result<(
     if fs::symlink_metadata(target).is_ok() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
-    fs::rename(part, target)
+    rename(part, target)
+}
+
+/// Renames a file or directory. On Windows, virus scanners and indexers open what has just been written, and nothing can be
+/// renamed meanwhile, nor any directory above it: they are waited for, 2.5 s at most. rustup and npm do the same.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    let pauses = (0..8).map(|n| Duration::from_millis(10 << n));
+    for pause in pauses.filter(|_| cfg!(windows)) {
+        match fs::rename(from, to) {
+            // ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
+            Err(e) if matches!(e.raw_os_error(), Some(5 | 32 | 33)) && !to.is_dir() => thread::sleep(pause),
+            result => return result,
+        }
+    }
+    fs::rename(from, to)
 }
 
 /// Whether two paths are names of one file.
@@ -109,17 +125,18 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     use io::ErrorKind::{NotFound, PermissionDenied};
     let synced = File::open(dir).and_then(|dir| dir.sync_all());
     // A directory one may write to but not read, and on Windows any directory, is not opened; SMB and some FUSE mounts
-    // have no directory to open (NotFound), or answer EBADF (9) or ENOTTY (25), which have no kind of their own.
+    // have no directory to open (NotFound), or answer EBADF (9), which has no kind of its own.
     let cannot = |e: &io::Error| {
-        cannot_sync(e) || matches!(e.kind(), NotFound | PermissionDenied) || matches!(e.raw_os_error(), Some(9 | 25))
+        cannot_sync(e) || matches!(e.kind(), NotFound | PermissionDenied) || e.raw_os_error() == Some(9)
     };
     synced.or_else(|e| if cannot(&e) { Ok(()) } else { Err(e) })
 }
 
-/// EINVAL, ENOSYS, EOPNOTSUPP, and the ENOTSUP of macOS (45), which has no kind of its own.
+/// EINVAL, ENOSYS, EOPNOTSUPP; and two that have no kind of their own: ENOTTY (25), with which some network volumes of macOS
+/// refuse `F_FULLFSYNC`, and the ENOTSUP of macOS (45).
 fn cannot_sync(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidInput, Unsupported};
-    matches!(error.kind(), InvalidInput | Unsupported) || error.raw_os_error() == Some(45)
+    matches!(error.kind(), InvalidInput | Unsupported) || matches!(error.raw_os_error(), Some(25 | 45))
 }
 
 /// Creates `dir` and its missing parents, durably.

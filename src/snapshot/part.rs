@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::files::{Locked, lock, names, release, sync_file, with_suffix};
+use super::files::{Locked, lock, names, release, rename, sync_file, with_suffix};
 use super::leftovers::{adopt, of, read_record, remove_record};
 use super::location::Location;
 use super::name::part_name;
@@ -165,7 +165,7 @@ impl Part {
             let _ = fs::remove_file(&new);
             let meta = File::create_new(&new)?;
             write_all_at(&meta, &text, 0)?;
-            fs::rename(&new, &self.meta_path)?;
+            rename(&new, &self.meta_path)?;
             Ok((Some(meta), lines))
         };
         (self.meta, self.lines) = write().map_err(|e: io::Error| {

@@ -10,7 +10,7 @@ use super::paths::{Folder, Leaf};
 use super::plan::ExtractPlan;
 use super::staging::{INSIDE, Staging, change_mode, symlink};
 use crate::error::{Error, Result};
-use crate::snapshot::files::{publish, sync_file};
+use crate::snapshot::files::{publish, rename, sync_file};
 use crate::snapshot::options::Overwrite;
 
 /// Everything that is moved into an existing directory.
@@ -84,7 +84,7 @@ impl<'a, 'p> Moves<'a, 'p> {
     /// Moves a directory. False for one that was made or has appeared instead, and is filled by what is moved later.
     fn move_folder(&mut self, path: &'p str, merge: bool) -> Result<bool> {
         let (from, to) = (self.staging.tree.join(path), self.real.join(path));
-        match self.in_writable(&to, || fs::rename(&from, &to)) {
+        match self.in_writable(&to, || rename(&from, &to)) {
             Ok(()) => return Ok(true),
             // A volume is mounted inside the target: Docker does that.
             Err(e) if e.kind() == ErrorKind::CrossesDevices => {
@@ -232,8 +232,9 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
         // Reading a fifo would wait for its other end.
         return Err(ErrorKind::Unsupported.into());
     }
-    fs::copy(from, to)?;
-    let file = File::open(to)?;
+    // Windows sets the time of, and syncs, only what is open for writing.
+    let mut file = File::create_new(to)?;
+    io::copy(&mut File::open(from)?, &mut file)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
@@ -241,6 +242,8 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
         file.set_permissions(Permissions::from_mode(metadata.mode() & 0o777))?;
         let _ = fchown(&file, Some(metadata.uid()), Some(metadata.gid()));
     }
+    #[cfg(not(unix))]
+    file.set_permissions(metadata.permissions())?;
     let _ = file.set_times(FileTimes::new().set_modified(metadata.modified()?));
     sync_file(&file)
 }

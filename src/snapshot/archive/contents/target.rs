@@ -14,7 +14,7 @@ use super::staging::{self, Dead, INSIDE, Staging};
 use crate::error::{Error, Refusal, Result};
 use crate::snapshot::archive::fault::Fault;
 use crate::snapshot::archive::name::Platform;
-use crate::snapshot::files::sync_dir;
+use crate::snapshot::files::{rename, sync_dir};
 use crate::snapshot::options::Overwrite;
 
 /// How often, and how many times, it is looked whether another extraction has moved its files.
@@ -192,7 +192,7 @@ impl Target {
 
     fn place_new(&self, staging: &Staging, durable: bool) -> Result<()> {
         use ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
-        fs::rename(&staging.tree, &self.path).map_err(|e| match e.kind() {
+        rename(&staging.tree, &self.path).map_err(|e| match e.kind() {
             DirectoryNotEmpty | AlreadyExists | NotADirectory => Error::Exists { path: self.path.clone() },
             _ => Error::io("moving the extracted directory to", &self.path, e),
         })?;
