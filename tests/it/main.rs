@@ -58,6 +58,7 @@ mod mirror_take;
 #[cfg(all(unix, feature = "zip"))]
 mod mirror_year;
 mod network;
+mod package;
 mod proxies;
 mod public_surface;
 #[cfg(feature = "zip")]

@@ -7,6 +7,9 @@ mod about;
 mod api_agent;
 mod proxies;
 mod snapshot_agent;
+// Without TLS, `compile_error!` in lib.rs shall be the only message.
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+mod tls;
 
 use std::io::{self, Read};
 use std::thread;
@@ -16,12 +19,11 @@ use time::OffsetDateTime;
 use ureq::Proxy;
 use ureq::config::{Config, ConfigBuilder};
 use ureq::http::Uri;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 use ureq::typestate::AgentScope;
 
 use super::http_date::{http_date, retry_after};
 use super::settings::{Limits, Settings};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 use about::About;
 pub(crate) use api_agent::{ApiAgent, Payload, Request};
@@ -105,35 +107,15 @@ fn endpoint(url: &str) -> (String, u16) {
 
 /// What both agents share.
 fn common(settings: &Settings, proxy: Option<Proxy>) -> Result<ConfigBuilder<AgentScope>> {
-    Ok(Config::builder()
+    let config = Config::builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .proxy(proxy)
         .user_agent(settings.user_agent.as_str())
         .accept_encoding("identity")
         .output_buffer_size(16 * 1024)
-        .max_response_header_size(MAX_HEADER_BYTES)
-        .tls_config(tls(settings)?))
-}
-
-fn tls(settings: &Settings) -> Result<TlsConfig> {
-    let native = cfg!(feature = "native-tls");
-    let roots = match &settings.root_certificates {
-        Some(pem) => {
-            let certificates: Vec<Certificate<'static>> = parse_pem(pem)
-                .filter_map(|item| match item {
-                    Ok(PemItem::Certificate(certificate)) => Some(certificate),
-                    _ => None,
-                })
-                .collect();
-            if certificates.is_empty() {
-                return Err(Error::invalid("the root certificates", "contain no certificate in PEM form"));
-            }
-            RootCerts::from(certificates)
-        }
-        None if native || cfg!(feature = "platform-verifier") => RootCerts::PlatformVerifier,
-        None => RootCerts::WebPki,
-    };
-    let provider = if native { TlsProvider::NativeTls } else { TlsProvider::Rustls };
-    Ok(TlsConfig::builder().provider(provider).root_certs(roots).build())
+        .max_response_header_size(MAX_HEADER_BYTES);
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    let config = config.tls_config(tls::config(settings)?);
+    Ok(config)
 }
