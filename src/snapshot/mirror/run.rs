@@ -150,6 +150,8 @@ impl<'a> Run<'a> {
         }
         // Only what is there has a say in what is pruned.
         items.retain(|item| item.state == State::Whole);
+        // A killed run may have left the part file under which it published one of them: a second name of its bytes.
+        items.iter().for_each(|item| tidy_at(&item.path));
         let MirrorPlan { keep, prune, .. } = plan(&items);
         self.report().kept = keep.iter().filter(|planned| !fetched.contains(&planned.path)).count();
         prune.into_iter().for_each(|planned| self.prune(planned));
