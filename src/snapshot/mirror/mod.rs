@@ -103,18 +103,9 @@ pub struct Mirror {
 
 impl Mirror {
     pub(crate) fn new(service: Arc<dyn Service>, dir: PathBuf) -> Self {
-        Self {
-            service,
-            dir,
-            kind: None,
-            only: None,
-            filter: None,
-            keep: Keep::everything(),
-            offset: UtcOffset::UTC,
-            threads: 2,
-            verify: false,
-            take_new: false,
-        }
+        let (kind, only, filter, verify, take_new) = Default::default();
+        let (keep, offset, threads) = (Keep::everything(), UtcOffset::UTC, 2);
+        Self { service, dir, kind, only, filter, keep, offset, threads, verify, take_new }
     }
 
     crate::setters! {

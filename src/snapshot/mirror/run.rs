@@ -70,8 +70,8 @@ pub struct MirrorReport {
     /// Files that were found truncated or changed, where they are now: `*.damaged`. Those that could be fetched again are
     /// in `fetched`, too.
     pub damaged: Vec<PathBuf>,
-    /// The snapshots that could not be fetched, read or deleted, and why; also those of damaged files that are not listed
-    /// any more. They are tried again at every run; leave out with [`Mirror::filter`](crate::Mirror::filter) what never
+    /// The snapshots that could not be fetched, read or deleted, and why; also those of damaged files that are not
+    /// listed. They are tried again at every run; leave out with [`Mirror::filter`](crate::Mirror::filter) what never
     /// succeeds.
     pub failed: Vec<(SnapshotInfo, Error)>,
     /// What could not be listed, and why: the kind, or one app or database. Nothing of that kind was pruned.
@@ -168,7 +168,9 @@ impl<'a> Run<'a> {
                 if item.is_listed {
                     return true;
                 }
-                let detail = "it was truncated or changed, and its snapshot is not listed any more".into();
+                let listed = ["could not be listed", "is not listed any more"];
+                let listed = listed[usize::from(self.listed.is_complete(item.info.kind))];
+                let detail = format!("it was truncated or changed, and its snapshot {listed}");
                 Error::Refused { archive, entry: None, refusal: Refusal::Corrupt, detail }
             }
             Err(e) => Error::io("renaming", &item.path, e),
