@@ -182,7 +182,8 @@ impl Mirror {
     ///
     /// Costs the requests of [`plan`](Self::plan), and one on the snapshot host for each new snapshot; one more listing when
     /// a link has expired. Downloads continue, are checked and appear complete or not at all, as those of
-    /// [`Snapshot::download`](crate::Snapshot::download). A damaged file gets the name `<name>.damaged`. Files are deleted last.
+    /// [`Snapshot::download`](crate::Snapshot::download). A damaged file gets the name `<name>.damaged`, and
+    /// its name back if it could not be fetched again and is an archive, only not of the listed size. Files are deleted last.
     ///
     /// `Ok` means that the run came to its end. [`MirrorReport::is_complete`] tells whether everything was fetched: a
     /// snapshot that fails does not end the run: the next best one that the policy would keep in its place is fetched

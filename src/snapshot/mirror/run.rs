@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -16,7 +16,7 @@ use super::plan::{Item, Listed, MirrorPlan, PlannedSnapshot, State};
 use super::{Mirror, disk};
 use crate::error::{Error, Refusal, Result};
 use crate::progress::MirrorMeter;
-use crate::snapshot::files::set_aside;
+use crate::snapshot::files::{publish, set_aside};
 use crate::snapshot::leftovers::tidy_at;
 use crate::snapshot::options::{DownloadOptions, Overwrite};
 use crate::snapshot::{Snapshot, name};
@@ -138,7 +138,7 @@ impl<'a> Run<'a> {
         unneeded.iter().for_each(|planned| tidy_at(&planned.path));
         let mut fetched = BTreeSet::new();
         while !fetch.is_empty() && !self.stop.load(Relaxed) {
-            self.fetch_all(&fetch)?;
+            self.fetch_all(&fetch).inspect_err(|_| self.put_back())?;
             fetched.extend(self.report().fetched.iter().cloned());
             let tried: BTreeSet<PathBuf> = fetch.into_iter().map(|planned| planned.path).collect();
             for item in items.iter_mut().filter(|item| fetched.contains(&item.path)) {
@@ -148,6 +148,7 @@ impl<'a> Run<'a> {
             items.retain(|item| item.state == State::Whole || !tried.contains(&item.path));
             fetch = plan(&items).fetch;
         }
+        self.put_back();
         // Only what is there has a say in what is pruned.
         items.retain(|item| item.state == State::Whole);
         // A killed run may have left the part file under which it published one of them: a second name of its bytes.
@@ -177,6 +178,17 @@ impl<'a> Run<'a> {
         };
         self.report().failed.push((item.info.clone(), error));
         false
+    }
+
+    /// Gives those set aside their names back that were not fetched again and are archives: it may be the size in the listing
+    /// that is wrong. They count for nothing in this run.
+    fn put_back(&self) {
+        let look = |aside: &Path| disk::look(aside, None, self.mirror.verify, self.meter);
+        self.report().damaged.retain(|aside| {
+            let mut path = aside.with_extension("");
+            let _ = path.extension() != Some("zip".as_ref()) && path.set_extension("");
+            path.exists() || !matches!(look(aside), Ok(State::Whole)) || publish(aside, &path, false).is_err()
+        });
     }
 
     /// Fetches with several threads, of which the calling one is one.
