@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::json;
@@ -12,6 +13,7 @@ use tempfile::TempDir;
 use crate::download_origin::{Origin, Reply, archive, quick_dir};
 use crate::mirror_support::*;
 use crate::sandbox::{self, Fault, On, Port, Route, Sandbox};
+use crate::support::builder;
 
 fn wrong_sizes(listing: &mut serde_json::Value) {
     listing["response"].as_array_mut().unwrap().iter_mut().for_each(|item| item["size"] = 7.into());
@@ -161,4 +163,40 @@ fn a_named_app_is_listed_by_itself_beside_an_odd_item() {
     sandbox.fault(Route::ListAccount, Fault::Edit(odd));
     let report = with_key(&sandbox, &key).mirror(dir.path()).only([id]).run().unwrap();
     assert_eq!((report.fetched.len(), report.is_complete()), (1, false), "{report:?}");
+}
+
+#[test]
+fn databases_are_listed_no_faster_after_many_apps() {
+    let sandbox = Arc::new(Sandbox::builder().small().free_plan().rules(|rules| rules.budget = Some(30)).start());
+    for number in 1..20 {
+        sandbox.add_resource(sandbox::Kind::App, &format!("app-{number}"), sandbox.files(sandbox.app_id()));
+    }
+    for number in 1..15 {
+        let files = sandbox.files(sandbox.app_id());
+        sandbox.add_resource(sandbox::Kind::Database, &format!("database-{number}"), files);
+    }
+    let client = builder(&sandbox).sleep(passing(&sandbox)).build().unwrap();
+    let report = client.mirror(quick_dir().path()).run().unwrap();
+    assert!(report.is_complete() && !is_too_fast(&sandbox), "{report:?}");
+    assert_eq!(asked(&sandbox).0, 2 + 20 + 15);
+}
+
+#[test]
+fn many_named_apps_without_snapshots_are_listed_no_faster_than_the_key_may_call() {
+    let sandbox = Arc::new(Sandbox::builder().small().rules(|rules| rules.budget = Some(30)).start());
+    let named = |number| {
+        let kind = if number < 20 { sandbox::Kind::App } else { sandbox::Kind::Database };
+        sandbox.add_resource(kind, &format!("named-{number}"), sandbox.files(sandbox.app_id()))
+    };
+    let (ids, dir): (Vec<String>, _) = ((0..30).map(named).collect(), quick_dir());
+    let client = builder(&sandbox).sleep(passing(&sandbox)).build().unwrap();
+    let report = client.mirror(dir.path()).only(&ids).run().unwrap();
+    assert!(report.is_complete() && !is_too_fast(&sandbox), "{report:?}");
+    // One that is a database is no app.
+    assert_eq!(asked(&sandbox).0, 2 + 20 + 2 * 10);
+    // A bad key is not shown again.
+    put(&sandbox, sandbox.app_id(), 1);
+    sandbox.fault(Route::List(sandbox::Kind::App), Fault::Code(401, "ACCESS_DENIED", "")).after(2);
+    let report = client.mirror(dir.path()).only(&ids).run().unwrap();
+    assert_eq!((report.not_listed.len(), asked(&sandbox).0), (1, 2 + 3), "{report:?}");
 }
