@@ -76,7 +76,7 @@ impl Service for Client {
             return Ok(vec![info.clone()]);
         }
         let found = resource.listing()?.0.snapshots;
-        if found.iter().all(|info| last.is_some_and(|last| info.created_at <= last)) {
+        if found.iter().all(|info| info.is_automatic() || last.is_some_and(|last| info.created_at <= last)) {
             let next = "it was created and is not listed yet; a later run fetches it";
             return Err(Error::Pending { what: format!("the snapshot of {resource}"), waited: Duration::ZERO, next });
         }

@@ -200,3 +200,19 @@ fn many_named_apps_without_snapshots_are_listed_no_faster_than_the_key_may_call(
     let report = client.mirror(dir.path()).only(&ids).run().unwrap();
     assert_eq!((report.not_listed.len(), asked(&sandbox).0), (1, 2 + 3), "{report:?}");
 }
+
+/// The listing is late and does not show the new one, and meanwhile the service made one on its own schedule.
+#[test]
+fn an_automatic_snapshot_is_not_taken_for_the_new_one() {
+    let rules = |rules: &mut sandbox::Rules| (rules.creation_refreshes, rules.date_header) = (false, false);
+    let (sandbox, dir) = (Sandbox::builder().small().free_plan().rules(rules).start(), quick_dir());
+    put(&sandbox, sandbox.app_id(), 1);
+    let made_now: fn(&mut serde_json::Value) = |listing| {
+        let now = OffsetDateTime::now_utc().unix_timestamp() * 1000;
+        let item = &mut listing["response"][0];
+        (item["modified"], item["origin"]) = (sandbox::rfc3339(now).into(), "automatic".into());
+    };
+    sandbox.fault(Route::List(sandbox::Kind::App), Fault::Edit(made_now)).after(1);
+    let report = mirror(&sandbox, &dir).kind(Kind::App).take_new(true).run().unwrap();
+    assert!(report.not_taken.len() == 1 && report.not_taken[0].1.is_pending(), "{report:?}");
+}
