@@ -180,8 +180,8 @@ impl<'a> Run<'a> {
         false
     }
 
-    /// Gives those set aside their names back that were not fetched again and are archives: it may be the size in the listing
-    /// that is wrong. They count for nothing in this run.
+    /// Gives those set aside their names back that were not fetched again and are archives: it may be the size in the
+    /// listing that is wrong. They count for nothing in this run.
     fn put_back(&self) {
         let look = |aside: &Path| disk::look(aside, None, self.mirror.verify, self.meter);
         self.report().damaged.retain(|aside| {
