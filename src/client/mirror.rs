@@ -18,6 +18,9 @@ const TICK: Duration = Duration::from_millis(100);
 const AT_ONCE: usize = 5;
 const PAUSE: Duration = Duration::from_secs(3);
 
+/// Waits until the next listing of a single app or database may be asked for.
+type Turn<'a> = &'a mut dyn FnMut() -> Result<()>;
+
 impl Service for Client {
     fn account(&self) -> Result<Account> {
         self.core.account()
@@ -25,18 +28,26 @@ impl Service for Client {
 
     fn list(&self, kinds: &[Kind], only: Option<&[String]>, meter: &MirrorMeter<'_>) -> Result<Listed> {
         let mut listed = Listed::new(OffsetDateTime::now_utc());
+        let mut asked = 0;
+        let mut turn = || {
+            asked += 1;
+            if asked > AT_ONCE { self.pause(PAUSE, meter) } else { Ok(()) }
+        };
         for kind in kinds {
             // A bad key is not shown again: that gets the address blocked.
             if listed.not_listed.iter().any(|(_, error)| error.status() == Some(401)) {
                 listed.incomplete.insert(*kind);
             } else {
-                self.list_kind(&mut listed, *kind, only, meter)?;
+                self.list_kind(&mut listed, *kind, only, &mut turn)?;
             }
         }
         // As long as it is known what is listed.
         for id in only.filter(|_| listed.not_listed.is_empty()).unwrap_or_default() {
             if !listed.shows(kinds, id) {
-                self.list_named(&mut listed, kinds, id);
+                self.list_named(&mut listed, kinds, id, &mut turn)?;
+            }
+            if listed.is_refused() {
+                break;
             }
         }
         let is_nothing = listed.snapshots.is_empty() && kinds.iter().all(|kind| listed.incomplete.contains(kind));
@@ -65,7 +76,7 @@ impl Service for Client {
             return Ok(vec![info.clone()]);
         }
         let found = resource.listing()?.0.snapshots;
-        if found.iter().all(|info| last.is_some_and(|last| info.created_at <= last)) {
+        if found.iter().all(|info| info.is_automatic() || last.is_some_and(|last| info.created_at <= last)) {
             let next = "it was created and is not listed yet; a later run fetches it";
             return Err(Error::Pending { what: format!("the snapshot of {resource}"), waited: Duration::ZERO, next });
         }
@@ -84,7 +95,7 @@ impl Service for Client {
 
 impl Client {
     /// Lists everything of a kind: with one request, or one for each app or database where the plan does not include that.
-    fn list_kind(&self, to: &mut Listed, kind: Kind, only: Option<&[String]>, meter: &MirrorMeter<'_>) -> Result<()> {
+    fn list_kind(&self, to: &mut Listed, kind: Kind, only: Option<&[String]>, turn: Turn<'_>) -> Result<()> {
         if to.account.is_none() {
             match self.core.listing(kind, None) {
                 Err(error) if error.needs_upgrade() => match self.account() {
@@ -102,13 +113,10 @@ impl Client {
         }
         let Some(account) = to.account.clone() else { return Ok(()) };
         let wanted = account.resources(kind).into_iter().filter(|(id, _)| is_wanted(only, id));
-        for (number, (id, _)) in wanted.enumerate() {
-            if number >= AT_ONCE {
-                self.pause(PAUSE, meter)?;
-            }
+        for (id, _) in wanted {
+            turn()?;
             to.add(kind, Some(id), self.resource(kind, id.into()).listing());
-            let stops = |error: &Error| error.limit() == Some(Limit::Budget) || error.status() == Some(401);
-            if to.not_listed.last().is_some_and(|(_, error)| stops(error)) {
+            if to.is_refused() {
                 break;
             }
         }
@@ -116,16 +124,20 @@ impl Client {
     }
 
     /// Lists an app or database that the user named and no listing has shown: perhaps it is shared through a workspace.
-    fn list_named(&self, to: &mut Listed, kinds: &[Kind], id: &str) {
+    fn list_named(&self, to: &mut Listed, kinds: &[Kind], id: &str, turn: Turn<'_>) -> Result<()> {
         for (number, kind) in kinds.iter().enumerate() {
+            turn()?;
             let listing = self.resource(*kind, id.into()).listing();
             let is_missing = listing.as_ref().is_err_and(Error::is_not_found);
             // What is not found is reported once, whatever it would have been.
             if !is_missing || number + 1 == kinds.len() {
+                // Whatever it is, its files are not known to be gone.
+                to.incomplete.extend(kinds.iter().filter(|_| listing.is_err() && !is_missing));
                 to.add(*kind, Some(id), listing);
                 break;
             }
         }
+        Ok(())
     }
 }
 
@@ -133,6 +145,12 @@ impl Listed {
     fn new(now: OffsetDateTime) -> Self {
         let (snapshots, incomplete) = Default::default();
         Self { snapshots, account: None, now, incomplete, not_listed: Vec::new(), skipped: Vec::new() }
+    }
+
+    /// Whether the last error is one that the service would repeat for whatever else it is asked for.
+    fn is_refused(&self) -> bool {
+        let error = self.not_listed.last().map(|(_, error)| error);
+        error.is_some_and(|error| error.limit() == Some(Limit::Budget) || error.status() == Some(401))
     }
 
     /// Whether the app or database with this id is in a listing, or in the account and has been listed by itself.

@@ -230,10 +230,10 @@ fn many_apps_are_listed_no_faster_than_the_key_may_call() {
     let report = client.mirror(dir.path()).run().unwrap();
     assert!(report.is_complete(), "{report:?}");
     assert_eq!((report.fetched.len(), sandbox.count(APPS)), (43, 44));
+    assert!(!is_too_fast(&sandbox));
+    // It is not slower than it has to be.
     let requests = sandbox.requests();
     let times: Vec<i64> = requests.iter().filter(|r| r.port == sandbox::Port::Api).map(|r| r.at_ms).collect();
-    assert!(times.windows(30).all(|calls| calls[29] - calls[0] > 60_000), "{times:?}");
-    // It is not slower than it has to be.
     assert!(times[times.len() - 1] - times[0] < 150_000, "{times:?}");
 }
 

@@ -60,6 +60,24 @@ fn one_bad_snapshot_does_not_end_the_run() {
     }
 }
 
+/// What could not be listed may be listed all the same.
+#[test]
+fn a_damaged_file_is_not_said_to_be_gone_when_the_listing_failed() {
+    for fault in [Fault::Code(500, "INTERNAL_SERVER_ERROR", ""), Fault::Response(serde_json::json!([]))] {
+        let (sandbox, dir) = world(2);
+        mirror(&sandbox, &dir).run().unwrap();
+        let file = dir.path().join(&files(&dir)[0]);
+        fs::File::options().write(true).open(&file).unwrap().set_len(100).unwrap();
+        spoil_listing(&sandbox, Kind::App, fault);
+        let report = mirror(&sandbox, &dir).run().unwrap();
+        assert_eq!((report.damaged.len(), report.failed.len(), report.kept), (1, 1, 3), "{report:?}");
+        let said = report.failed[0].1.to_string();
+        assert!(!said.contains("any more") && said.contains("its snapshot could not be listed"), "{said}");
+        let report = mirror(&sandbox, &dir).run().unwrap();
+        assert_eq!((report.fetched, report.kept), (vec![file], 3));
+    }
+}
+
 /// The links in the next `listings` listings are refused by the host.
 fn stale_links(sandbox: &Sandbox, listings: u64) {
     let edit: fn(&mut serde_json::Value) = |envelope| {

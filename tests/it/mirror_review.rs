@@ -1,33 +1,78 @@
 //! What reviewers of the mirror found: listings, links and directories that are not as they should be, night after night.
 
 use std::fs;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::json;
+use squarecloud_blocking::time::OffsetDateTime;
 use squarecloud_blocking::{Client, Keep, Kind};
+use tempfile::TempDir;
 
 use crate::download_origin::{Origin, Reply, archive, quick_dir};
 use crate::mirror_support::*;
-use crate::sandbox::{self, Fault, On, Route, Sandbox};
+use crate::sandbox::{self, Fault, On, Port, Route, Sandbox};
+use crate::support::builder;
+
+fn wrong_sizes(listing: &mut serde_json::Value) {
+    listing["response"].as_array_mut().unwrap().iter_mut().for_each(|item| item["size"] = 7.into());
+}
+
+/// As a copy without the files' times.
+fn lose_times(dir: &TempDir) {
+    for file in files(dir) {
+        let file = fs::File::options().write(true).open(dir.path().join(file)).unwrap();
+        file.set_modified(SystemTime::now()).unwrap();
+    }
+}
 
 /// Every size in a listing is wrong, and the file system keeps no times.
 #[test]
 fn sizes_that_are_always_wrong_do_not_fetch_and_set_aside_for_ever() {
     let (sandbox, dir) = world(3);
-    let wrong: fn(&mut serde_json::Value) = |listing| {
-        listing["response"].as_array_mut().unwrap().iter_mut().for_each(|item| item["size"] = 7.into());
-    };
-    sandbox.fault(Route::ListAccount, Fault::Edit(wrong));
+    sandbox.fault(Route::ListAccount, Fault::Edit(wrong_sizes));
     let night = || {
         let report = mirror(&sandbox, &dir).run().unwrap();
-        for file in files(&dir) {
-            let file = fs::File::options().write(true).open(dir.path().join(file)).unwrap();
-            file.set_modified(SystemTime::now()).unwrap();
-        }
+        lose_times(&dir);
         (report.fetched.len(), report.damaged.len(), report.is_complete())
     };
     assert_eq!([night(), night(), night(), night()], [(6, 0, true), (6, 6, true), (0, 0, true), (0, 0, true)]);
     assert_eq!(files(&dir).len(), 12);
+}
+
+/// Nothing tells that it is the sizes in the listing that are wrong, but the files are all that there is.
+#[test]
+fn good_files_keep_their_names_while_they_cannot_be_fetched_again() {
+    for is_cancelled in [false, true] {
+        let (sandbox, dir) = world(3);
+        mirror(&sandbox, &dir).run().unwrap();
+        lose_times(&dir);
+        let good = files(&dir);
+        let cut = fs::File::options().write(true).open(dir.path().join(&good[0])).unwrap();
+        cut.set_len(100).unwrap();
+        sandbox.fault(Route::ListAccount, Fault::Edit(wrong_sizes));
+        sandbox.pause(Port::Snapshots);
+        let result = mirror(&sandbox, &dir).run_with(|progress| {
+            if is_cancelled && progress.total > 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let mut expected = [vec![format!("{}.damaged", good[0])], good[1..].to_vec()].concat();
+        if let Ok(report) = &result {
+            assert_eq!(relative(&dir, &report.damaged), expected[..1]);
+            assert!(!report.is_complete() && report.fetched.is_empty(), "{report:?}");
+        }
+        assert_eq!(result.is_err_and(|error| error.is_cancelled()), is_cancelled);
+        let mut found = files(&dir);
+        found.retain(|path| !path.contains("/."));
+        expected.sort();
+        assert_eq!(found, expected);
+        let newest = mirror(&sandbox, &dir).find(sandbox.database_id(), OffsetDateTime::now_utc()).unwrap();
+        assert_eq!(newest, Some(dir.path().join(&good[5])));
+        // When the host is back, they are fetched once.
+        sandbox.resume(Port::Snapshots);
+        let report = mirror(&sandbox, &dir).run().unwrap();
+        assert_eq!((report.fetched.len(), report.damaged.len(), report.is_complete()), (6, 5, true), "{report:?}");
+    }
 }
 
 /// Without a version in the link, the host sends the newest snapshot of the name.
@@ -118,4 +163,56 @@ fn a_named_app_is_listed_by_itself_beside_an_odd_item() {
     sandbox.fault(Route::ListAccount, Fault::Edit(odd));
     let report = with_key(&sandbox, &key).mirror(dir.path()).only([id]).run().unwrap();
     assert_eq!((report.fetched.len(), report.is_complete()), (1, false), "{report:?}");
+}
+
+#[test]
+fn databases_are_listed_no_faster_after_many_apps() {
+    let sandbox = Arc::new(Sandbox::builder().small().free_plan().rules(|rules| rules.budget = Some(30)).start());
+    for number in 1..20 {
+        sandbox.add_resource(sandbox::Kind::App, &format!("app-{number}"), sandbox.files(sandbox.app_id()));
+    }
+    for number in 1..15 {
+        let files = sandbox.files(sandbox.app_id());
+        sandbox.add_resource(sandbox::Kind::Database, &format!("database-{number}"), files);
+    }
+    let client = builder(&sandbox).sleep(passing(&sandbox)).build().unwrap();
+    let report = client.mirror(quick_dir().path()).run().unwrap();
+    assert!(report.is_complete() && !is_too_fast(&sandbox), "{report:?}");
+    assert_eq!(asked(&sandbox).0, 2 + 20 + 15);
+}
+
+#[test]
+fn many_named_apps_without_snapshots_are_listed_no_faster_than_the_key_may_call() {
+    let sandbox = Arc::new(Sandbox::builder().small().rules(|rules| rules.budget = Some(30)).start());
+    let named = |number| {
+        let kind = if number < 20 { sandbox::Kind::App } else { sandbox::Kind::Database };
+        sandbox.add_resource(kind, &format!("named-{number}"), sandbox.files(sandbox.app_id()))
+    };
+    let (ids, dir): (Vec<String>, _) = ((0..30).map(named).collect(), quick_dir());
+    let client = builder(&sandbox).sleep(passing(&sandbox)).build().unwrap();
+    let report = client.mirror(dir.path()).only(&ids).run().unwrap();
+    assert!(report.is_complete() && !is_too_fast(&sandbox), "{report:?}");
+    // One that is a database is no app.
+    assert_eq!(asked(&sandbox).0, 2 + 20 + 2 * 10);
+    // A bad key is not shown again.
+    put(&sandbox, sandbox.app_id(), 1);
+    sandbox.fault(Route::List(sandbox::Kind::App), Fault::Code(401, "ACCESS_DENIED", "")).after(2);
+    let report = client.mirror(dir.path()).only(&ids).run().unwrap();
+    assert_eq!((report.not_listed.len(), asked(&sandbox).0), (1, 2 + 3), "{report:?}");
+}
+
+/// The listing is late and does not show the new one, and meanwhile the service made one on its own schedule.
+#[test]
+fn an_automatic_snapshot_is_not_taken_for_the_new_one() {
+    let rules = |rules: &mut sandbox::Rules| (rules.creation_refreshes, rules.date_header) = (false, false);
+    let (sandbox, dir) = (Sandbox::builder().small().free_plan().rules(rules).start(), quick_dir());
+    put(&sandbox, sandbox.app_id(), 1);
+    let made_now: fn(&mut serde_json::Value) = |listing| {
+        let now = OffsetDateTime::now_utc().unix_timestamp() * 1000;
+        let item = &mut listing["response"][0];
+        (item["modified"], item["origin"]) = (sandbox::rfc3339(now).into(), "automatic".into());
+    };
+    sandbox.fault(Route::List(sandbox::Kind::App), Fault::Edit(made_now)).after(1);
+    let report = mirror(&sandbox, &dir).kind(Kind::App).take_new(true).run().unwrap();
+    assert!(report.not_taken.len() == 1 && report.not_taken[0].1.is_pending(), "{report:?}");
 }

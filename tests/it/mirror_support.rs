@@ -150,3 +150,10 @@ pub fn passing(sandbox: &Arc<Sandbox>) -> impl Fn(Duration) + Send + Sync + 'sta
     let sandbox = sandbox.clone();
     move |slice| sandbox.advance(slice)
 }
+
+/// Whether some 30 calls came within 60 s.
+pub fn is_too_fast(sandbox: &Sandbox) -> bool {
+    let requests = sandbox.requests();
+    let times: Vec<i64> = requests.iter().filter(|r| r.port == Port::Api).map(|r| r.at_ms).collect();
+    times.windows(30).any(|calls| calls[29] - calls[0] <= 60_000)
+}

@@ -103,18 +103,9 @@ pub struct Mirror {
 
 impl Mirror {
     pub(crate) fn new(service: Arc<dyn Service>, dir: PathBuf) -> Self {
-        Self {
-            service,
-            dir,
-            kind: None,
-            only: None,
-            filter: None,
-            keep: Keep::everything(),
-            offset: UtcOffset::UTC,
-            threads: 2,
-            verify: false,
-            take_new: false,
-        }
+        let (kind, only, filter, verify, take_new) = Default::default();
+        let (keep, offset, threads) = (Keep::everything(), UtcOffset::UTC, 2);
+        Self { service, dir, kind, only, filter, keep, offset, threads, verify, take_new }
     }
 
     crate::setters! {
@@ -191,7 +182,8 @@ impl Mirror {
     ///
     /// Costs the requests of [`plan`](Self::plan), and one on the snapshot host for each new snapshot; one more listing when
     /// a link has expired. Downloads continue, are checked and appear complete or not at all, as those of
-    /// [`Snapshot::download`](crate::Snapshot::download). A damaged file gets the name `<name>.damaged`. Files are deleted last.
+    /// [`Snapshot::download`](crate::Snapshot::download). A damaged file gets the name `<name>.damaged`, and
+    /// its name back if it could not be fetched again and is an archive, only not of the listed size. Files are deleted last.
     ///
     /// `Ok` means that the run came to its end. [`MirrorReport::is_complete`] tells whether everything was fetched: a
     /// snapshot that fails does not end the run: the next best one that the policy would keep in its place is fetched

@@ -64,7 +64,7 @@ pub(crate) struct Listed {
 impl Listed {
     /// Whether files that are not listed are known to be gone from the service. An empty listing may as well be one that
     /// went wrong.
-    fn is_complete(&self, kind: Kind) -> bool {
+    pub(super) fn is_complete(&self, kind: Kind) -> bool {
         !self.incomplete.contains(&kind) && self.snapshots.iter().any(|info| info.kind == kind)
     }
 }

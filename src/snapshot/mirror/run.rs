@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -16,7 +16,7 @@ use super::plan::{Item, Listed, MirrorPlan, PlannedSnapshot, State};
 use super::{Mirror, disk};
 use crate::error::{Error, Refusal, Result};
 use crate::progress::MirrorMeter;
-use crate::snapshot::files::set_aside;
+use crate::snapshot::files::{publish, set_aside};
 use crate::snapshot::leftovers::tidy_at;
 use crate::snapshot::options::{DownloadOptions, Overwrite};
 use crate::snapshot::{Snapshot, name};
@@ -70,8 +70,8 @@ pub struct MirrorReport {
     /// Files that were found truncated or changed, where they are now: `*.damaged`. Those that could be fetched again are
     /// in `fetched`, too.
     pub damaged: Vec<PathBuf>,
-    /// The snapshots that could not be fetched, read or deleted, and why; also those of damaged files that are not listed
-    /// any more. They are tried again at every run; leave out with [`Mirror::filter`](crate::Mirror::filter) what never
+    /// The snapshots that could not be fetched, read or deleted, and why; also those of damaged files that are not
+    /// listed. They are tried again at every run; leave out with [`Mirror::filter`](crate::Mirror::filter) what never
     /// succeeds.
     pub failed: Vec<(SnapshotInfo, Error)>,
     /// What could not be listed, and why: the kind, or one app or database. Nothing of that kind was pruned.
@@ -138,7 +138,7 @@ impl<'a> Run<'a> {
         unneeded.iter().for_each(|planned| tidy_at(&planned.path));
         let mut fetched = BTreeSet::new();
         while !fetch.is_empty() && !self.stop.load(Relaxed) {
-            self.fetch_all(&fetch)?;
+            self.fetch_all(&fetch).inspect_err(|_| self.put_back())?;
             fetched.extend(self.report().fetched.iter().cloned());
             let tried: BTreeSet<PathBuf> = fetch.into_iter().map(|planned| planned.path).collect();
             for item in items.iter_mut().filter(|item| fetched.contains(&item.path)) {
@@ -148,8 +148,11 @@ impl<'a> Run<'a> {
             items.retain(|item| item.state == State::Whole || !tried.contains(&item.path));
             fetch = plan(&items).fetch;
         }
+        self.put_back();
         // Only what is there has a say in what is pruned.
         items.retain(|item| item.state == State::Whole);
+        // A killed run may have left the part file under which it published one of them: a second name of its bytes.
+        items.iter().for_each(|item| tidy_at(&item.path));
         let MirrorPlan { keep, prune, .. } = plan(&items);
         self.report().kept = keep.iter().filter(|planned| !fetched.contains(&planned.path)).count();
         prune.into_iter().for_each(|planned| self.prune(planned));
@@ -166,13 +169,26 @@ impl<'a> Run<'a> {
                 if item.is_listed {
                     return true;
                 }
-                let detail = "it was truncated or changed, and its snapshot is not listed any more".into();
+                let listed = ["could not be listed", "is not listed any more"];
+                let listed = listed[usize::from(self.listed.is_complete(item.info.kind))];
+                let detail = format!("it was truncated or changed, and its snapshot {listed}");
                 Error::Refused { archive, entry: None, refusal: Refusal::Corrupt, detail }
             }
             Err(e) => Error::io("renaming", &item.path, e),
         };
         self.report().failed.push((item.info.clone(), error));
         false
+    }
+
+    /// Gives those set aside their names back that were not fetched again and are archives: it may be the size in the
+    /// listing that is wrong. They count for nothing in this run.
+    fn put_back(&self) {
+        let look = |aside: &Path| disk::look(aside, None, self.mirror.verify, self.meter);
+        self.report().damaged.retain(|aside| {
+            let mut path = aside.with_extension("");
+            let _ = path.extension() != Some("zip".as_ref()) && path.set_extension("");
+            path.exists() || !matches!(look(aside), Ok(State::Whole)) || publish(aside, &path, false).is_err()
+        });
     }
 
     /// Fetches with several threads, of which the calling one is one.

@@ -27,14 +27,13 @@ impl Mirror {
         if listed.account.is_none() {
             listed.skipped.extend(account.skipped.iter().cloned());
         }
-        let mut not_taken = Vec::new();
+        let (mut not_taken, mut pause, mut blocked) = (Vec::new(), Duration::ZERO, None);
         for id in self.only.iter().flatten() {
             let mut ids = self.kinds().iter().flat_map(|kind| account.resources(*kind));
             if !ids.any(|(shown, _)| is_id_of(id, shown)) {
                 not_taken.push((id.clone(), Error::invalid(format!("the id {id:?}"), NOT_FOUND)));
             }
         }
-        let (mut pause, mut blocked) = (Duration::ZERO, None);
         for (last, kind, id) in self.wanted(&account, listed) {
             let what = format!("the snapshot of {kind} {id}");
             let created = match blocked.or_else(|| account.limit(last, &listed.snapshots, listed.now)) {
