@@ -25,7 +25,7 @@
 //! - [`App`] and [`Database`] are handles: a client and an id.
 //! - [`SnapshotInfo`] is a snapshot in a listing: plain data, to be compared, sorted and saved.
 //! - [`Snapshot`] is a snapshot that can be downloaded: a signed link, without the API key.
-//! - [`Archive`][A] is the zip: a local file, bytes in memory, or still on the snapshot host.
+//! - [`Archive`] is the zip: a local file, bytes in memory, or still on the snapshot host.
 //!
 //! [`Mirror`] does all of it for every snapshot of an account, and keeps a directory up to date.
 //!
@@ -53,10 +53,10 @@
 //! | see progress, cancel, check every CRC, use several connections | [`Snapshot::download_with`] and [`DownloadOptions`] | as the options say |
 //! | read the bytes myself | [`Snapshot::reader`] in order, [`Snapshot::remote`] at any offset | 1 request; 1 for each read that is not buffered |
 //! | look into a zip | [`Archive::open`][open], then `entries`, `read`, `tree` | about 150 bytes of memory an entry |
-//! | look into a snapshot without downloading it | [`Snapshot::archive`][look] | 1 request, and 1 for each entry that is read |
+//! | look into a snapshot without downloading it | [`Snapshot::archive`][at] | 1 request, and 1 for each entry that is read |
 //! | check every byte of a zip | [`Archive::verify`][crc] | reads everything, writes nothing |
 //! | see what changed between two snapshots | [`Archive::diff`][diff] | no request, reads nothing |
-//! | get the files out | [`Archive::extract`][get]; [`Archive::plan`][plan] is the dry run | all cores, half a MiB of memory each |
+//! | get the files out | [`Archive::extract`][get]; [`Archive::plan`][dry] is the dry run | all cores, half a MiB of memory each |
 //! | go back to a snapshot | [`App::restore_and_wait`] | 1 request, and 1 every 5 s |
 //! | go back without waiting | [`App::restore`], later [`App::restore_status`] | 1 request each |
 //! | rehearse a restore as a new app | [`Client::upload`] | 1 upload of at most 100 MiB, and 1 request |
@@ -69,7 +69,7 @@
 //!
 //! # Where to go next
 //!
-//! - [`recipes`][recipes]: whole programs for common jobs, from a nightly backup to a program in a container.
+//! - [Recipes][recipes]: whole programs for common jobs, from a nightly backup to a program in a container.
 //! - [`Error`]: what can go wrong. Match its variants, or ask `is_not_found`, `is_rate_limited` and the like;
 //!   [`Limit`] tells the service's limits apart. `{:#}` prints an error with its causes.
 //! - [`ClientBuilder`]: every time limit with its default, retries, proxy and root certificates.
@@ -86,17 +86,17 @@
 //! | `zip` | yes | `Archive` and everything that looks into a snapshot; without it only the structure of a download is checked |
 //!
 //! `rustls` or `native-tls` is needed.
-// Without `zip`, links to what it gives lead to the table that says so: the first definition of a label counts.
-#![cfg_attr(not(feature = "zip"), doc = "[A]: #features\n[open]: #features\n[look]: #features\n[diff]: #features")]
-#![cfg_attr(not(feature = "zip"), doc = "[crc]: #features\n[get]: #features\n[plan]: #features\n[recipes]: #features")]
 //!
-//! [A]: Archive
+// Without `zip`, links to what it gives lead to the table that says so: the first definition of a label counts.
+#![cfg_attr(not(feature = "zip"), doc = "[`Archive`]: #features\n[open]: #features\n[at]: #features\n[dry]: #features")]
+#![cfg_attr(not(feature = "zip"), doc = "[crc]: #features\n[diff]: #features\n[get]: #features\n[recipes]: #features")]
+//!
 //! [open]: Archive::open
-//! [look]: Snapshot::archive
+//! [at]: Snapshot::archive
 //! [crc]: Archive::verify
 //! [diff]: Archive::diff
 //! [get]: Archive::extract
-//! [plan]: Archive::plan
+//! [dry]: Archive::plan
 //! [recipes]: crate::recipes
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The README's examples are compiled, too. They use `Archive`.
@@ -142,8 +142,8 @@ pub use snapshot::archive::{
     Links, Tree, Verified,
 };
 pub use snapshot::mirror::{Keep, KeepReason, Mirror, MirrorPlan, MirrorReport, PlannedSnapshot};
-pub use snapshot::options::{DownloadOptions, Overwrite};
-pub use snapshot::{Snapshot, download::Download, reader::RemoteReader, remote::Remote, source::Cursor, source::Source};
+pub use snapshot::{Snapshot, download::Download, reader::RemoteReader, remote::Remote};
+pub use snapshot::{options::DownloadOptions, options::Overwrite, source::Cursor, source::Source};
 pub use types::{
     Account, AppInfo, AppSummary, DatabaseInfo, DatabaseSummary, Kind, Language, Listing, Memory, Origin, Plan,
     Reading, Response, RestoreState, RestoreStatus, RunningStatus, RuntimeStatus, ServiceStatus, Skipped, SnapshotInfo,

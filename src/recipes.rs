@@ -11,8 +11,8 @@
 //!
 //! # A nightly backup
 //!
-//! Creates a snapshot of one app and downloads it, with the CRC-32 of every entry checked before the file gets its name.
-//! The exit status and the line on stderr are all that cron needs: `0 3 * * * SQUARECLOUD_API_KEY=... nightly`.
+//! Creates a snapshot of one app and downloads it, with the CRC-32 of every entry checked before the file gets its
+//! name. The exit status and the line on stderr are all that cron needs: `0 3 * * * SQUARECLOUD_API_KEY=... nightly`.
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -43,8 +43,8 @@
 //! # A year of snapshots
 //!
 //! The service keeps a snapshot for 30 days. A [`Mirror`](crate::Mirror) downloads those of all apps and databases, and
-//! thins them out by the rules of [restic's `forget`][forget]: here the newest of each of 14 days, 8 weeks and 12 months.
-//! What one run could not fetch, the next one fetches.
+//! thins them out by the rules of [restic's `forget`][forget]: here it keeps the newest of each of the last 14 days,
+//! 8 weeks and 12 months. What one run could not fetch, the next one fetches.
 //!
 //! ```no_run
 //! use squarecloud_blocking::{Client, Keep, Result};
@@ -73,9 +73,9 @@
 //!
 //! # The quota
 //!
-//! A plan includes `(memory in MB / 256) * 2` snapshots within 24 hours. The service does not say how many are used: the
-//! listings give a [lower bound](crate::Account::snapshots_used). A plan without the account's listing (HTTP 402) still
-//! has one for each app and database, at one request each.
+//! A plan includes `(memory in MB / 256) * 2` snapshots within 24 hours. The service does not say how many are used;
+//! the listings give a [lower bound](crate::Account::snapshots_used). Where the plan does not include the account's listing
+//! (HTTP 402), each app and database still has its own, at one request each.
 //!
 //! ```no_run
 //! use squarecloud_blocking::time::OffsetDateTime;
@@ -102,8 +102,8 @@
 //!             listed.extend(client.all_snapshots(Kind::Database)?);
 //!         }
 //!     }
-//!     let (quota, used) = (account.daily_snapshot_quota(), account.snapshots_used(&listed, OffsetDateTime::now_utc()));
-//!     println!("at least {used} of {quota} snapshots of the last 24 h are used");
+//!     let used = account.snapshots_used(&listed, OffsetDateTime::now_utc());
+//!     println!("at least {used} of the {} snapshots of 24 h are used", account.daily_snapshot_quota());
 //!
 //!     if let Err(error) = client.snapshot("0123456789abcdef0123456789abcdef") {
 //!         match error.limit() {
@@ -146,9 +146,9 @@
 //!
 //! # A rehearsal
 //!
-//! Shows that a snapshot is good before you need it: downloads it, checks every byte, and creates a **new** app of it. The
-//! original is not touched. It needs 256 MB of free memory in the plan, a zip of at most 100 MiB, and a `squarecloud.app`
-//! or `squarecloud.config` file in its root.
+//! Shows that a snapshot is good before you need it: downloads it, checks every byte, and creates a **new** app from
+//! it. The original is not touched. The plan needs 256 MB of free memory, and the zip may have at most 100 MiB and needs a
+//! `squarecloud.app` or `squarecloud.config` file in its root.
 //!
 //! ```no_run
 //! use squarecloud_blocking::{Client, DownloadOptions, Overwrite, Result};
@@ -197,7 +197,8 @@
 //!         let report = |progress| {
 //!             // Without a window there is nobody to work for.
 //!             let is_closed = sender.send(Message::Progress(progress)).is_err();
-//!             if is_closed || cancel.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+//!             let stop = is_closed || cancel.load(Ordering::Relaxed);
+//!             if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 //!         };
 //!         let options = DownloadOptions::new().progress(report);
 //!         let snapshot = client.snapshot_with(&app_id, report);
@@ -252,10 +253,10 @@
 //!
 //! # Your own root certificates
 //!
-//! For a proxy that decrypts TLS, or a server of your own. Where the certificate is installed on the system, the feature
-//! `native-tls` (the system's library) or `platform-verifier` (rustls) is enough, without a line of code. Otherwise
-//! [`ClientBuilder::root_certificates`](crate::ClientBuilder::root_certificates) takes one or several in PEM. They
-//! **replace** the usual ones, so add the web's to the file if some hosts are reached without that proxy.
+//! For a proxy that decrypts TLS, or a server of your own. Where the certificate is installed on the system, the
+//! feature `native-tls` (the system's library) or `platform-verifier` (rustls) is enough, without a line of code.
+//! Otherwise [`ClientBuilder::root_certificates`](crate::ClientBuilder::root_certificates) takes one or several in PEM.
+//! They **replace** the usual ones, so add those to the file if a host is reached without that proxy.
 //!
 //! ```no_run
 //! use squarecloud_blocking::{ClientBuilder, Error, NetworkFailure};
@@ -264,7 +265,7 @@
 //!     let pem = std::fs::read("/etc/ssl/company.pem")?;
 //!     let client = ClientBuilder::from_env()?.root_certificates(pem).build()?;
 //!     match client.service_status() {
-//!         Err(error @ Error::Network { failure: NetworkFailure::Certificate, .. }) => println!("not trusted: {error:#}"),
+//!         Err(error @ Error::Network { failure: NetworkFailure::Certificate, .. }) => println!("{error:#}"),
 //!         status => println!("the service is {}", status?.status),
 //!     }
 //!     Ok(())
@@ -273,9 +274,9 @@
 //!
 //! # A container
 //!
-//! The key comes from the environment, the files go to a volume, and the exit status tells the scheduler. As process 1 a
-//! program gets no default action for SIGTERM, so without a handler it works on until it is killed. That does no harm
-//! either: part files are continued, and the directory's lock is freed by the system.
+//! The key comes from the environment, the files go to a volume, and the exit status tells the scheduler. The first
+//! process of a container has no default action for SIGTERM, so without a handler it works on until it is killed. That
+//! does no harm either: part files are continued by the next run, and the system frees the directory's lock.
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
@@ -315,5 +316,5 @@
 //! ```
 //!
 //! `-e` without a value passes the variable on and keeps the key out of the process list. With the feature `rustls` the
-//! root certificates are compiled in: an empty image needs none. Give the program a directory that is a volume for sure:
-//! a missing one is created, and gone with the container.
+//! root certificates are compiled in, so the image needs none. A missing directory is created: without the volume, the
+//! files are gone with the container.

@@ -275,6 +275,14 @@ pub enum NetworkFailure {
 }
 
 /// Why an archive or an entry was refused: to be matched, not parsed.
+///
+/// ```
+/// # #[cfg(feature = "zip")] {
+/// use squarecloud_blocking::{Archive, Refusal};
+/// let error = Archive::new(b"not a zip".to_vec()).unwrap_err();
+/// assert_eq!(error.refusal(), Some(Refusal::Corrupt));
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {

@@ -79,6 +79,13 @@ impl<S: Source> Clone for Archive<S> {
 impl Archive<File> {
     /// Opens an archive in a file.
     ///
+    /// ```no_run
+    /// for entry in squarecloud_blocking::Archive::open("backup.zip")?.entries() {
+    ///     println!("{:?}: {} bytes", entry.name(), entry.size());
+    /// }
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be opened, and those of [`Archive::new`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
@@ -153,6 +160,14 @@ impl<S: Source> Archive<S> {
     }
 
     /// The names as an indented tree, to be printed: escaped, so that no name can do harm to a terminal.
+    ///
+    /// ```
+    /// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    /// # zip.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+    /// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+    /// assert_eq!(archive.tree().to_string(), "app/\n  config.json  0\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn tree(&self) -> Tree<'_> {
         Tree { directory: &self.directory }
     }
@@ -161,6 +176,15 @@ impl<S: Source> Archive<S> {
     /// targets, and the local file headers of entries that seem to overlap; writes nothing. What else headers and data
     /// in front of the central directory tell is found by [`verify`](Self::verify), or by an extraction before anything
     /// appears at its target.
+    ///
+    /// ```
+    /// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    /// # zip.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+    /// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+    /// let plan = archive.plan(&squarecloud_blocking::ExtractOptions::new().strip(1))?;
+    /// assert_eq!(plan.paths().collect::<Vec<_>>(), ["config.json"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::NoSuchEntry`] when no entry lies under a given prefix, or filter and `strip` leave none;
@@ -182,6 +206,16 @@ impl<S: Source> Archive<S> {
     /// Uses all cores. Memory: half a MiB a core, another MiB for each file above 8 MiB that is being written, and some
     /// 200 bytes an entry. Disk: the extracted bytes.
     ///
+    /// ```
+    /// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    /// # zip.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+    /// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+    /// # let dir = tempfile::tempdir()?;
+    /// let extracted = archive.extract(dir.path().join("restored"))?;
+    /// assert_eq!(extracted.files, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Exists`]; [`Error::Refused`] for the first thing that
     /// [`plan`](Self::plan) refuses, or for damaged data; [`Error::Io`] when the file system fails;
@@ -192,6 +226,17 @@ impl<S: Source> Archive<S> {
 
     /// [`extract`](Self::extract), as the options say.
     ///
+    /// ```
+    /// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    /// # zip.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+    /// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+    /// # let dir = tempfile::tempdir()?;
+    /// let options = squarecloud_blocking::ExtractOptions::new().prefix("app").strip(1);
+    /// archive.extract_with(dir.path(), &options)?;
+    /// assert!(dir.path().join("config.json").is_file());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`extract`](Self::extract) and [`plan`](Self::plan), and [`Error::Cancelled`].
     pub fn extract_with(&self, dir: impl AsRef<Path>, options: &ExtractOptions) -> Result<Extracted> {
@@ -200,6 +245,15 @@ impl<S: Source> Archive<S> {
 
     /// What changed from this archive to a newer one: by names, sizes, CRC-32 and kinds of the two central directories,
     /// so nothing is read.
+    ///
+    /// ```
+    /// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    /// # zip.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+    /// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+    /// let diff = archive.diff(&archive.clone());
+    /// assert!(diff.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn diff<T: Source>(&self, newer: &Archive<T>) -> Diff {
         let mut diff = Diff::default();
         let difference = |was: Option<Entry<'_>>, is: Option<Entry<'_>>| Difference {

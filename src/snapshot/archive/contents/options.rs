@@ -35,6 +35,23 @@ pub enum Links {
 
 /// How [`Archive::extract_with`](crate::Archive::extract_with) works. Everything is extracted, with all cores,
 /// times and permission bits kept, into a target that does not exist or is empty, unless said otherwise.
+///
+/// ```
+/// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+/// # zip.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+/// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+/// # let dir = tempfile::tempdir()?;
+/// use squarecloud_blocking::{ExtractOptions, Links, Overwrite};
+/// let options = ExtractOptions::new()
+///     .prefix("app") // this directory only,
+///     .strip(1) // without it in the paths
+///     .filter(|entry| !entry.name().ends_with(".log"))
+///     .links(Links::Skip)
+///     .overwrite(Overwrite::Keep);
+/// assert_eq!(archive.extract_with(dir.path(), &options)?.files, 1);
+/// assert_eq!(archive.extract_with(dir.path(), &options)?.kept, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
 #[non_exhaustive]
@@ -132,6 +149,19 @@ impl ExtractOptions {
 ///
 /// A compression ratio tells no bomb from a fresh database: both reach 1,032 to 1, the best that deflate can do. What bounds a
 /// bomb are the bytes, so lower them where the disk is small: a full disk ends the extraction and nothing is left behind.
+///
+/// ```
+/// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+/// # zip.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+/// # std::io::Write::write_all(&mut zip, b"{}")?;
+/// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+/// # let dir = tempfile::tempdir()?;
+/// use squarecloud_blocking::{ExtractOptions, Limits, Refusal};
+/// let options = ExtractOptions::new().limits(Limits::new().total_bytes(1));
+/// let error = archive.extract_with(dir.path(), &options).unwrap_err();
+/// assert_eq!(error.refusal(), Some(Refusal::TooLarge));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]

@@ -26,6 +26,16 @@ const AHEAD: usize = 2;
 impl<S: Source> Archive<S> {
     /// The content of an entry, its size and CRC-32 checked. Memory: the content, 1 GiB at most; one or two reads.
     ///
+    /// ```
+    /// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    /// # zip.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+    /// # std::io::Write::write_all(&mut zip, b"{}")?;
+    /// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+    /// assert_eq!(archive.read("app/config.json")?, b"{}");
+    /// assert!(archive.read("no such file").unwrap_err().to_string().contains("no such file"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NoSuchEntry`]; [`Error::Refused`] when it is not a file or a link, larger than 1 GiB, listed twice,
     /// encrypted, compressed by an unknown method or damaged; [`Error::Archive`] when the source fails.
@@ -40,6 +50,16 @@ impl<S: Source> Archive<S> {
 
     /// Writes the content of an entry to `to` and returns its size. Memory: half a MiB. The size and CRC-32 are
     /// checked, but only at the end: on an error, what was written already is worth nothing.
+    ///
+    /// ```
+    /// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    /// # zip.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+    /// # std::io::Write::write_all(&mut zip, b"{}")?;
+    /// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+    /// let mut copied = Vec::new(); // or a file, standard output, a hash
+    /// assert_eq!(archive.copy("app/config.json", &mut copied)?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`read`](Self::read), except that there is no limit; [`Error::Io`] when `to` fails.
@@ -73,6 +93,19 @@ impl<S: Source> Archive<S> {
     /// decoded once by all cores and nothing is written. Memory: half a MiB a core.
     ///
     /// Names and links are harmless until extracted: they are judged by [`plan`](Self::plan).
+    ///
+    /// ```
+    /// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    /// # zip.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+    /// # std::io::Write::write_all(&mut zip, b"{}")?;
+    /// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+    /// let verified = archive.verify()?;
+    /// for bad in &verified.bad {
+    ///     println!("{:?}: {}", bad.name, bad.detail);
+    /// }
+    /// assert!(verified.is_ok() && verified.bytes == 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Archive`] when the source fails. What is wrong with the archive is not an error but the result.
