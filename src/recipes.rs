@@ -73,9 +73,9 @@
 //!
 //! # The quota
 //!
-//! A plan includes `(memory in MB / 256) * 2` snapshots within 24 hours. The service does not say how many are used;
-//! the listings give a [lower bound](crate::Account::snapshots_used). Where the plan does not include the account's listing
-//! (HTTP 402), each app and database still has its own, at one request each.
+//! A plan includes [`(memory in MB / 256) * 2`][limits] snapshots within 24 hours. The service does not say how many
+//! are used; the listings give a [lower bound](crate::Account::snapshots_used). Where the plan does not include the
+//! account's listing (HTTP 402), each app and database still has its own, at one request each.
 //!
 //! ```no_run
 //! use squarecloud_blocking::time::OffsetDateTime;
@@ -116,6 +116,8 @@
 //! }
 //! ```
 //!
+//! [limits]: https://docs.squarecloud.app/en/api-reference/endpoint/apps/snapshots/create
+//!
 //! # One file
 //!
 //! Reads a single file out of the latest snapshot, without downloading the rest: usually two requests on the snapshot
@@ -147,8 +149,8 @@
 //! # A rehearsal
 //!
 //! Shows that a snapshot is good before you need it: downloads it, checks every byte, and creates a **new** app from
-//! it. The original is not touched. The plan needs 256 MB of free memory, and the zip may have at most 100 MiB and needs a
-//! `squarecloud.app` or `squarecloud.config` file in its root.
+//! it. The original is not touched. The plan needs 256 MB of free memory, and the zip may have at most 100 MiB and
+//! needs a [`squarecloud.app`][config] or `squarecloud.config` file in its root.
 //!
 //! ```no_run
 //! use squarecloud_blocking::{Client, DownloadOptions, Overwrite, Result};
@@ -171,6 +173,8 @@
 //!
 //! Delete the copy in the dashboard; this crate deletes nothing at the service. When it is serious,
 //! [`App::restore_and_wait`](crate::App::restore_and_wait) takes the same `latest`.
+//!
+//! [config]: https://docs.squarecloud.app/en/getting-started/config-file
 //!
 //! # A window with a cancel button
 //!

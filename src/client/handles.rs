@@ -85,7 +85,8 @@ macro_rules! methods_of_both {
             /// responds that it is still making the snapshot (HTTP 202), the listing is polled every
             /// [`poll_interval`](crate::ClientBuilder::poll_interval) until it appears, for at most
             /// [`snapshot_wait`](crate::ClientBuilder::snapshot_wait), and less often while the service responds with HTTP
-            /// 429. The service allows one snapshot every 5 s, one every 180 s for each app or database, and a daily quota.
+            /// 429. The service allows one snapshot every 5 s, one every 180 s for each app or database, and a daily
+            /// [quota](crate::Account::daily_snapshot_quota).
             ///
             /// A snapshot that was made before the call is never returned, whoever made it. The service's clock says
             /// which one is new; where it leaves that open, the call returns [`Error::Pending`](crate::Error::Pending).

@@ -168,7 +168,8 @@ impl SnapshotInfo {
         self.id.split('_').next().unwrap_or(&self.id)
     }
 
-    /// Returns when the service deletes it: 30 days after it was created.
+    /// Returns when the service deletes it: [30 days](https://docs.squarecloud.app/en/sdks/py/snapshots) after it was
+    /// created.
     pub fn expires_at(&self) -> OffsetDateTime {
         self.created_at.saturating_add(KEPT)
     }

@@ -24,7 +24,8 @@ const READ_LIMIT: u64 = 1 << 30;
 const AHEAD: usize = 2;
 
 impl<S: Source> Archive<S> {
-    /// The content of an entry, its size and CRC-32 checked. Memory: the content, 1 GiB at most; one or two reads.
+    /// Returns the content of an entry, its size and CRC-32 checked. Memory: the content, 1 GiB at most; one or two
+    /// reads.
     ///
     /// ```
     /// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
@@ -37,8 +38,9 @@ impl<S: Source> Archive<S> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NoSuchEntry`]; [`Error::Refused`] when it is not a file or a link, larger than 1 GiB, listed twice,
-    /// encrypted, compressed by an unknown method or damaged; [`Error::Archive`] when the source fails.
+    /// [`Error::NoSuchEntry`] when there is none of that name; [`Error::Refused`] when it is not a file or a link,
+    /// larger than 1 GiB, listed twice, encrypted, compressed by an unknown method or damaged; [`Error::Archive`] when
+    /// the source fails.
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
         let entry = self.find(name)?;
         if entry.size() > READ_LIMIT {
@@ -72,8 +74,8 @@ impl<S: Source> Archive<S> {
         Ok(entry.size())
     }
 
-    /// An entry as a stream, decoded by a thread of its own while it is read. Memory: about 1 MiB. Where the system has
-    /// no more threads, it is [read](Self::read) into memory at once, with the limit of that method.
+    /// Returns a reader of an entry's content, which a thread of its own decodes meanwhile. Memory: about 1 MiB. Where
+    /// the system has no more threads, it is [read](Self::read) into memory at once, with the limit of that method.
     ///
     /// # Errors
     /// Those of [`copy`](Self::copy) that show before anything is read; later ones come from the stream.
@@ -196,7 +198,7 @@ impl Verified {
     }
 }
 
-/// The content of one entry, as [`Archive::reader`](crate::Archive::reader) gives it.
+/// A reader of one entry's content: [`Archive::reader`](crate::Archive::reader).
 ///
 /// The end (`Ok(0)`) comes only after size and CRC-32 have been found right; an error of the archive comes as
 /// an [`io::Error`] with the crate's [`Error`] inside. Dropping it early ends the work.
