@@ -17,6 +17,22 @@ use crate::error::{Error, Result};
 ///
 /// A call that waits for a snapshot or a restore reports the number of its poll as `attempt`, about every 100 ms;
 /// cancelling it is an [`Error::WaitCancelled`](crate::Error::WaitCancelled), since the work goes on.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use squarecloud_blocking::Progress;
+///
+/// fn show(now: Progress) -> ControlFlow<()> {
+///     match now.total {
+///         _ if now.waiting => eprint!("\rwaiting to try again (attempt {})", now.attempt),
+///         Some(total) => eprint!("\r{} of {total} bytes", now.bytes),
+///         None => eprint!("\r{} bytes", now.bytes),
+///     }
+///     ControlFlow::Continue(())
+/// }
+/// # assert!(show(Progress::default()).is_continue());
+/// // snapshot.download_with("backups", &DownloadOptions::new().progress(show))
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {

@@ -56,6 +56,13 @@ macro_rules! methods_of_both {
 
             /// Returns the state and the resource use as formatted text. One request.
             ///
+            /// ```no_run
+            /// # let handle = squarecloud_blocking::Client::from_env()?.app("0123456789abcdef0123456789abcdef");
+            /// let status = handle.status()?;
+            /// println!("running: {}, since {:?}", status.running, status.started_at);
+            /// # Ok::<(), squarecloud_blocking::Error>(())
+            /// ```
+            ///
             /// # Errors
             /// As [`Client::account`](crate::Client::account).
             pub fn status(&self) -> Result<RuntimeStatus> {
@@ -78,10 +85,18 @@ macro_rules! methods_of_both {
             /// responds that it is still making the snapshot (HTTP 202), the listing is polled every
             /// [`poll_interval`](crate::ClientBuilder::poll_interval) until it appears, for at most
             /// [`snapshot_wait`](crate::ClientBuilder::snapshot_wait), and less often while the service responds with HTTP
-            /// 429. The service allows one snapshot every 5 s, one every 180 s for each app or database, and a daily quota.
+            /// 429. The service allows one snapshot every 5 s, one every 180 s for each app or database, and a daily
+            /// [quota](crate::Account::daily_snapshot_quota).
             ///
             /// A snapshot that was made before the call is never returned, whoever made it. The service's clock says
             /// which one is new; where it leaves that open, the call returns [`Error::Pending`](crate::Error::Pending).
+            ///
+            /// ```no_run
+            /// # let handle = squarecloud_blocking::Client::from_env()?.app("0123456789abcdef0123456789abcdef");
+            /// let snapshot = handle.snapshot()?;
+            /// snapshot.download("backups")?;
+            /// # Ok::<(), squarecloud_blocking::Error>(())
+            /// ```
             ///
             /// # Errors
             /// [`Error::Pending`](crate::Error::Pending) when the wait was not long enough: the snapshot will appear
@@ -100,6 +115,16 @@ macro_rules! methods_of_both {
             /// open: requests are made by a thread of their own. [`Progress::attempt`] is the number of the poll (0
             /// before the first one), [`Progress::bytes`] is always 0. After cancelling, the call returns at once; a
             /// request that is under way ends by itself, and the service goes on with what it has accepted.
+            ///
+            /// ```no_run
+            /// # let handle = squarecloud_blocking::Client::from_env()?.app("0123456789abcdef0123456789abcdef");
+            /// use std::{ops::ControlFlow, time::Instant};
+            /// let started = Instant::now();
+            /// let snapshot = handle.snapshot_with(|_| {
+            ///     if started.elapsed().as_secs() < 60 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            /// })?;
+            /// # Ok::<(), squarecloud_blocking::Error>(())
+            /// ```
             ///
             /// # Errors
             /// As [`snapshot`](Self::snapshot), and [`Error::WaitCancelled`](crate::Error::WaitCancelled).
@@ -132,6 +157,14 @@ macro_rules! methods_of_both {
 
             /// Returns the newest snapshot by `created_at`, or `None` when there is none. One request.
             ///
+            /// ```no_run
+            /// # let handle = squarecloud_blocking::Client::from_env()?.app("0123456789abcdef0123456789abcdef");
+            /// if let Some(latest) = handle.latest_snapshot()? {
+            ///     handle.open(&latest)?.download("backups")?;
+            /// }
+            /// # Ok::<(), squarecloud_blocking::Error>(())
+            /// ```
+            ///
             /// # Errors
             /// As [`all_snapshots`](Self::all_snapshots).
             pub fn latest_snapshot(&self) -> Result<Option<SnapshotInfo>> {
@@ -152,6 +185,14 @@ macro_rules! methods_of_both {
             /// `Ok` means that the service accepted the restore. It is not documented whether it has also finished;
             /// [`restore_and_wait`](Self::restore_and_wait) makes sure.
             ///
+            /// ```no_run
+            /// # let handle = squarecloud_blocking::Client::from_env()?.app("0123456789abcdef0123456789abcdef");
+            /// if let Some(latest) = handle.latest_snapshot()? {
+            ///     handle.restore(&latest)?; // accepted
+            /// }
+            /// # Ok::<(), squarecloud_blocking::Error>(())
+            /// ```
+            ///
             /// # Errors
             /// [`Error::Pending`](crate::Error::Pending) when the restore goes on in the background: it is **not**
             /// done; follow it with [`wait_for_restore`](Self::wait_for_restore).
@@ -166,6 +207,15 @@ macro_rules! methods_of_both {
             /// never repeated, and one GET every [`poll_interval`](crate::ClientBuilder::poll_interval) (5 s).
             ///
             /// The state of an earlier restore is not taken for that of this one, if the service sends times.
+            ///
+            /// ```no_run
+            /// # let handle = squarecloud_blocking::Client::from_env()?.app("0123456789abcdef0123456789abcdef");
+            /// if let Some(latest) = handle.latest_snapshot()? {
+            ///     let done = handle.restore_and_wait(&latest, std::time::Duration::from_secs(600))?;
+            ///     println!("{done}");
+            /// }
+            /// # Ok::<(), squarecloud_blocking::Error>(())
+            /// ```
             ///
             /// # Errors
             /// [`Error::Pending`](crate::Error::Pending) when the restore is still running after `at_most`, and
@@ -268,6 +318,12 @@ impl App {
     /// **A commit is not a restore**: files of the app that are not in the zip most probably stay. To go back to a
     /// snapshot, use [`restore`](Self::restore). One POST that streams the file, after one GET for each client that
     /// checks the key; scope `apps:deploy`, at most 100 MiB, 1 in 5 s for an app.
+    ///
+    /// ```no_run
+    /// # let app = squarecloud_blocking::Client::from_env()?.app("0123456789abcdef0123456789abcdef");
+    /// app.commit("new-files.zip")?;
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) when the file is too large,

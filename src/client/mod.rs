@@ -38,9 +38,7 @@ use crate::types::{Account, Kind, Listing, Response, ServiceStatus, SnapshotInfo
 ///
 /// ```no_run
 /// let client = squarecloud_blocking::Client::from_env()?;
-/// let snapshot = client.snapshot("0123456789abcdef0123456789abcdef")?;
-/// let download = snapshot.download("backups")?;
-/// println!("{} bytes in {}", download.bytes, download.path.display());
+/// client.snapshot("0123456789abcdef0123456789abcdef")?.download("backups")?;
 /// # Ok::<(), squarecloud_blocking::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -61,19 +59,24 @@ impl ClientBuilder {
 impl Client {
     /// Returns a client with default settings for an API key. Sends nothing.
     ///
-    /// # Errors
-    /// [`Error::Invalid`] when the key is empty or cannot be sent in a header, or when the environment names a
-    /// [proxy](ClientBuilder::proxy) that cannot be used.
-    ///
     /// ```
     /// assert!(squarecloud_blocking::Client::new("key\nwith a line break").is_err());
     /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the key is empty or cannot be sent in a header, or when the environment names a
+    /// [proxy](ClientBuilder::proxy) that cannot be used.
     pub fn new(api_key: impl Into<String>) -> Result<Client> {
         Self::builder(api_key).build()
     }
 
     /// Returns a client with the API key in the environment variable `SQUARECLOUD_API_KEY`, and with the base URL in
     /// `SQUARECLOUD_BASE_URL` if that is set. Sends nothing.
+    ///
+    /// ```no_run
+    /// println!("{}", squarecloud_blocking::Client::from_env()?.account()?.user.name);
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`] when the key is not set or one of the values cannot be used.
@@ -82,22 +85,46 @@ impl Client {
     }
 
     /// Returns a builder for a client with settings of your own.
+    ///
+    /// ```
+    /// let client = squarecloud_blocking::Client::builder("api key").no_proxy().retries(0).build()?;
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
     pub fn builder(api_key: impl Into<String>) -> ClientBuilder {
         ClientBuilder { api_key: api_key.into(), settings: Settings::default() }
     }
 
     /// Returns a handle to an app. `id` may be a composite `<appId>-<workspaceId>`. Sends nothing; a bad id is refused
     /// by the first call that would use it.
+    ///
+    /// ```
+    /// let app = squarecloud_blocking::Client::new("api key")?.app("0123456789abcdef");
+    /// assert_eq!(app.id(), "0123456789abcdef");
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
     pub fn app(&self, id: impl Into<String>) -> App {
         App(self.resource(Kind::App, id.into()))
     }
 
     /// Returns a handle to a database. Sends nothing; a bad id is refused by the first call that would use it.
+    ///
+    /// ```
+    /// let database = squarecloud_blocking::Client::new("api key")?.database("0123456789abcdef");
+    /// assert_eq!(database.id(), "0123456789abcdef");
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
     pub fn database(&self, id: impl Into<String>) -> Database {
         Database(self.resource(Kind::Database, id.into()))
     }
 
     /// Returns the account the key belongs to, with its apps and databases. One request; scope `account:read`.
+    ///
+    /// ```no_run
+    /// # let client = squarecloud_blocking::Client::from_env()?;
+    /// let account = client.account()?;
+    /// println!("{} apps, {} databases", account.applications.len(), account.databases.len());
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Api`], [`Error::UnexpectedResponse`], [`Error::Network`], [`Error::Timeout`].
@@ -134,6 +161,12 @@ impl Client {
     }
 
     /// Creates a snapshot of an app and returns it once it can be downloaded: [`App::snapshot`].
+    ///
+    /// ```no_run
+    /// # let client = squarecloud_blocking::Client::from_env()?;
+    /// let download = client.snapshot("0123456789abcdef0123456789abcdef")?.download("backups")?;
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`App::snapshot`].
@@ -192,6 +225,14 @@ impl Client {
     /// Returns the snapshots of all the account's apps, or of all its databases, newest first. One request; the service
     /// allows 3 in 60 s and only on a paid plan.
     ///
+    /// ```no_run
+    /// # let client = squarecloud_blocking::Client::from_env()?;
+    /// for info in client.all_snapshots(squarecloud_blocking::Kind::App)? {
+    ///     println!("{info}, until {}", info.expires_at().date());
+    /// }
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`all_app_snapshots`](Self::all_app_snapshots), and [`Error::Api`] with `UPGRADE_REQUIRED`.
     pub fn all_snapshots(&self, kind: Kind) -> Result<Vec<SnapshotInfo>> {
@@ -222,6 +263,14 @@ impl Client {
     /// Opens a listed snapshot for downloading. No request when the listing contains the signed link; otherwise one for
     /// the account's id, once for each client.
     ///
+    /// ```no_run
+    /// # let client = squarecloud_blocking::Client::from_env()?;
+    /// if let Some(oldest) = client.all_app_snapshots("0123456789abcdef0123456789abcdef")?.last() {
+    ///     client.open(oldest)?.download("backups")?;
+    /// }
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Invalid`] when the listing contains neither a link nor a key; otherwise as [`account`](Self::account).
     pub fn open(&self, info: &SnapshotInfo) -> Result<Snapshot> {
@@ -230,6 +279,13 @@ impl Client {
 
     /// Opens a signed link for downloading, with this client's time limits and proxy. Sends nothing; the API key is
     /// never sent there.
+    ///
+    /// ```
+    /// # let client = squarecloud_blocking::Client::new("api key")?;
+    /// let snapshot = client.open_url("https://snapshots.squarecloud.app/applications/1/app.zip?versionId=v1")?;
+    /// assert_eq!(snapshot.file_name(), "app.v1.zip");
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is not a signed link: see [`SignedUrl::parse`].
@@ -245,6 +301,12 @@ impl Client {
     /// `apps:write`. The zip may have at most 100 MiB and needs a `squarecloud.app` or `squarecloud.config` file in
     /// its root, which is checked before anything is sent (with the `zip` feature); the plan needs 256 MB of free
     /// memory. A database cannot be made or restored from a file.
+    ///
+    /// ```no_run
+    /// # let client = squarecloud_blocking::Client::from_env()?;
+    /// println!("{}", client.upload("app.zip")?.id);
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`] when the file is too large or not such a zip, [`Error::Io`] when it cannot be read,
@@ -268,6 +330,12 @@ impl Client {
 
     /// Returns a mirror of the account's snapshots in `dir`, which keeps them for longer than the service's 30 days. Sends and
     /// writes nothing; [`Mirror::run`] does.
+    ///
+    /// ```no_run
+    /// # let client = squarecloud_blocking::Client::from_env()?;
+    /// println!("{}", client.mirror("backups").run()?);
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
     pub fn mirror(&self, dir: impl Into<PathBuf>) -> Mirror {
         Mirror::new(Arc::new(self.clone()), dir.into())
     }

@@ -25,13 +25,23 @@ pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// of them ever contains a secret.
 ///
 /// ```
-/// # use squarecloud_blocking::Client;
-/// if let Err(error) = Client::new("key\nwith a line break") {
-///     eprintln!("{error:#}");
+/// use squarecloud_blocking::{Error, Limit};
+///
+/// fn advise(error: &Error) {
+///     match error {
+///         Error::Exists { path } => println!("{} is in the way", path.display()),
+///         Error::Pending { next, .. } => println!("not done, and not failed: {next}"),
+///         _ if error.is_not_found() => println!("no such app or snapshot, or the key may not see it"),
+///         _ if error.is_unauthorized() => println!("the key is wrong or lacks a scope"),
+///         _ if error.limit() == Some(Limit::Cooldown) => println!("wait {:?}", error.retry_after()),
+///         _ => println!("{error:#}"),
+///     }
 /// }
+/// # advise(&squarecloud_blocking::Client::new("key\nwith a line break").unwrap_err());
 /// ```
 ///
-/// Match variants with `..`: they may get more fields.
+/// Match variants with `..`: they may get more fields. The methods look through errors that only wrap another one, so
+/// they return the same for an error that comes out of a `Read`, a [`Source`](crate::Source) or an archive.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -275,6 +285,14 @@ pub enum NetworkFailure {
 }
 
 /// Why an archive or an entry was refused: to be matched, not parsed.
+///
+/// ```
+/// # #[cfg(feature = "zip")] {
+/// use squarecloud_blocking::{Archive, Refusal};
+/// let error = Archive::new(b"not a zip".to_vec()).unwrap_err();
+/// assert_eq!(error.refusal(), Some(Refusal::Corrupt));
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {

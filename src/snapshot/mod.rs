@@ -47,10 +47,6 @@ pub struct Snapshot {
 impl Snapshot {
     /// Returns the snapshot behind a signed link: no API key, no client, default time limits. Sends nothing.
     ///
-    /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) when `url` is not a link that can be fetched; `https` is required
-    /// except for loopback.
-    ///
     /// ```
     /// let snapshot = squarecloud_blocking::Snapshot::from_url(
     ///     "https://snapshots.squarecloud.app/applications/1/app.zip?Signature=hush&versionId=v1",
@@ -58,6 +54,10 @@ impl Snapshot {
     /// assert_eq!(snapshot.file_name(), "app.v1.zip");
     /// # Ok::<(), squarecloud_blocking::Error>(())
     /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) when `url` is not a link that can be fetched; `https` is required
+    /// except for loopback.
     pub fn from_url(url: &str) -> Result<Self> {
         let url = SignedUrl::parse(url)?;
         let key = url.key();
@@ -108,6 +108,13 @@ impl Snapshot {
     /// snapshot is downloaded to another name in that directory, and when any download finishes there after the link
     /// has expired. Missing parent directories are created, and stay.
     ///
+    /// ```no_run
+    /// # let snapshot = squarecloud_blocking::Client::from_env()?.snapshot("0123456789abcdef0123456789abcdef")?;
+    /// let download = snapshot.download("backups")?; // or "backups/app.zip"
+    /// println!("{} bytes in {}", download.bytes, download.path.display());
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// See [`download_with`](Self::download_with).
     pub fn download(&self, path: impl AsRef<Path>) -> Result<Download> {
@@ -115,6 +122,14 @@ impl Snapshot {
     }
 
     /// Downloads to `path` as [`download`](Self::download) does, with options.
+    ///
+    /// ```no_run
+    /// # let snapshot = squarecloud_blocking::Client::from_env()?.snapshot("0123456789abcdef0123456789abcdef")?;
+    /// use squarecloud_blocking::{DownloadOptions, Overwrite};
+    /// let options = DownloadOptions::new().overwrite(Overwrite::Keep).verify(true);
+    /// let download = snapshot.download_with("backups", &options)?;
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Exists`](crate::Error::Exists) when the target exists and may not be replaced,
@@ -131,6 +146,13 @@ impl Snapshot {
     /// Returns a reader of the snapshot's bytes in order; nothing is written to disk. One request; when the connection
     /// breaks off, the reader continues with another one, for as long as
     /// [`retry_for`](crate::ClientBuilder::retry_for) allows.
+    ///
+    /// ```no_run
+    /// # let snapshot = squarecloud_blocking::Client::from_env()?.snapshot("0123456789abcdef0123456789abcdef")?;
+    /// let mut stdout = std::io::stdout().lock();
+    /// std::io::copy(&mut snapshot.reader()?, &mut stdout)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::UnexpectedResponse`](crate::Error::UnexpectedResponse) when the link has expired,
@@ -154,6 +176,14 @@ impl Snapshot {
     ///
     /// Usually costs one request to open it, and one for each entry that is read. To extract everything,
     /// [download](Self::download) it first.
+    ///
+    /// ```no_run
+    /// # let snapshot = squarecloud_blocking::Client::from_env()?.snapshot("0123456789abcdef0123456789abcdef")?;
+    /// let archive = snapshot.archive()?;
+    /// println!("{}", archive.tree());
+    /// let config = archive.read("squarecloud.app")?;
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`remote`](Self::remote) and of [`Archive::new`](crate::Archive::new).

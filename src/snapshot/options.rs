@@ -7,6 +7,16 @@ use crate::error::{Error, Result};
 use crate::progress::{Callback, Progress};
 
 /// What a download or an extraction does with a file or directory that already exists at its target.
+///
+/// ```no_run
+/// use squarecloud_blocking::{Client, DownloadOptions, Overwrite};
+/// let options = DownloadOptions::new().overwrite(Overwrite::Keep);
+/// let client = Client::from_env()?;
+/// for info in client.all_app_snapshots("0123456789abcdef0123456789abcdef")? {
+///     client.open(&info)?.download_with("backups", &options)?; // what is there already costs no request
+/// }
+/// # Ok::<(), squarecloud_blocking::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Overwrite {
@@ -21,6 +31,16 @@ pub enum Overwrite {
 }
 
 /// The options of a download. [`new`](Self::new) returns the defaults.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use squarecloud_blocking::DownloadOptions;
+///
+/// let options = DownloadOptions::new().connections(4).verify(true).progress(|now| {
+///     eprint!("\r{} of {:?} bytes", now.bytes, now.total);
+///     ControlFlow::Continue(()) // or `Break(())` to cancel
+/// });
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 #[non_exhaustive]

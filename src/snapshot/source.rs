@@ -8,6 +8,29 @@ use std::sync::Arc;
 ///
 /// An `Archive` can be opened from any source. Implemented for [`File`], `[u8]`, `Vec<u8>`,
 /// [`Remote`](crate::Remote), and `&S`, `Arc<S>` and `Box<S>` of a source `S`.
+///
+/// ```
+/// use std::io::{self, Read};
+/// use squarecloud_blocking::{Cursor, Source};
+///
+/// /// A snapshot in front of which something else is stored.
+/// struct Behind<S>(S, u64);
+///
+/// impl<S: Source> Source for Behind<S> {
+///     fn size(&self) -> io::Result<u64> {
+///         Ok(self.0.size()?.saturating_sub(self.1))
+///     }
+///
+///     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+///         self.0.read_at(offset.saturating_add(self.1), buf)
+///     }
+/// }
+///
+/// let mut text = String::new();
+/// Cursor::new(Behind(b"header, zip".to_vec(), 8)).read_to_string(&mut text)?;
+/// assert_eq!(text, "zip");
+/// # Ok::<(), io::Error>(())
+/// ```
 pub trait Source: Send + Sync {
     /// Returns the number of bytes.
     ///

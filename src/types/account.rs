@@ -69,7 +69,10 @@ impl Account {
         }
     }
 
-    /// Returns how many snapshots the account may create within 24 hours: `(plan memory in MB / 256) * 2`.
+    /// Returns how many snapshots the account may create within 24 hours: [`(plan memory in MB / 256) * 2`][create].
+    /// 0 when the memory is not known.
+    ///
+    /// [create]: https://docs.squarecloud.app/en/api-reference/endpoint/apps/snapshots/create
     pub fn daily_snapshot_quota(&self) -> u64 {
         (self.user.plan.memory.limit / 256) * 2
     }

@@ -42,6 +42,15 @@ word!(Origin);
 /// not downloaded.
 ///
 /// `Display` shows the name, the time in RFC 3339, the size and the version, if there is one, in one line.
+///
+/// ```
+/// use squarecloud_blocking::SnapshotInfo;
+/// let saved = r#"{"id":"c0ffee_javascript_manual","size":12900705,"created_at":"2026-11-20T18:04:11Z","kind":"app"}"#;
+/// let info: SnapshotInfo = serde_json::from_str(saved)?;
+/// assert_eq!(info.resource_id(), "c0ffee");
+/// assert_eq!(info.expires_at().date().to_string(), "2026-12-20");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Item")]
 #[non_exhaustive]
@@ -159,7 +168,8 @@ impl SnapshotInfo {
         self.id.split('_').next().unwrap_or(&self.id)
     }
 
-    /// Returns when the service deletes it: 30 days after it was created.
+    /// Returns when the service deletes it: [30 days](https://docs.squarecloud.app/en/sdks/py/snapshots) after it was
+    /// created.
     pub fn expires_at(&self) -> OffsetDateTime {
         self.created_at.saturating_add(KEPT)
     }

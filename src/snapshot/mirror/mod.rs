@@ -164,6 +164,16 @@ impl Mirror {
     /// (HTTP 402), two, and one for each app and database, at about 20 a minute. On the disk, it reads the central directory of
     /// each file.
     ///
+    /// ```no_run
+    /// # let client = squarecloud_blocking::Client::from_env()?;
+    /// let plan = client.mirror("backups").keep(squarecloud_blocking::Keep::daily(7)).plan()?;
+    /// for planned in plan.keep.iter().chain(&plan.fetch) {
+    ///     println!("{}: {:?}", planned.path.display(), planned.reasons);
+    /// }
+    /// println!("{} files would be deleted", plan.prune.len());
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Invalid`] for settings that cannot be met, [`Error::Io`] when a directory cannot be read, and
     /// as [`Client::listing`](crate::Client::listing) when nothing could be listed. If only some listings failed, that is
@@ -208,6 +218,15 @@ impl Mirror {
     /// Runs as [`run`](Self::run) does, with a callback that receives the progress of the whole and can cancel the run. It is
     /// called at most about 200 times a second, never from two threads at once.
     ///
+    /// ```no_run
+    /// # let client = squarecloud_blocking::Client::from_env()?;
+    /// let report = client.mirror("backups").run_with(|now| {
+    ///     eprint!("\r{} of {} snapshots, {} of {} bytes", now.snapshots, now.total_snapshots, now.bytes, now.total);
+    ///     std::ops::ControlFlow::Continue(())
+    /// })?;
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`run`](Self::run), and [`Error::Cancelled`]; what was fetched by then is there, and the next run goes on.
     pub fn run_with(&self, callback: impl Fn(MirrorProgress) -> ControlFlow<()> + Send + Sync) -> Result<MirrorReport> {
@@ -228,6 +247,14 @@ impl Mirror {
     /// when there is none. Sends nothing, and looks only at what is on the disk, whatever [`only`](Self::only) and
     /// [`filter`](Self::filter) choose; damaged and unreadable copies are passed over. With [`verify`](Self::verify), every CRC
     /// is checked, too.
+    ///
+    /// ```no_run
+    /// # let client = squarecloud_blocking::Client::from_env()?;
+    /// use squarecloud_blocking::time::{Duration, OffsetDateTime};
+    /// let week_ago = OffsetDateTime::now_utc() - Duration::days(7);
+    /// let file = client.mirror("backups").find("0123456789abcdef0123456789abcdef", week_ago)?;
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Io`] when a directory cannot be read, [`Error::Invalid`] for settings that cannot be met.

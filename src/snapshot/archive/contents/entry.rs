@@ -47,36 +47,38 @@ impl<'a> Entry<'a> {
         self.directory.record(self.index)
     }
 
-    /// The name, as stored: UTF-8 or, where its bytes are not, code page 437 decoded; nothing is repaired. Only DOS and
-    /// Windows tools mean code page 437: from others, `extract` takes such a name with
+    /// Returns the name, as stored: UTF-8 or, where its bytes are not, code page 437 decoded; nothing is repaired. Only
+    /// DOS and Windows tools mean code page 437: from others, `extract` takes such a name with
     /// [`ExtractOptions::cp437`](crate::ExtractOptions::cp437) only. It may be hostile: print it with
     /// [`escape_debug`](str::escape_debug) and never join it to a path; `extract` judges it.
     pub fn name(&self) -> &'a str {
         self.directory.name(self.index)
     }
 
-    /// The size when extracted, in bytes: 0 for a directory without data, whatever its header says.
+    /// Returns the size when extracted, in bytes: 0 for a directory without data, whatever its header says.
     pub fn size(&self) -> u64 {
         self.record().size
     }
 
-    /// The size in the archive, in bytes.
+    /// Returns the size in the archive, in bytes.
     pub fn compressed_size(&self) -> u64 {
         self.record().compressed
     }
 
-    /// The CRC-32 of the content.
+    /// Returns the CRC-32 of the content.
     pub fn crc32(&self) -> u32 {
         self.record().crc
     }
 
-    /// When it was last modified: from the extended timestamp or the NTFS field in UTC, else the DOS time in
-    /// the local time of whoever made the archive (APPNOTE 4.4.6). `None` when there is no date that exists.
+    /// Returns when it was last modified: from the extended timestamp or the NTFS field in UTC, else the DOS time in
+    /// the local time of whoever made the archive ([APPNOTE] 4.4.6). `None` when there is no date that exists.
+    ///
+    /// [APPNOTE]: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
     pub fn modified(&self) -> Option<PrimitiveDateTime> {
         modified(&self.header())
     }
 
-    /// What it is: by the unix mode's type bits where there are some, else by a `/` at the name's end. What
+    /// Returns what it is: by the unix mode's type bits where there are some, else by a `/` at the name's end. What
     /// `zip` reads from a pipe and names `-` has the pipe's mode and is a file.
     pub fn kind(&self) -> EntryKind {
         match self.unix_mode().map_or(0, |mode| mode & TYPE) {
@@ -89,13 +91,15 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// The unix mode with its type bits; `None` when the archive was not made by a unix tool or gives none.
+    /// Returns the unix mode with its type bits; `None` when the archive was not made by a unix tool or gives none.
     pub fn unix_mode(&self) -> Option<u32> {
         let header = self.header();
         Some(header.attributes >> 16).filter(|mode| *mode != 0 && name::unix_host(header.host))
     }
 
-    /// The compression method: 0 is stored, 8 is deflate, and others are not extracted (APPNOTE 4.4.5).
+    /// Returns the compression method: 0 is stored, 8 is deflate, and others are not extracted ([APPNOTE] 4.4.5).
+    ///
+    /// [APPNOTE]: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
     pub fn method(&self) -> u16 {
         self.record().method
     }

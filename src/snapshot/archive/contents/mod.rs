@@ -79,6 +79,13 @@ impl<S: Source> Clone for Archive<S> {
 impl Archive<File> {
     /// Opens an archive in a file.
     ///
+    /// ```no_run
+    /// for entry in squarecloud_blocking::Archive::open("backup.zip")?.entries() {
+    ///     println!("{:?}: {} bytes", entry.name(), entry.size());
+    /// }
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be opened, and those of [`Archive::new`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
@@ -114,7 +121,7 @@ impl<S: Source> Archive<S> {
         error.in_archive(self.name.as_deref())
     }
 
-    /// The number of entries, directories counted. Costs nothing.
+    /// Returns the number of entries, directories counted. Costs nothing.
     pub fn len(&self) -> usize {
         self.directory.records.len()
     }
@@ -124,43 +131,60 @@ impl<S: Source> Archive<S> {
         self.len() == 0
     }
 
-    /// The source, as it was given.
+    /// Returns the source, as it was given.
     pub fn source(&self) -> &S {
         &self.source
     }
 
-    /// All entries in the order of the central directory.
+    /// Returns all entries in the order of the central directory. Reads nothing.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry<'_>> {
         // `Range<u32>` has a size that is known, but not on every platform.
         let records = self.directory.records.iter().enumerate();
         records.map(|(index, _)| Entry { directory: &self.directory, index: index as u32 })
     }
 
-    /// The entry of exactly that name; the first, if there are several. The first call sorts the names: 4 bytes of
-    /// memory an entry.
+    /// Returns the entry of exactly that name; the first, if there are several. The first call sorts the names: 4 bytes
+    /// of memory an entry.
     pub fn entry(&self, name: &str) -> Option<Entry<'_>> {
         self.directory.find(name).map(|(index, _)| Entry { directory: &self.directory, index })
     }
 
-    /// The bytes of all entries when extracted, as the central directory says.
+    /// Returns the bytes of all entries when extracted, as the central directory says.
     pub fn total_size(&self) -> u64 {
         self.directory.records.iter().fold(0, |sum, r| sum.saturating_add(r.size))
     }
 
-    /// The bytes of all entries in the archive, as the central directory says.
+    /// Returns the bytes of all entries in the archive, as the central directory says.
     pub fn total_compressed_size(&self) -> u64 {
         self.directory.records.iter().fold(0, |sum, r| sum.saturating_add(r.compressed))
     }
 
-    /// The names as an indented tree, to be printed: escaped, so that no name can do harm to a terminal.
+    /// Returns the names as an indented tree, to be printed: escaped, so that no name can do harm to a terminal.
+    ///
+    /// ```
+    /// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    /// # zip.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+    /// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+    /// assert_eq!(archive.tree().to_string(), "app/\n  config.json  0\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn tree(&self) -> Tree<'_> {
         Tree { directory: &self.directory }
     }
 
-    /// The dry run of an extraction: what would be made, and all that is refused before data is read. Reads the links'
-    /// targets, and the local file headers of entries that seem to overlap; writes nothing. What else headers and data
-    /// in front of the central directory tell is found by [`verify`](Self::verify), or by an extraction before anything
-    /// appears at its target.
+    /// Returns what an extraction would make, and all that is refused before data is read: the dry run. Reads the
+    /// links' targets, and the local file headers of entries that seem to overlap; writes nothing. What else headers
+    /// and data in front of the central directory tell is found by [`verify`](Self::verify), or by an extraction before
+    /// anything appears at its target.
+    ///
+    /// ```
+    /// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    /// # zip.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+    /// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+    /// let plan = archive.plan(&squarecloud_blocking::ExtractOptions::new().strip(1))?;
+    /// assert_eq!(plan.paths().collect::<Vec<_>>(), ["config.json"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::NoSuchEntry`] when no entry lies under a given prefix, or filter and `strip` leave none;
@@ -182,15 +206,36 @@ impl<S: Source> Archive<S> {
     /// Uses all cores. Memory: half a MiB a core, another MiB for each file above 8 MiB that is being written, and some
     /// 200 bytes an entry. Disk: the extracted bytes.
     ///
+    /// ```
+    /// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    /// # zip.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+    /// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+    /// # let dir = tempfile::tempdir()?;
+    /// let extracted = archive.extract(dir.path().join("restored"))?;
+    /// assert_eq!(extracted.files, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// [`Error::Exists`]; [`Error::Refused`] for the first thing that
+    /// [`Error::Exists`] when `dir` exists and is not an empty directory; [`Error::Refused`] for the first thing that
     /// [`plan`](Self::plan) refuses, or for damaged data; [`Error::Io`] when the file system fails;
     /// [`Error::Archive`] when the source does.
     pub fn extract(&self, dir: impl AsRef<Path>) -> Result<Extracted> {
         self.extract_with(dir, &ExtractOptions::new())
     }
 
-    /// [`extract`](Self::extract), as the options say.
+    /// Extracts as [`extract`](Self::extract) does, with options.
+    ///
+    /// ```
+    /// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    /// # zip.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+    /// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+    /// # let dir = tempfile::tempdir()?;
+    /// let options = squarecloud_blocking::ExtractOptions::new().prefix("app").strip(1);
+    /// archive.extract_with(dir.path(), &options)?;
+    /// assert!(dir.path().join("config.json").is_file());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`extract`](Self::extract) and [`plan`](Self::plan), and [`Error::Cancelled`].
@@ -198,8 +243,17 @@ impl<S: Source> Archive<S> {
         extract::extract(self, dir.as_ref(), options).map_err(|error| self.naming(error))
     }
 
-    /// What changed from this archive to a newer one: by names, sizes, CRC-32 and kinds of the two central directories,
-    /// so nothing is read.
+    /// Returns what changed from this archive to a newer one: by names, sizes, CRC-32 and kinds of the two central
+    /// directories, so nothing is read.
+    ///
+    /// ```
+    /// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    /// # zip.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+    /// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+    /// let diff = archive.diff(&archive.clone());
+    /// assert!(diff.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn diff<T: Source>(&self, newer: &Archive<T>) -> Diff {
         let mut diff = Diff::default();
         let difference = |was: Option<Entry<'_>>, is: Option<Entry<'_>>| Difference {

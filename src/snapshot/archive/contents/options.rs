@@ -35,6 +35,23 @@ pub enum Links {
 
 /// How [`Archive::extract_with`](crate::Archive::extract_with) works. Everything is extracted, with all cores,
 /// times and permission bits kept, into a target that does not exist or is empty, unless said otherwise.
+///
+/// ```
+/// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+/// # zip.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+/// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+/// # let dir = tempfile::tempdir()?;
+/// use squarecloud_blocking::{ExtractOptions, Links, Overwrite};
+/// let options = ExtractOptions::new()
+///     .prefix("app") // this directory only,
+///     .strip(1) // without it in the paths
+///     .filter(|entry| !entry.name().ends_with(".log"))
+///     .links(Links::Skip)
+///     .overwrite(Overwrite::Keep);
+/// assert_eq!(archive.extract_with(dir.path(), &options)?.files, 1);
+/// assert_eq!(archive.extract_with(dir.path(), &options)?.kept, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
 #[non_exhaustive]
@@ -55,7 +72,7 @@ pub struct ExtractOptions {
 }
 
 impl ExtractOptions {
-    /// The defaults.
+    /// Returns the defaults: everything, with all cores, into a target that does not exist or is empty.
     pub fn new() -> Self {
         Self::default()
     }
@@ -74,41 +91,42 @@ impl ExtractOptions {
         /// Leaves out the first `n` components of every path, and entries that have no more than those.
         strip(s, n: usize) { s.strip = n }
 
-        /// What to do when the target is a directory that is not empty. What is new is moved into it after everything has
-        /// been extracted and checked; a failure while doing so is undone.
+        /// Sets what to do when the target is a directory that is not empty; [`Overwrite::Refuse`] by default. What is
+        /// new is moved into it after everything has been extracted and checked; a failure while doing so is undone.
         ///
         /// With [`Overwrite::Replace`], every path has its old or its new content at every moment. A kill while files are
         /// moved leaves some old and some new; the same call again completes it.
         overwrite(s, policy: Overwrite) { s.overwrite = policy }
 
-        /// How much the archive may ask for.
+        /// Sets how much the archive may ask for; see [`Limits`] for the defaults.
         limits(s, limits: Limits) { s.limits = limits }
 
-        /// What becomes of symbolic links.
+        /// Sets what becomes of symbolic links; [`Links::Keep`] by default.
         links(s, links: Links) { s.links = links }
 
-        /// Whether names that are not UTF-8, and of which nothing says what they are, are taken as code page 437: no by
-        /// default, then they are refused. Without effect on archives of DOS and Windows tools, which mean code page 437.
+        /// Sets whether names that are not UTF-8, and of which nothing says what they are, are taken as code page 437;
+        /// `false` by default: they are refused. Without effect on archives of DOS and Windows tools, which mean code page
+        /// 437.
         cp437(s, take: bool) { s.cp437 = take }
 
-        /// Whether files and directories get the archive's modification times: yes by default. DOS times, which
+        /// Sets whether files and directories get the archive's modification times; `true` by default. DOS times, which
         /// have no time zone, are taken as UTC.
         keep_times(s, keep: bool) { s.drop_times = !keep }
 
-        /// Whether files and directories get the archive's permission bits, less those of the umask: yes by
+        /// Sets whether files and directories get the archive's permission bits, less those of the umask; `true` by
         /// default. Set-id and sticky bits are never set, and no permission bits at all count as none given.
         keep_modes(s, keep: bool) { s.drop_modes = !keep }
 
-        /// Whether everything is on the disk before the target changes, and its names before the call returns: by default
-        /// only with [`Overwrite::Replace`]. Without it, a power cut within the next half minute can leave files empty that
-        /// the call had written.
+        /// Sets whether everything is on the disk before the target changes, and its names before the call returns: by
+        /// default only with [`Overwrite::Replace`]. Without it, a power cut within the next half minute can leave
+        /// files empty that the call had written.
         ///
         /// Costs a sync of each file and each directory; 16 threads write then, to wait for the disk together, unless
         /// [`threads`](Self::threads) says otherwise. On an SSD with ext4, 5,000 files of 2 kB took 0.7 s instead of
         /// 0.2 s, and 60 files of 8 MB 0.35 s instead of 0.2 s; on a hard disk, expect more.
         durable(s, durable: bool) { s.durable = Some(durable) }
 
-        /// Whether every file is read back and its checksum compared before the target appears: no by default.
+        /// Sets whether every file is read back and its CRC-32 compared before the target appears; `false` by default.
         /// Costs one more reading of all files.
         verify(s, verify: bool) { s.verify = verify }
 
@@ -132,6 +150,19 @@ impl ExtractOptions {
 ///
 /// A compression ratio tells no bomb from a fresh database: both reach 1,032 to 1, the best that deflate can do. What bounds a
 /// bomb are the bytes, so lower them where the disk is small: a full disk ends the extraction and nothing is left behind.
+///
+/// ```
+/// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+/// # zip.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+/// # std::io::Write::write_all(&mut zip, b"{}")?;
+/// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+/// # let dir = tempfile::tempdir()?;
+/// use squarecloud_blocking::{ExtractOptions, Limits, Refusal};
+/// let options = ExtractOptions::new().limits(Limits::new().total_bytes(1));
+/// let error = archive.extract_with(dir.path(), &options).unwrap_err();
+/// assert_eq!(error.refusal(), Some(Refusal::TooLarge));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
@@ -164,29 +195,30 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The defaults of the table.
+    /// Returns the defaults of the table.
     pub fn new() -> Self {
         Self::default()
     }
 
     crate::setters! {
-        /// Bytes of all extracted files together.
+        /// Sets how many bytes all extracted files together may have; 64 GiB by default.
         total_bytes(s, bytes: u64) { s.total_bytes = bytes }
 
-        /// Bytes of one extracted file.
+        /// Sets how many bytes one extracted file may have; 32 GiB by default.
         entry_bytes(s, bytes: u64) { s.entry_bytes = bytes }
 
-        /// Entries to extract, directories counted, those that no entry lists as well.
+        /// Sets how many entries may be extracted; 1,000,000 by default. Directories count, those that no entry lists
+        /// as well.
         entries(s, entries: u64) { s.entries = entries }
 
-        /// Components of a path; 900 at most.
+        /// Sets how many components a path may have: 128 by default, 900 at most.
         depth(s, components: usize) { s.depth = components.min(DEEPEST) }
 
-        /// Bytes of a path inside the target.
+        /// Sets how many bytes a path inside the target may have; 4,096 by default.
         path_length(s, bytes: usize) { s.path_length = bytes }
 
-        /// Extracted bytes to compressed bytes: of each entry of more than 8 MiB, and of all entries together when they
-        /// are more than 8 MiB.
+        /// Sets how many extracted bytes there may be for each compressed byte; not limited by default. Counts for each
+        /// entry of more than 8 MiB, and for all entries together when they are more than 8 MiB.
         ratio(s, ratio: u64) { s.ratio = ratio }
     }
 

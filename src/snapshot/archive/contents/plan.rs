@@ -29,34 +29,34 @@ pub struct ExtractPlan {
 }
 
 impl ExtractPlan {
-    /// Files that would be written.
+    /// Returns how many files would be written.
     pub fn files(&self) -> usize {
         self.files.len()
     }
 
-    /// Directories that would be made inside the target, those that no entry names included.
+    /// Returns how many directories would be made inside the target, those that no entry names included.
     pub fn directories(&self) -> usize {
         self.folders.len()
     }
 
-    /// Symbolic links that would be made.
+    /// Returns how many symbolic links would be made.
     pub fn links(&self) -> usize {
         self.links.len()
     }
 
-    /// Bytes of all files together.
+    /// Returns the bytes of all files together.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The paths inside the target that would be made, with `/` between components: directories, then files, then
-    /// links.
+    /// Returns the paths inside the target that would be made, with `/` between components: directories, then files,
+    /// then links.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         let folders = self.folders.iter().map(|folder| folder.path.as_str());
         folders.chain(self.leaves().map(|leaf| leaf.path.as_str()))
     }
 
-    /// Everything that makes the extraction refuse the archive before it reads the files' data.
+    /// Returns everything that makes the extraction refuse the archive before it reads the files' data.
     pub fn refused(&self) -> &[BadEntry] {
         &self.refused
     }

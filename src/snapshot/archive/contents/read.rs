@@ -24,11 +24,23 @@ const READ_LIMIT: u64 = 1 << 30;
 const AHEAD: usize = 2;
 
 impl<S: Source> Archive<S> {
-    /// The content of an entry, its size and CRC-32 checked. Memory: the content, 1 GiB at most; one or two reads.
+    /// Returns the content of an entry, its size and CRC-32 checked. Memory: the content, 1 GiB at most; one or two
+    /// reads.
+    ///
+    /// ```
+    /// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    /// # zip.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+    /// # std::io::Write::write_all(&mut zip, b"{}")?;
+    /// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+    /// assert_eq!(archive.read("app/config.json")?, b"{}");
+    /// assert!(archive.read("no such file").unwrap_err().to_string().contains("no such file"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// [`Error::NoSuchEntry`]; [`Error::Refused`] when it is not a file or a link, larger than 1 GiB, listed twice,
-    /// encrypted, compressed by an unknown method or damaged; [`Error::Archive`] when the source fails.
+    /// [`Error::NoSuchEntry`] when there is none of that name; [`Error::Refused`] when it is not a file or a link,
+    /// larger than 1 GiB, listed twice, encrypted, compressed by an unknown method or damaged; [`Error::Archive`] when
+    /// the source fails.
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
         let entry = self.find(name)?;
         if entry.size() > READ_LIMIT {
@@ -41,6 +53,16 @@ impl<S: Source> Archive<S> {
     /// Writes the content of an entry to `to` and returns its size. Memory: half a MiB. The size and CRC-32 are
     /// checked, but only at the end: on an error, what was written already is worth nothing.
     ///
+    /// ```
+    /// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    /// # zip.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+    /// # std::io::Write::write_all(&mut zip, b"{}")?;
+    /// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+    /// let mut copied = Vec::new(); // or a file, standard output, a hash
+    /// assert_eq!(archive.copy("app/config.json", &mut copied)?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`read`](Self::read), except that there is no limit; [`Error::Io`] when `to` fails.
     pub fn copy(&self, name: &str, mut to: impl Write) -> Result<u64> {
@@ -52,8 +74,8 @@ impl<S: Source> Archive<S> {
         Ok(entry.size())
     }
 
-    /// An entry as a stream, decoded by a thread of its own while it is read. Memory: about 1 MiB. Where the system has
-    /// no more threads, it is [read](Self::read) into memory at once, with the limit of that method.
+    /// Returns a reader of an entry's content, which a thread of its own decodes meanwhile. Memory: about 1 MiB. Where
+    /// the system has no more threads, it is [read](Self::read) into memory at once, with the limit of that method.
     ///
     /// # Errors
     /// Those of [`copy`](Self::copy) that show before anything is read; later ones come from the stream.
@@ -73,6 +95,19 @@ impl<S: Source> Archive<S> {
     /// decoded once by all cores and nothing is written. Memory: half a MiB a core.
     ///
     /// Names and links are harmless until extracted: they are judged by [`plan`](Self::plan).
+    ///
+    /// ```
+    /// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    /// # zip.start_file("app/config.json", zip::write::SimpleFileOptions::default())?;
+    /// # std::io::Write::write_all(&mut zip, b"{}")?;
+    /// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+    /// let verified = archive.verify()?;
+    /// for bad in &verified.bad {
+    ///     println!("{:?}: {}", bad.name, bad.detail);
+    /// }
+    /// assert!(verified.is_ok() && verified.bytes == 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Archive`] when the source fails. What is wrong with the archive is not an error but the result.
@@ -163,7 +198,7 @@ impl Verified {
     }
 }
 
-/// The content of one entry, as [`Archive::reader`](crate::Archive::reader) gives it.
+/// A reader of one entry's content: [`Archive::reader`](crate::Archive::reader).
 ///
 /// The end (`Ok(0)`) comes only after size and CRC-32 have been found right; an error of the archive comes as
 /// an [`io::Error`] with the crate's [`Error`] inside. Dropping it early ends the work.
