@@ -1,0 +1,121 @@
+//! What every verb works with: the options, the client, standard output, and whether Ctrl-C was pressed.
+
+use std::cell::OnceCell;
+use std::io::{self, IsTerminal, Write};
+use std::ops::ControlFlow;
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use squarecloud_blocking::{Client, ClientBuilder, Snapshot};
+
+use crate::args::Globals;
+use crate::exit::{Exit, Failure, Result};
+use crate::output::Out;
+use crate::sandbox::Sandbox;
+
+pub struct Context {
+    pub globals: Globals,
+    interrupt: Arc<Interrupt>,
+    client: OnceCell<Client>,
+    // Lives as long as the client that talks to it.
+    sandbox: OnceCell<Sandbox>,
+}
+
+/// Ctrl-C: cancels what can be cancelled, and ends the process otherwise or at the second time.
+#[derive(Debug, Default)]
+struct Interrupt {
+    heard: AtomicBool,
+    cancellable: AtomicBool,
+}
+
+impl Context {
+    pub fn new(globals: Globals) -> Result<Self> {
+        let interrupt = Arc::new(Interrupt::default());
+        let ours = Arc::clone(&interrupt);
+        let handler = move || {
+            if ours.heard.swap(true, Ordering::Relaxed) || !ours.cancellable.load(Ordering::Relaxed) {
+                process::exit(Exit::Interrupted as i32);
+            }
+        };
+        ctrlc::set_handler(handler).map_err(|e| Failure::new(Exit::Failed, format_args!("cannot hear Ctrl-C: {e}")))?;
+        Ok(Self { globals, interrupt, client: OnceCell::new(), sandbox: OnceCell::new() })
+    }
+
+    /// The client of the environment's key, or of the sandbox. Made at the first call: local work needs no key.
+    pub fn client(&self) -> Result<&Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = self.builder()?.build()?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    fn builder(&self) -> Result<ClientBuilder> {
+        let mut builder = if self.globals.sandbox {
+            let sandbox = self.sandbox.get_or_init(|| Sandbox::builder().lenient().history(5).start());
+            Client::builder(sandbox.api_key()).base_url(sandbox.base_url())
+        } else if std::env::var_os("SQUARECLOUD_API_KEY").is_none() {
+            let advice = "SQUARECLOUD_API_KEY is not set. The dashboard shows the key (Account, API Key); \
+                `--sandbox` tries everything without one.";
+            return Err(Failure::new(Exit::Failed, advice));
+        } else {
+            ClientBuilder::from_env()?
+        };
+        if let Some(timeout) = self.globals.timeout {
+            builder = builder.timeout(timeout).retry_for(timeout);
+        }
+        Ok(builder.user_agent(concat!("squarecloud-snapshots/", env!("CARGO_PKG_VERSION"))))
+    }
+
+    /// The snapshot of a signed link: needs no key.
+    pub fn open_url(&self, url: &str) -> Result<Snapshot> {
+        Ok(Snapshot::from_url(url)?)
+    }
+
+    pub fn out(&self) -> Out {
+        Out::new(self.globals.json)
+    }
+
+    /// A remark on standard error, unless `--quiet`.
+    pub fn note(&self, message: impl std::fmt::Display) {
+        if !self.globals.quiet {
+            let _ = writeln!(io::stderr(), "{message}");
+        }
+    }
+
+    /// Whether bars are wanted and visible.
+    pub fn shows_bars(&self) -> bool {
+        !self.globals.quiet && !self.globals.no_progress && io::stderr().is_terminal()
+    }
+
+    /// Runs what looks at [`go_on`](Self::go_on) all the time, so that Ctrl-C need not end the process.
+    pub fn cancellable<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.interrupt.cancellable.store(true, Ordering::Relaxed);
+        let result = work();
+        self.interrupt.cancellable.store(false, Ordering::Relaxed);
+        result
+    }
+
+    /// What a callback returns: break after Ctrl-C.
+    pub fn go_on(&self) -> ControlFlow<()> {
+        if self.interrupt.heard.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// Asks on a terminal, and refuses elsewhere.
+    pub fn confirm(&self, question: &str) -> Result<()> {
+        if !io::stdin().is_terminal() {
+            return Err(Failure::new(
+                Exit::Usage,
+                format_args!("{question} Not asked, since this is no terminal: pass --yes."),
+            ));
+        }
+        let _ = write!(io::stderr(), "{question} [y/N] ");
+        let mut line = String::new();
+        let answered = io::stdin().read_line(&mut line).is_ok();
+        if answered && ["y", "yes"].contains(&line.trim().to_lowercase().as_str()) {
+            return Ok(());
+        }
+        Err(Failure::new(Exit::Failed, "nothing was changed"))
+    }
+}

@@ -1,0 +1,100 @@
+//! Exit codes, and what they are told from.
+
+use std::fmt::Display;
+use std::io;
+use std::process::ExitCode;
+
+use squarecloud_blocking::{Error, ErrorCode};
+
+/// The exit codes, as `--help` lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Done = 0,
+    Failed = 1,
+    Usage = 2,
+    Damaged = 3,
+    NotFound = 4,
+    Limit = 5,
+    Pending = 6,
+    Partly = 7,
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a verb ended early.
+#[derive(Debug)]
+pub enum Failure {
+    /// The library's error.
+    Library(Error),
+    /// The program's own: an exit code and a sentence.
+    Told(Exit, String),
+    /// Whoever read standard output has read enough: `| head -1`.
+    Closed,
+}
+
+pub type Result<T> = std::result::Result<T, Failure>;
+
+impl Failure {
+    pub fn new(exit: Exit, message: impl Display) -> Self {
+        Self::Told(exit, message.to_string())
+    }
+
+    /// Standard output cannot be written.
+    pub fn output(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::new(Exit::Failed, format_args!("cannot write to standard output: {error}")),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Library(error)
+    }
+}
+
+/// The exit code of the library's error.
+pub fn code(error: &Error) -> Exit {
+    let limits = [&ErrorCode::KEEP_CALM, &ErrorCode::DAILY_SNAPSHOTS_LIMIT_REACHED];
+    match error {
+        Error::Invalid { .. } => Exit::Usage,
+        Error::TooSoon { .. } => Exit::Limit,
+        Error::StatusUnavailable { .. } => Exit::Pending,
+        _ if error.is_cancelled() => Exit::Interrupted,
+        _ if error.is_pending() => Exit::Pending,
+        _ if error.is_not_found() || matches!(error, Error::NoSuchEntry { .. }) => Exit::NotFound,
+        _ if error.is_rate_limited() || error.needs_upgrade() => Exit::Limit,
+        _ if error.code().is_some_and(|code| limits.contains(&code)) => Exit::Limit,
+        _ if error.refusal().is_some() => Exit::Damaged,
+        _ => Exit::Failed,
+    }
+}
+
+/// Says on standard error what went wrong, if anything, and returns the exit code.
+pub fn report(result: Result<Exit>) -> Exit {
+    match result {
+        Ok(exit) => exit,
+        Err(Failure::Closed) => Exit::Done,
+        Err(Failure::Told(exit, message)) => {
+            complain(&message);
+            exit
+        }
+        Err(Failure::Library(error)) => {
+            complain(&error.report());
+            code(&error)
+        }
+    }
+}
+
+/// A line on standard error. Nothing more can be done when that cannot be written.
+pub fn complain(message: &str) {
+    use io::Write as _;
+    let mark = console::style("error:").for_stderr().red().bold();
+    let _ = writeln!(io::stderr(), "{mark} {message}");
+}

@@ -1,0 +1,161 @@
+//! Standard output: lines, tables that fit the terminal, JSON; and how sizes and times are written.
+
+use std::io::{self, IsTerminal, Write};
+
+use console::{Alignment, Term, measure_text_width, pad_str, truncate_str};
+use indicatif::DecimalBytes;
+use serde::Serialize;
+
+use crate::exit::{Failure, Result};
+
+/// Standard output.
+pub struct Out {
+    /// Whether the verb prints JSON.
+    pub json: bool,
+}
+
+impl Out {
+    pub fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    pub fn write(&self, bytes: &[u8]) -> Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|e| Failure::output(&e))
+    }
+
+    pub fn line(&self, line: impl std::fmt::Display) -> Result<()> {
+        self.write(format!("{line}\n").as_bytes())
+    }
+
+    /// The one JSON document of a verb.
+    pub fn document(&self, document: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string_pretty(document).map_err(|e| Failure::output(&e.into()))?;
+        self.line(text)
+    }
+
+    /// A table, its rows cut to the width of the terminal.
+    pub fn table(&self, table: &Table) -> Result<()> {
+        let width = io::stdout().is_terminal().then(|| usize::from(Term::stdout().size().1));
+        self.write(table.fit(width).as_bytes())
+    }
+}
+
+/// How a column gives way when the terminal is narrow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// It stays as it is.
+    Whole,
+    /// Numbers: it stays as it is, and is aligned to the right.
+    Right,
+    /// The middle of its texts is left out: ids and versions.
+    Middle,
+    /// It is left out: the last of these columns first.
+    Drop,
+}
+
+/// Rows under titles.
+#[derive(Debug, Default)]
+pub struct Table {
+    columns: Vec<(&'static str, Fit)>,
+    rows: Vec<Vec<String>>,
+}
+
+/// The space between columns.
+const GAP: usize = 2;
+/// What is left of a shortened text at least.
+const SHORTEST: usize = 7;
+
+impl Table {
+    pub fn new(columns: &[(&'static str, Fit)]) -> Self {
+        Self { columns: columns.to_vec(), rows: Vec::new() }
+    }
+
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let mut row: Vec<String> = cells.into_iter().map(|cell| printable(&cell)).collect();
+        row.resize(self.columns.len(), String::new());
+        self.rows.push(row);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The table as text, no line of it wider than `width`.
+    pub fn fit(&self, width: Option<usize>) -> String {
+        let widest = |i: usize| {
+            let cells = self.rows.iter().map(|row| measure_text_width(&row[i]));
+            cells.max().unwrap_or(0).max(measure_text_width(self.columns[i].0))
+        };
+        let mut widths: Vec<Option<usize>> = (0..self.columns.len()).map(|i| Some(widest(i))).collect();
+        if let Some(width) = width {
+            self.shrink(&mut widths, width);
+        }
+        let titles = self.columns.iter().map(|(title, _)| (*title).to_owned()).collect();
+        let mut text = String::new();
+        for row in std::iter::once(&titles).chain(&self.rows) {
+            let cells = widths.iter().zip(row).zip(&self.columns);
+            let cells = cells.filter_map(|((width, cell), (_, fit))| Some(aligned(cell, (*width)?, *fit)));
+            let line = cells.collect::<Vec<_>>().join(&" ".repeat(GAP));
+            let line = width.map_or(line.as_str().into(), |width| truncate_str(&line, width, "…"));
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Makes columns narrower, or leaves them out, until the table is no wider than `width`.
+    fn shrink(&self, widths: &mut [Option<usize>], width: usize) {
+        let excess = |widths: &[Option<usize>]| {
+            let shown = widths.iter().flatten();
+            (shown.clone().sum::<usize>() + shown.count().saturating_sub(1) * GAP).saturating_sub(width)
+        };
+        let columns = |fit: Fit| (0..self.columns.len()).filter(move |i| self.columns[*i].1 == fit);
+        while excess(widths) > 0 {
+            let longest = columns(Fit::Middle).max_by_key(|i| widths[*i]);
+            if let Some(i) = longest.filter(|i| widths[*i] > Some(SHORTEST)) {
+                widths[i] = widths[i].map(|width| width - 1);
+            } else if let Some(i) = columns(Fit::Drop).filter(|i| widths[*i].is_some()).last() {
+                // Room again for what was shortened.
+                widths[i] = None;
+                for i in columns(Fit::Middle) {
+                    widths[i] = Some(self.rows.iter().map(|row| measure_text_width(&row[i])).max().unwrap_or(0));
+                }
+            } else {
+                return;
+            }
+        }
+    }
+}
+
+fn aligned(cell: &str, width: usize, fit: Fit) -> String {
+    let alignment = if fit == Fit::Right { Alignment::Right } else { Alignment::Left };
+    pad_str(&middle(cell, width), width, alignment, None).into_owned()
+}
+
+/// `text`, or its beginning and end with `…` between them: no wider than `width`.
+pub fn middle(text: &str, width: usize) -> String {
+    if measure_text_width(text) <= width {
+        return text.to_owned();
+    }
+    let end = width.saturating_sub(1) / 2;
+    let head = truncate_str(text, width - end, "…");
+    let mut tail = String::new();
+    for character in text.chars().rev() {
+        if measure_text_width(&tail) + measure_text_width(character.encode_utf8(&mut [0; 4])) > end {
+            break;
+        }
+        tail.insert(0, character);
+    }
+    format!("{head}{tail}")
+}
+
+/// What comes from the service or an archive, without characters that move the cursor or change colours.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() }).collect()
+}
+
+/// `12.90 MB`
+pub fn size(bytes: u64) -> String {
+    DecimalBytes(bytes).to_string()
+}

@@ -1,0 +1,150 @@
+//! Which app or database an argument names: an id, the beginning of one, or a name.
+
+use squarecloud_blocking::{Account, Kind, Listing, SnapshotInfo};
+
+use crate::context::Context;
+use crate::dates;
+use crate::exit::{Exit, Failure, Result};
+
+/// An app or a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    pub kind: Kind,
+    pub id: String,
+    /// Its name, when the account shows it.
+    pub name: Option<String>,
+}
+
+/// Apps, then databases.
+pub fn of_account(account: &Account) -> Vec<Resource> {
+    let apps = account.applications.iter().map(|app| (Kind::App, &app.id, &app.name));
+    let databases = account.databases.iter().map(|database| (Kind::Database, &database.id, &database.name));
+    let resource =
+        |(kind, id, name): (_, &String, &String)| Resource { kind, id: id.clone(), name: Some(name.clone()) };
+    apps.chain(databases).map(resource).collect()
+}
+
+/// The app or database that `text` names. Costs one request: it tells the kind, too.
+pub fn find(context: &Context, text: &str) -> Result<Resource> {
+    let as_given = || {
+        let kind = if context.globals.database { Kind::Database } else { Kind::App };
+        Resource { kind, id: text.to_owned(), name: None }
+    };
+    // A key need not be allowed to see the account, and an app that somebody shares is not in it.
+    match context.client()?.account() {
+        Err(error) if is_id(text) && matches!(error.status(), Some(401 | 403)) => Ok(as_given()),
+        Err(error) => Err(error.into()),
+        Ok(account) => match choose(&of_account(&account), text, context.globals.database)? {
+            Some(resource) => Ok(resource),
+            None if is_id(text) => Ok(as_given()),
+            None => {
+                Err(Failure::new(Exit::NotFound, format_args!("{text:?} names no app or database; `apps` shows them")))
+            }
+        },
+    }
+}
+
+/// Whether `text` looks like a whole id, or like one with a workspace's behind it.
+fn is_id(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let is_hex = |part: &str| part.len() >= 24 && part.bytes().all(|b| b.is_ascii_hexdigit());
+    parts.next().is_some_and(is_hex) && parts.next().is_none_or(is_hex) && parts.next().is_none()
+}
+
+/// PURE. A whole id wins over a name, a name over the beginning of an id.
+fn choose(resources: &[Resource], text: &str, databases_only: bool) -> Result<Option<Resource>> {
+    let candidates = resources.iter().filter(|it| !databases_only || it.kind == Kind::Database);
+    let rules: [fn(&Resource, &str) -> bool; 3] = [
+        |it, text| it.id == text,
+        |it, text| it.name.as_deref() == Some(text),
+        |it, text| !text.is_empty() && it.id.starts_with(text),
+    ];
+    for rule in rules {
+        let found: Vec<_> = candidates.clone().filter(|it| rule(it, text)).collect();
+        match found.as_slice() {
+            [] => {}
+            [one] => return Ok(Some((*one).clone())),
+            many => {
+                let ids: Vec<_> = many.iter().map(|it| format!("{} ({})", it.id, it.kind)).collect();
+                let message = format!("{text:?} names more than one: {}", ids.join(", "));
+                return Err(Failure::new(Exit::Usage, message));
+            }
+        }
+    }
+    Ok(None)
+}
+
+impl Resource {
+    /// Its snapshots, newest first. One request.
+    pub fn listing(&self, context: &Context) -> Result<Listing> {
+        let client = context.client()?;
+        Ok(match self.kind {
+            Kind::Database => client.database(&self.id).listing()?,
+            _ => client.app(&self.id).listing()?,
+        })
+    }
+
+    /// The snapshot of it that the selector names.
+    pub fn select(&self, context: &Context, selector: &Selector) -> Result<SnapshotInfo> {
+        let listing = self.listing(context)?;
+        selector.choose(&listing.snapshots).cloned().map_err(|reason| {
+            let name = self.name.as_deref().unwrap_or(&self.id);
+            Failure::new(reason.0, format_args!("{} {name} has {}", self.kind, reason.1))
+        })
+    }
+}
+
+/// Which snapshot of an app or database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector {
+    Latest,
+    At(squarecloud_blocking::time::OffsetDateTime),
+    /// A version, or the beginning of one.
+    Version(String),
+}
+
+impl Selector {
+    pub fn of(which: &crate::args::Which) -> Result<Self> {
+        match (&which.at, &which.version) {
+            (Some(date), _) => dates::parse(date)
+                .map(Self::At)
+                .ok_or_else(|| Failure::new(Exit::Usage, format_args!("{date:?} is not a date such as 2026-11-20"))),
+            (None, Some(version)) => Ok(Self::Version(version.clone())),
+            (None, None) => Ok(Self::Latest),
+        }
+    }
+
+    /// What stands behind the `@`.
+    pub fn parse(text: &str) -> Self {
+        dates::parse(text).map_or_else(|| Self::Version(text.to_owned()), Self::At)
+    }
+
+    /// PURE. `newest_first` are the snapshots of one app or database. The error says what it has instead.
+    fn choose<'a>(&self, newest_first: &'a [SnapshotInfo]) -> std::result::Result<&'a SnapshotInfo, (Exit, String)> {
+        match self {
+            Self::Latest => newest_first.first().ok_or((Exit::NotFound, "no snapshot yet; `create` makes one".into())),
+            Self::At(time) => newest_first.iter().find(|info| info.created_at <= *time).ok_or_else(|| {
+                let oldest = newest_first.last().map(|info| dates::local(info.created_at));
+                let since = oldest.map_or(String::new(), |oldest| format!("; the oldest is from {oldest}"));
+                (Exit::NotFound, format!("no snapshot that old{since}"))
+            }),
+            Self::Version(version) => {
+                let is_it = |info: &&SnapshotInfo| {
+                    info.version_id.as_deref().is_some_and(|id| !version.is_empty() && id.starts_with(version.as_str()))
+                };
+                let exact = newest_first.iter().find(|info| info.version_id.as_deref() == Some(version));
+                let found: Vec<_> = newest_first.iter().filter(is_it).collect();
+                match (exact, found.as_slice()) {
+                    (Some(one), _) => Ok(one),
+                    (None, [one]) => Ok(*one),
+                    (None, []) => {
+                        Err((Exit::NotFound, format!("no snapshot of version {version:?}; `list` shows them")))
+                    }
+                    (None, many) => {
+                        Err((Exit::Usage, format!("{} snapshots whose version begins with {version:?}", many.len())))
+                    }
+                }
+            }
+        }
+    }
+}
