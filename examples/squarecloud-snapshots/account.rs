@@ -1,12 +1,19 @@
 //! What the key sees: `apps` and `quota`.
 
 use serde::Serialize;
-use squarecloud_blocking::Kind;
-use squarecloud_blocking::time::OffsetDateTime;
+use squarecloud_blocking::time::serde::rfc3339;
+use squarecloud_blocking::time::{Duration, OffsetDateTime};
+use squarecloud_blocking::{Account, Kind, SnapshotInfo};
 
 use crate::context::Context;
-use crate::exit::{Exit, Result};
+use crate::dates;
+use crate::exit::{Exit, Failure, Result};
+use crate::list::All;
 use crate::output::{Fit, Table};
+use crate::resource::Resource;
+
+/// The service creates one snapshot of an app or database in this time.
+const COOLDOWN: Duration = Duration::seconds(180);
 
 /// An item of `apps --json`.
 #[derive(Serialize)]
@@ -19,7 +26,7 @@ struct Row<'a> {
     /// The app's language or the database's engine.
     runtime: &'a str,
     cluster: &'a str,
-    #[serde(with = "squarecloud_blocking::time::serde::rfc3339::option")]
+    #[serde(with = "rfc3339::option")]
     created_at: Option<OffsetDateTime>,
 }
 
@@ -63,11 +70,112 @@ pub fn apps(context: &Context) -> Result<Exit> {
         out.table(&table)?;
     }
     for item in &account.skipped {
-        context.note(format_args!("could not be decoded: {item}"));
+        context.note(format_args!("left out, since it could not be decoded: {item}"));
     }
     Ok(if account.skipped.is_empty() { Exit::Done } else { Exit::Partly })
 }
 
-pub fn quota(_context: &Context) -> Result<Exit> {
-    unimplemented!()
+/// The document of `quota --json`.
+#[derive(Serialize)]
+struct Quota<'a> {
+    plan: &'a str,
+    /// Snapshots in 24 h; none when the plan's memory is not known.
+    quota: Option<u64>,
+    /// A lower bound.
+    used: u64,
+    /// An upper bound.
+    left: Option<u64>,
+    /// When the oldest of those that count is a day old.
+    #[serde(with = "rfc3339::option")]
+    next_free_at: Option<OffsetDateTime>,
+    resources: Vec<Use<'a>>,
+}
+
+/// What an app or database uses of the quota.
+#[derive(Serialize)]
+struct Use<'a> {
+    kind: Kind,
+    resource_id: &'a str,
+    name: &'a str,
+    used: u64,
+    #[serde(with = "rfc3339::option")]
+    last_at: Option<OffsetDateTime>,
+    /// When the service allows another one; none: now.
+    #[serde(with = "rfc3339::option")]
+    next_at: Option<OffsetDateTime>,
+}
+
+pub fn quota(context: &Context) -> Result<Exit> {
+    let all = All::of(context, &[Kind::App, Kind::Database])?;
+    let Some(account) = &all.account else {
+        let message = "the key may not see the account, which has the quota; give it the scope account:read";
+        return Err(Failure::new(Exit::Failed, message));
+    };
+    let now = OffsetDateTime::now_utc();
+    let quota = Some(account.daily_snapshot_quota()).filter(|quota| *quota > 0);
+    let counts = |info: &&SnapshotInfo| account.snapshots_used([*info], now) > 0;
+    let used = account.snapshots_used(&all.snapshots, now);
+    let oldest = all.snapshots.iter().filter(counts).map(|info| info.created_at).min();
+    let document = Quota {
+        plan: &account.user.plan.name,
+        quota,
+        used,
+        left: quota.map(|quota| quota.saturating_sub(used)),
+        next_free_at: oldest.map(|at| at + Duration::DAY),
+        resources: all.resources.iter().map(|it| usage(it, account, &all.snapshots, now)).collect(),
+    };
+    let out = context.out();
+    if out.json {
+        out.document(&document)?;
+    } else {
+        show(context, &document)?;
+    }
+    all.complain(context);
+    Ok(if all.is_complete() { Exit::Done } else { Exit::Partly })
+}
+
+fn usage<'a>(resource: &'a Resource, account: &Account, all: &[SnapshotInfo], now: OffsetDateTime) -> Use<'a> {
+    let id = resource.id.split('-').next().unwrap_or_default();
+    let of_it = all.iter().filter(|info| info.kind == resource.kind && info.resource_id() == id);
+    let last_at = of_it.clone().map(|info| info.created_at).max();
+    Use {
+        kind: resource.kind,
+        resource_id: &resource.id,
+        name: resource.label(),
+        used: account.snapshots_used(of_it, now),
+        last_at,
+        next_at: last_at.map(|at| at + COOLDOWN).filter(|at| *at > now),
+    }
+}
+
+fn show(context: &Context, quota: &Quota<'_>) -> Result<()> {
+    let out = context.out();
+    let known = |number: Option<u64>, words| number.map_or_else(|| "unknown".to_owned(), |n| format!("{words}{n}"));
+    let columns = [("PLAN", Fit::Middle), ("IN 24 H", Fit::Right), ("USED", Fit::Right), ("LEFT", Fit::Right)];
+    let mut table = Table::new(&columns);
+    let used = format!("at least {}", quota.used);
+    table.row([quota.plan.to_owned(), known(quota.quota, ""), used, known(quota.left, "at most ")]);
+    out.table(&table)?;
+    out.line("")?;
+    let columns = [
+        ("NAME", Fit::Middle),
+        ("USED", Fit::Right),
+        ("NEXT ONE", Fit::Whole),
+        ("LAST ONE", Fit::Drop),
+        ("KIND", Fit::Drop),
+    ];
+    let mut table = Table::new(&columns);
+    let is_used_up = quota.left == Some(0);
+    for row in &quota.resources {
+        let next = row.next_at.max(quota.next_free_at.filter(|_| is_used_up));
+        let next = next.map_or_else(|| "now".to_owned(), dates::local);
+        let last = row.last_at.map_or_else(|| "-".to_owned(), dates::local);
+        table.row([row.name.to_owned(), row.used.to_string(), next, last, row.kind.to_string()]);
+    }
+    out.table(&table)?;
+    if is_used_up {
+        let next = quota.next_free_at.map_or_else(|| "later".to_owned(), dates::local);
+        context.note(format_args!("The quota is used up. The next snapshot can be created at {next}."));
+    }
+    Ok(())
 }

@@ -6,6 +6,8 @@ use std::ops::ControlFlow;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use squarecloud_blocking::{Client, ClientBuilder, Snapshot};
 
@@ -29,14 +31,28 @@ struct Interrupt {
     cancellable: AtomicBool,
 }
 
+/// How long stopping may take before the user is told that it is under way.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// Writes over a bar.
+fn complain_softly(message: &str) {
+    let clear = if io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
+    let _ = writeln!(io::stderr(), "{clear}{message}");
+}
+
 impl Context {
     pub fn new(globals: Globals) -> Result<Self> {
         let interrupt = Arc::new(Interrupt::default());
         let ours = Arc::clone(&interrupt);
         let handler = move || {
             if ours.heard.swap(true, Ordering::Relaxed) || !ours.cancellable.load(Ordering::Relaxed) {
+                // What comes next begins on a line of its own.
+                let _ = if io::stderr().is_terminal() { writeln!(io::stderr()) } else { Ok(()) };
                 process::exit(Exit::Interrupted as i32);
             }
+            // While a host sends nothing, a transfer looks only now and then. If it stops, this thread ends with it.
+            thread::sleep(SLOW);
+            complain_softly("stopping; press Ctrl-C again to end at once");
         };
         ctrlc::set_handler(handler).map_err(|e| Failure::new(Exit::Failed, format_args!("cannot hear Ctrl-C: {e}")))?;
         Ok(Self { globals, interrupt, client: OnceCell::new(), sandbox: OnceCell::new() })
@@ -52,25 +68,34 @@ impl Context {
     }
 
     fn builder(&self) -> Result<ClientBuilder> {
-        let mut builder = if self.globals.sandbox {
-            let sandbox = self.sandbox.get_or_init(|| Sandbox::builder().lenient().history(5).start());
+        let builder = if self.globals.sandbox {
+            let sandbox = self.sandbox.get_or_init(|| {
+                self.note("Working on the sandbox, an offline Square Cloud: nothing lasts.");
+                Sandbox::builder().lenient().history(5).start()
+            });
             Client::builder(sandbox.api_key()).base_url(sandbox.base_url())
-        } else if std::env::var_os("SQUARECLOUD_API_KEY").is_none() {
-            let advice = "SQUARECLOUD_API_KEY is not set. The dashboard shows the key (Account, API Key); \
-                `--sandbox` tries everything without one.";
+        } else if std::env::var_os("SQUARECLOUD_API_KEY").is_none_or(|key| key.is_empty()) {
+            let advice = "SQUARECLOUD_API_KEY is not set; export your key (in the dashboard under Account, API Key), \
+                or try everything without one: --sandbox";
             return Err(Failure::new(Exit::Failed, advice));
         } else {
             ClientBuilder::from_env()?
         };
+        Ok(self.configured(builder))
+    }
+
+    fn configured(&self, mut builder: ClientBuilder) -> ClientBuilder {
         if let Some(timeout) = self.globals.timeout {
             builder = builder.timeout(timeout).retry_for(timeout);
         }
-        Ok(builder.user_agent(concat!("squarecloud-snapshots/", env!("CARGO_PKG_VERSION"))))
+        builder.user_agent(concat!("squarecloud-snapshots/", env!("CARGO_PKG_VERSION")))
     }
 
     /// The snapshot of a signed link: needs no key.
     pub fn open_url(&self, url: &str) -> Result<Snapshot> {
-        Ok(Snapshot::from_url(url)?)
+        // A client for its time limits. Nothing is sent to the API, so no key is needed.
+        let client = self.configured(Client::builder("none")).build()?;
+        Ok(client.open_url(url)?)
     }
 
     pub fn out(&self) -> Out {
@@ -84,9 +109,10 @@ impl Context {
         }
     }
 
-    /// Whether bars are wanted and visible.
+    /// Whether bars are wanted and can be drawn.
     pub fn shows_bars(&self) -> bool {
-        !self.globals.quiet && !self.globals.no_progress && io::stderr().is_terminal()
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        !self.globals.quiet && !self.globals.no_progress && !is_dumb && io::stderr().is_terminal()
     }
 
     /// Runs what looks at [`go_on`](Self::go_on) all the time, so that Ctrl-C need not end the process.
@@ -102,13 +128,21 @@ impl Context {
         if self.interrupt.heard.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
+    /// Waits, unless Ctrl-C is pressed.
+    pub fn pause(&self, time: Duration) -> ControlFlow<()> {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            self.go_on()?;
+            thread::sleep(Duration::from_millis(50));
+        }
+        self.go_on()
+    }
+
     /// Asks on a terminal, and refuses elsewhere.
     pub fn confirm(&self, question: &str) -> Result<()> {
-        if !io::stdin().is_terminal() {
-            return Err(Failure::new(
-                Exit::Usage,
-                format_args!("{question} Not asked, since this is no terminal: pass --yes."),
-            ));
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            let refusal = "nothing was changed, since there is no terminal to ask on; pass --yes";
+            return Err(Failure::new(Exit::Usage, format_args!("{question} {refusal}")));
         }
         let _ = write!(io::stderr(), "{question} [y/N] ");
         let mut line = String::new();

@@ -86,10 +86,43 @@ pub fn report(result: Result<Exit>) -> Exit {
             exit
         }
         Err(Failure::Library(error)) => {
-            complain(&error.report());
+            complain(&explain(&error));
             code(&error)
         }
     }
+}
+
+/// The library's error in one line, with what to do next in the words of this program.
+pub fn explain(error: &Error) -> String {
+    let unknown = ["APP_NOT_FOUND", "DATABASE_NOT_FOUND", "INVALID_ID"];
+    match error {
+        Error::Exists { path } => {
+            let advice = "`--overwrite keep` is content with the same snapshot, `--overwrite replace` replaces it";
+            format!("{} already exists and was not changed; {advice}", path.display())
+        }
+        Error::NoSuchEntry { name, .. } if !name.is_empty() => {
+            format!("the snapshot has no entry {name:?}; `ls` shows what it has")
+        }
+        Error::Api { path, code, .. } if unknown.iter().any(|unknown| *code == **unknown) => {
+            let id = path.split('/').find(|part| part.len() >= 24).unwrap_or("this id");
+            format!("the service has no app or database {id} that the key may see ({code}); `apps` shows those it has")
+        }
+        Error::Pending { what, waited, .. } => {
+            format!("{what} was accepted and is not finished after {} s; do not request it again", waited.as_secs())
+        }
+        Error::StatusUnavailable { what, reason, .. } => {
+            format!("whether the restore of {what} is finished is not known: {reason}; do not request it again")
+        }
+        _ if error.is_cancelled() => "stopped".to_owned(),
+        _ => error.report(),
+    }
+}
+
+/// The exit code of several pieces of work: theirs if it is the same for all, otherwise that of a part.
+pub fn together(exits: impl IntoIterator<Item = Exit>) -> Exit {
+    let mut exits = exits.into_iter();
+    let first = exits.next().unwrap_or(Exit::Done);
+    if exits.all(|exit| exit == first) { first } else { Exit::Partly }
 }
 
 /// A line on standard error. Nothing more can be done when that cannot be written.

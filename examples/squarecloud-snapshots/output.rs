@@ -36,9 +36,14 @@ impl Out {
 
     /// A table, its rows cut to the width of the terminal.
     pub fn table(&self, table: &Table) -> Result<()> {
-        let width = io::stdout().is_terminal().then(|| usize::from(Term::stdout().size().1));
-        self.write(table.fit(width).as_bytes())
+        self.write(table.fit(width()).as_bytes())
     }
+}
+
+/// The columns of the terminal, or what `COLUMNS` says; elsewhere rows have all the room they need.
+fn width() -> Option<usize> {
+    let columns = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|columns| *columns > 0);
+    io::stdout().is_terminal().then(|| columns().unwrap_or_else(|| usize::from(Term::stdout().size().1)))
 }
 
 /// How a column gives way when the terminal is narrow.
@@ -64,7 +69,7 @@ pub struct Table {
 /// The space between columns.
 const GAP: usize = 2;
 /// What is left of a shortened text at least.
-const SHORTEST: usize = 7;
+const SHORTEST: usize = 5;
 
 impl Table {
     pub fn new(columns: &[(&'static str, Fit)]) -> Self {
@@ -83,11 +88,7 @@ impl Table {
 
     /// The table as text, no line of it wider than `width`.
     pub fn fit(&self, width: Option<usize>) -> String {
-        let widest = |i: usize| {
-            let cells = self.rows.iter().map(|row| measure_text_width(&row[i]));
-            cells.max().unwrap_or(0).max(measure_text_width(self.columns[i].0))
-        };
-        let mut widths: Vec<Option<usize>> = (0..self.columns.len()).map(|i| Some(widest(i))).collect();
+        let mut widths: Vec<Option<usize>> = (0..self.columns.len()).map(|i| Some(self.widest(i))).collect();
         if let Some(width) = width {
             self.shrink(&mut widths, width);
         }
@@ -102,6 +103,12 @@ impl Table {
             text.push('\n');
         }
         text
+    }
+
+    /// The width that a column wants.
+    fn widest(&self, i: usize) -> usize {
+        let cells = self.rows.iter().map(|row| measure_text_width(&row[i]));
+        cells.max().unwrap_or(0).max(measure_text_width(self.columns[i].0))
     }
 
     /// Makes columns narrower, or leaves them out, until the table is no wider than `width`.
@@ -119,7 +126,7 @@ impl Table {
                 // Room again for what was shortened.
                 widths[i] = None;
                 for i in columns(Fit::Middle) {
-                    widths[i] = Some(self.rows.iter().map(|row| measure_text_width(&row[i])).max().unwrap_or(0));
+                    widths[i] = Some(self.widest(i));
                 }
             } else {
                 return;
@@ -158,4 +165,57 @@ pub fn printable(text: &str) -> String {
 /// `12.90 MB`
 pub fn size(bytes: u64) -> String {
     DecimalBytes(bytes).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let columns = [("NAME", Fit::Middle), ("SIZE", Fit::Right), ("ID", Fit::Middle), ("NOTE", Fit::Drop)];
+        let mut table = Table::new(&columns);
+        let row =
+            |name: &str, size: &str| [name, size, "c0ffee00d15e4a5eb10c5ca1ab1e0001", "manual"].map(str::to_owned);
+        table.row(row("demo-bot", "12.90 MB"));
+        table.row(row("a\tname\x1b[31m of many words", "7 B"));
+        table
+    }
+
+    #[test]
+    fn no_row_is_wider_than_the_terminal() {
+        for width in 1..150 {
+            for line in table().fit(Some(width)).lines() {
+                assert!(measure_text_width(line) <= width, "{width}: {line}");
+            }
+        }
+        let wide = table().fit(None);
+        assert!(wide.contains("12.90 MB  c0ffee00d15e4a5eb10c5ca1ab1e0001  manual"), "{wide}");
+        assert!(wide.contains("a\\tname\\u{1b}[31m"), "{wide}");
+        let narrow = table().fit(Some(40));
+        assert!(narrow.contains(" 12.90 MB  c0ff") && narrow.contains("     7 B"), "{narrow}");
+    }
+
+    #[test]
+    fn columns_are_left_out_before_ids_are_useless() {
+        let narrow = table().fit(Some(24));
+        assert!(!narrow.contains("NOTE") && narrow.contains("ID"), "{narrow}");
+        assert!(table().fit(Some(60)).contains("NOTE"));
+    }
+
+    #[test]
+    fn the_middle_is_left_out() {
+        let cases = [
+            ("abc", 3, "abc"),
+            ("abcdefghij", 7, "abc…hij"),
+            ("abcdefghij", 4, "ab…j"),
+            ("日本語日本語", 7, "日…本語"),
+        ];
+        for (text, width, expected) in cases {
+            let short = middle(text, width);
+            assert!(measure_text_width(&short) <= width, "{short}");
+            if text.is_ascii() {
+                assert_eq!(short, expected);
+            }
+        }
+    }
 }

@@ -1,10 +1,13 @@
 //! Which app or database an argument names: an id, the beginning of one, or a name.
 
+use std::fmt;
+
 use squarecloud_blocking::{Account, Kind, Listing, SnapshotInfo};
 
 use crate::context::Context;
 use crate::dates;
 use crate::exit::{Exit, Failure, Result};
+use crate::output::printable;
 
 /// An app or a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +35,7 @@ pub fn find(context: &Context, text: &str) -> Result<Resource> {
     };
     // A key need not be allowed to see the account, and an app that somebody shares is not in it.
     match context.client()?.account() {
-        Err(error) if is_id(text) && matches!(error.status(), Some(401 | 403)) => Ok(as_given()),
+        Err(error) if is_id(text) && error.status() == Some(403) => Ok(as_given()),
         Err(error) => Err(error.into()),
         Ok(account) => match choose(&of_account(&account), text, context.globals.database)? {
             Some(resource) => Ok(resource),
@@ -45,7 +48,7 @@ pub fn find(context: &Context, text: &str) -> Result<Resource> {
 }
 
 /// Whether `text` looks like a whole id, or like one with a workspace's behind it.
-fn is_id(text: &str) -> bool {
+pub fn is_id(text: &str) -> bool {
     let mut parts = text.split('-');
     let is_hex = |part: &str| part.len() >= 24 && part.bytes().all(|b| b.is_ascii_hexdigit());
     parts.next().is_some_and(is_hex) && parts.next().is_none_or(is_hex) && parts.next().is_none()
@@ -65,7 +68,7 @@ fn choose(resources: &[Resource], text: &str, databases_only: bool) -> Result<Op
             [] => {}
             [one] => return Ok(Some((*one).clone())),
             many => {
-                let ids: Vec<_> = many.iter().map(|it| format!("{} ({})", it.id, it.kind)).collect();
+                let ids: Vec<_> = many.iter().map(|it| format!("{} {}", it.kind, it.id)).collect();
                 let message = format!("{text:?} names more than one: {}", ids.join(", "));
                 return Err(Failure::new(Exit::Usage, message));
             }
@@ -74,7 +77,19 @@ fn choose(resources: &[Resource], text: &str, databases_only: bool) -> Result<Op
     Ok(None)
 }
 
+/// `app demo-bot`
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, printable(self.label()))
+    }
+}
+
 impl Resource {
+    /// Its name, or its id if the name is not known.
+    pub fn label(&self) -> &str {
+        self.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(&self.id)
+    }
+
     /// Its snapshots, newest first. One request.
     pub fn listing(&self, context: &Context) -> Result<Listing> {
         let client = context.client()?;
@@ -87,10 +102,10 @@ impl Resource {
     /// The snapshot of it that the selector names.
     pub fn select(&self, context: &Context, selector: &Selector) -> Result<SnapshotInfo> {
         let listing = self.listing(context)?;
-        selector.choose(&listing.snapshots).cloned().map_err(|reason| {
-            let name = self.name.as_deref().unwrap_or(&self.id);
-            Failure::new(reason.0, format_args!("{} {name} has {}", self.kind, reason.1))
-        })
+        selector
+            .choose(&listing.snapshots)
+            .cloned()
+            .map_err(|reason| Failure::new(reason.0, format_args!("{self} has {}", reason.1)))
     }
 }
 
