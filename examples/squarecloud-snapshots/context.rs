@@ -1,11 +1,10 @@
 //! What every verb works with: the options, the client, standard output, and whether Ctrl-C was pressed.
 
-use std::cell::OnceCell;
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::process;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,9 +18,9 @@ use crate::sandbox::Sandbox;
 pub struct Context {
     pub globals: Globals,
     interrupt: Arc<Interrupt>,
-    client: OnceCell<Client>,
+    client: OnceLock<Client>,
     // Lives as long as the client that talks to it.
-    sandbox: OnceCell<Sandbox>,
+    sandbox: OnceLock<Sandbox>,
 }
 
 /// Ctrl-C: cancels what can be cancelled, and ends the process otherwise or at the second time.
@@ -55,7 +54,7 @@ impl Context {
             complain_softly("stopping; press Ctrl-C again to end at once");
         };
         ctrlc::set_handler(handler).map_err(|e| Failure::new(Exit::Failed, format_args!("cannot hear Ctrl-C: {e}")))?;
-        Ok(Self { globals, interrupt, client: OnceCell::new(), sandbox: OnceCell::new() })
+        Ok(Self { globals, interrupt, client: OnceLock::new(), sandbox: OnceLock::new() })
     }
 
     /// The client of the environment's key, or of the sandbox. Made at the first call: local work needs no key.
@@ -141,8 +140,8 @@ impl Context {
     /// Asks on a terminal, and refuses elsewhere.
     pub fn confirm(&self, question: &str) -> Result<()> {
         if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-            let refusal = "nothing was changed, since there is no terminal to ask on; pass --yes";
-            return Err(Failure::new(Exit::Usage, format_args!("{question} {refusal}")));
+            let refusal = "nothing was changed, since there is no terminal to ask on; --yes says yes to:";
+            return Err(Failure::new(Exit::Usage, format_args!("{refusal} {question}")));
         }
         let _ = write!(io::stderr(), "{question} [y/N] ");
         let mut line = String::new();

@@ -53,6 +53,18 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// As an error of the library, for what reports several of them.
+    pub fn into_library(self) -> Error {
+        let reason = match self {
+            Self::Library(error) => return error,
+            Self::Told(_, message) => message,
+            Self::Closed => String::new(),
+        };
+        Error::Invalid { what: "the client".into(), reason: reason.into() }
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Library(error)
