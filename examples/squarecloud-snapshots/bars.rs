@@ -30,7 +30,10 @@ const TICK: Duration = Duration::from_millis(100);
 impl<'a> Bar<'a> {
     /// `doing`: a word or two, such as `Downloading`.
     pub fn bytes(context: &'a Context, doing: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(context, BYTES, doing)
+        // It moves while nothing comes, too.
+        let this = Self::new(context, BYTES, doing);
+        this.bar.enable_steady_tick(TICK);
+        this
     }
 
     pub fn spinner(context: &'a Context, doing: impl Into<Cow<'static, str>>) -> Self {
@@ -41,9 +44,8 @@ impl<'a> Bar<'a> {
 
     /// The bytes of several files at once, and what is being done.
     pub fn several(context: &'a Context, doing: impl Into<Cow<'static, str>>) -> Self {
-        let this = Self::new(context, SEVERAL, doing);
-        this.bar.enable_steady_tick(TICK);
-        this
+        // Before the first byte, snapshots are listed and created.
+        Self::spinner(context, doing)
     }
 
     fn new(context: &'a Context, template: &str, doing: impl Into<Cow<'static, str>>) -> Self {
@@ -67,10 +69,17 @@ impl<'a> Bar<'a> {
 
     /// What the callback of a mirror does.
     pub fn report_mirror(&self, progress: &MirrorProgress) -> ControlFlow<()> {
-        self.bar.set_length(progress.total);
+        if progress.total > 0 && self.bar.length() != Some(progress.total) {
+            self.bar.set_style(style(SEVERAL));
+            self.bar.set_length(progress.total);
+        }
         self.bar.set_position(progress.bytes);
-        let names = printable(&progress.names.join(", "));
-        self.bar.set_message(if progress.waiting { format!("{PAUSING} {names}") } else { names });
+        let count = match progress.total_snapshots {
+            0 => String::new(),
+            total => format!("{}/{total} ", progress.snapshots),
+        };
+        let pausing = if progress.waiting { "(waiting) " } else { "" };
+        self.bar.set_message(printable(&format!("{count}{pausing}{}", progress.names.join(", "))));
         self.context.go_on()
     }
 

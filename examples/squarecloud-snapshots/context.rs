@@ -69,7 +69,7 @@ impl Context {
     fn builder(&self) -> Result<ClientBuilder> {
         let builder = if self.globals.sandbox {
             let sandbox = self.sandbox.get_or_init(|| {
-                self.note("Working on the sandbox, an offline Square Cloud: nothing lasts.");
+                self.note("Working on the offline sandbox: nothing lasts.");
                 Sandbox::builder().lenient().history(5).start()
             });
             Client::builder(sandbox.api_key()).base_url(sandbox.base_url())

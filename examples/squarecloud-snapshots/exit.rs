@@ -143,3 +143,47 @@ pub fn complain(message: &str) {
     let mark = console::style("error:").for_stderr().red().bold();
     let _ = writeln!(io::stderr(), "{mark} {message}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn api(status: u16, code: &str) -> Error {
+        let (path, message) = ("/v2/apps/c0ffee00d15e4a5eb10c5ca1ab1e0001/snapshots".into(), String::new());
+        Error::Api { method: "POST", path, status, code: code.into(), message, retry_after: None }
+    }
+
+    #[test]
+    fn each_error_has_its_exit_code() {
+        let unfinished = Error::Pending { what: "it".into(), waited: std::time::Duration::ZERO, next: "wait" };
+        let stopped = Error::WaitCancelled { what: "it".into(), next: "look" };
+        for (error, expected) in [
+            (api(429, "KEEP_CALM"), Exit::Limit),
+            (api(429, "DAILY_SNAPSHOTS_LIMIT_REACHED"), Exit::Limit),
+            (api(429, "RATE_LIMITED"), Exit::Limit),
+            (api(402, "UPGRADE_REQUIRED"), Exit::Limit),
+            (api(404, "APP_NOT_FOUND"), Exit::NotFound),
+            (api(404, "SNAPSHOT_FAILED"), Exit::Failed),
+            (api(401, "ACCESS_DENIED"), Exit::Failed),
+            (unfinished, Exit::Pending),
+            (stopped, Exit::Interrupted),
+            (Error::Exists { path: "a.zip".into() }, Exit::Failed),
+        ] {
+            assert_eq!(code(&error), expected, "{error}");
+        }
+    }
+
+    #[test]
+    fn advice_is_in_the_words_of_the_command() {
+        let gone = explain(&api(404, "APP_NOT_FOUND"));
+        assert!(gone.contains("c0ffee00d15e4a5eb10c5ca1ab1e0001") && gone.contains("`apps`"), "{gone}");
+        assert!(explain(&Error::Exists { path: "a.zip".into() }).contains("--overwrite"));
+    }
+
+    #[test]
+    fn different_results_are_a_part() {
+        assert_eq!(together([Exit::Limit, Exit::Limit]), Exit::Limit);
+        assert_eq!(together([Exit::Done, Exit::Limit]), Exit::Partly);
+        assert_eq!(together([]), Exit::Done);
+    }
+}

@@ -54,14 +54,21 @@ pub fn is_id(text: &str) -> bool {
     parts.next().is_some_and(is_hex) && parts.next().is_none_or(is_hex) && parts.next().is_none()
 }
 
+/// PURE. Whether `id` begins so; or begins and ends so, as tables show it: `c0ff…0001`.
+fn is_short_for(short: &str, id: &str) -> bool {
+    match short.split_once('…') {
+        Some((begin, end)) => {
+            !begin.is_empty() && id.len() >= begin.len() + end.len() && id.starts_with(begin) && id.ends_with(end)
+        }
+        None => !short.is_empty() && id.starts_with(short),
+    }
+}
+
 /// PURE. A whole id wins over a name, a name over the beginning of an id.
 fn choose(resources: &[Resource], text: &str, databases_only: bool) -> Result<Option<Resource>> {
     let candidates = resources.iter().filter(|it| !databases_only || it.kind == Kind::Database);
-    let rules: [fn(&Resource, &str) -> bool; 3] = [
-        |it, text| it.id == text,
-        |it, text| it.name.as_deref() == Some(text),
-        |it, text| !text.is_empty() && it.id.starts_with(text),
-    ];
+    let rules: [fn(&Resource, &str) -> bool; 3] =
+        [|it, text| it.id == text, |it, text| it.name.as_deref() == Some(text), |it, text| is_short_for(text, &it.id)];
     for rule in rules {
         let found: Vec<_> = candidates.clone().filter(|it| rule(it, text)).collect();
         match found.as_slice() {
@@ -144,9 +151,8 @@ impl Selector {
                 (Exit::NotFound, format!("no snapshot that old{since}"))
             }),
             Self::Version(version) => {
-                let is_it = |info: &&SnapshotInfo| {
-                    info.version_id.as_deref().is_some_and(|id| !version.is_empty() && id.starts_with(version.as_str()))
-                };
+                let is_it =
+                    |info: &&SnapshotInfo| info.version_id.as_deref().is_some_and(|id| is_short_for(version, id));
                 let exact = newest_first.iter().find(|info| info.version_id.as_deref() == Some(version));
                 let found: Vec<_> = newest_first.iter().filter(is_it).collect();
                 match (exact, found.as_slice()) {
@@ -161,5 +167,72 @@ impl Selector {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resources() -> Vec<Resource> {
+        let resource = |kind, id: &str, name: &str| Resource { kind, id: id.into(), name: Some(name.into()) };
+        vec![
+            resource(Kind::App, "c0ffee01", "bot"),
+            resource(Kind::App, "c0ffee02", "c0ffee01"),
+            resource(Kind::App, "bot0", "shop"),
+            resource(Kind::Database, "facade01", "bot"),
+        ]
+    }
+
+    #[test]
+    fn an_id_wins_over_a_name_and_a_name_over_the_beginning_of_an_id() {
+        let resources = resources();
+        let chosen = |text, databases| choose(&resources, text, databases).map(|found| found.map(|it| it.id));
+        for (text, databases, expected) in [
+            ("c0ffee01", false, Some("c0ffee01")),
+            ("bot0", false, Some("bot0")),
+            ("shop", false, Some("bot0")),
+            ("bot", true, Some("facade01")),
+            ("f", false, Some("facade01")),
+            ("c0…02", false, Some("c0ffee02")),
+            ("", false, None),
+            ("…01", false, None),
+            ("c0ffee03", false, None),
+            ("c0ffee01", true, None),
+        ] {
+            assert_eq!(chosen(text, databases).ok(), Some(expected.map(str::to_owned)), "{text}");
+        }
+        for text in ["bot", "c0ffee"] {
+            assert!(matches!(chosen(text, false), Err(Failure::Told(Exit::Usage, _))), "{text}");
+        }
+    }
+
+    fn snapshots() -> Vec<SnapshotInfo> {
+        let item = |(hour, version): (u32, &str)| {
+            let json = format!(
+                r#"{{"id":"a","size":1,"created_at":"2026-11-20T{hour:02}:00:00Z","kind":"app","version_id":"{version}"}}"#
+            );
+            serde_json::from_str(&json).unwrap()
+        };
+        [(12, "abd"), (10, "abc"), (8, "ab"), (6, "x1y")].map(item).into()
+    }
+
+    #[test]
+    fn a_selector_chooses_one_snapshot() {
+        let snapshots = snapshots();
+        let hour = |selector: Selector| selector.choose(&snapshots).map(|info| info.created_at.hour());
+        let at = |text| Selector::At(dates::parse(text).unwrap());
+        let version = |text: &str| Selector::Version(text.into());
+        assert_eq!(hour(Selector::Latest).unwrap(), 12);
+        assert_eq!(hour(at("2026-11-20T10:00:00Z")).unwrap(), 10);
+        assert_eq!(hour(at("2026-11-20T09:59:00Z")).unwrap(), 8);
+        assert_eq!(hour(at("2026-11-20T05:00:00Z")).unwrap_err().0, Exit::NotFound);
+        for (text, expected) in [("ab", 8), ("abd", 12), ("x", 6), ("x…y", 6)] {
+            assert_eq!(hour(version(text)).unwrap(), expected, "{text}");
+        }
+        assert_eq!(hour(version("a")).unwrap_err().0, Exit::Usage);
+        assert_eq!(hour(version("zz")).unwrap_err().0, Exit::NotFound);
+        assert_eq!(hour(version("")).unwrap_err().0, Exit::NotFound);
+        assert_eq!(Selector::Latest.choose(&[]).unwrap_err().0, Exit::NotFound);
     }
 }
