@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -15,62 +16,56 @@ use crate::output::printable;
 pub struct Bar<'a> {
     context: &'a Context,
     bar: ProgressBar,
+    template: Mutex<&'static str>,
 }
 
 // Each has one part that takes the width that is left: at 50 columns, too, they are one row.
 const BYTES: &str = "{prefix} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}";
-const WAITING: &str = "{prefix} {decimal_bytes}/{decimal_total_bytes} {wide_msg}";
+const WAITING: &str = "{spinner} {prefix} {decimal_bytes}/{decimal_total_bytes} {wide_msg}";
 const SPINNER: &str = "{spinner} {prefix} {elapsed} {wide_msg}";
 const SEVERAL: &str =
     "{spinner} {prefix} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta} {wide_msg}";
 
-const PAUSING: &str = "waiting to try again";
 const TICK: Duration = Duration::from_millis(100);
 
 impl<'a> Bar<'a> {
     /// `doing`: a word or two, such as `Downloading`.
     pub fn bytes(context: &'a Context, doing: impl Into<Cow<'static, str>>) -> Self {
-        // It moves while nothing comes, too.
-        let this = Self::new(context, BYTES, doing);
-        this.bar.enable_steady_tick(TICK);
-        this
-    }
-
-    pub fn spinner(context: &'a Context, doing: impl Into<Cow<'static, str>>) -> Self {
-        let this = Self::new(context, SPINNER, doing);
-        this.bar.enable_steady_tick(TICK);
-        this
-    }
-
-    /// The bytes of several files at once, and what is being done.
-    pub fn several(context: &'a Context, doing: impl Into<Cow<'static, str>>) -> Self {
-        // Before the first byte, snapshots are listed and created.
+        // Until it is known how much there is.
         Self::spinner(context, doing)
     }
 
-    fn new(context: &'a Context, template: &str, doing: impl Into<Cow<'static, str>>) -> Self {
+    pub fn spinner(context: &'a Context, doing: impl Into<Cow<'static, str>>) -> Self {
         let target = if context.shows_bars() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(None, target).with_style(style(template)).with_prefix(doing);
-        Self { context, bar }
+        let bar = ProgressBar::with_draw_target(None, target).with_style(style(SPINNER)).with_prefix(doing);
+        // It moves while nothing comes, too.
+        bar.enable_steady_tick(TICK);
+        Self { context, bar, template: Mutex::new(SPINNER) }
     }
 
     /// What a callback does: shows the progress, and breaks after Ctrl-C.
     pub fn report(&self, progress: Progress) -> ControlFlow<()> {
-        if let Some(total) = progress.total {
+        if let Some(total) = progress.total.filter(|total| self.bar.length() != Some(*total)) {
             self.bar.set_length(total);
         }
         self.bar.set_position(progress.bytes);
-        if progress.waiting == self.bar.message().is_empty() {
-            self.bar.set_style(style(if progress.waiting { WAITING } else { BYTES }));
-            self.bar.set_message(if progress.waiting { PAUSING } else { "" });
+        self.switch(match (progress.waiting, self.bar.length()) {
+            (true, Some(_)) => WAITING,
+            (false, Some(_)) => BYTES,
+            (_, None) => SPINNER,
+        });
+        let message = if progress.waiting { "waiting to try again" } else { "" };
+        if self.bar.message() != message {
+            self.bar.set_message(message);
         }
         self.context.go_on()
     }
 
     /// What the callback of a mirror does.
     pub fn report_mirror(&self, progress: &MirrorProgress) -> ControlFlow<()> {
+        // Before the first byte, snapshots are listed and created.
         if progress.total > 0 && self.bar.length() != Some(progress.total) {
-            self.bar.set_style(style(SEVERAL));
+            self.switch(SEVERAL);
             self.bar.set_length(progress.total);
         }
         self.bar.set_position(progress.bytes);
@@ -81,6 +76,14 @@ impl<'a> Bar<'a> {
         let pausing = if progress.waiting { "(waiting) " } else { "" };
         self.bar.set_message(printable(&format!("{count}{pausing}{}", progress.names.join(", "))));
         self.context.go_on()
+    }
+
+    fn switch(&self, template: &'static str) {
+        let mut shown = self.template.lock().unwrap_or_else(PoisonError::into_inner);
+        if *shown != template {
+            *shown = template;
+            self.bar.set_style(style(template));
+        }
     }
 
     /// What a spinner shows behind the time.

@@ -122,7 +122,7 @@ fn outcome<'a>(
             (Status::Pending, format!("{what} is not ready after {} s; {next}", waited.as_secs()))
         }
         Error::WaitCancelled { .. } => {
-            (Status::Pending, format!("stopped waiting for {what}; the service goes on with it: {next}"))
+            (Status::Pending, format!("stopped waiting for {what}; the service goes on with what it has begun: {next}"))
         }
         // It names the app or database itself.
         Error::TooSoon { .. } => (Status::Failed, explain(&error)),

@@ -84,6 +84,7 @@ pub fn code(error: &Error) -> Exit {
         _ if error.is_rate_limited() || error.needs_upgrade() => Exit::Limit,
         _ if error.code().is_some_and(|code| limits.contains(&code)) => Exit::Limit,
         _ if error.refusal().is_some() => Exit::Damaged,
+        Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => Exit::NotFound,
         _ => Exit::Failed,
     }
 }
@@ -109,7 +110,7 @@ pub fn explain(error: &Error) -> String {
     let unknown = ["APP_NOT_FOUND", "DATABASE_NOT_FOUND", "INVALID_ID"];
     match error {
         Error::Exists { path } => {
-            let advice = "`--overwrite keep` is content with the same snapshot, `--overwrite replace` replaces it";
+            let advice = "--overwrite keep or replace goes on";
             format!("{} already exists and was not changed; {advice}", path.display())
         }
         Error::NoSuchEntry { name, .. } if !name.is_empty() => {

@@ -39,7 +39,7 @@ pub fn mirror(context: &Context, args: &args::Mirror) -> Result<Exit> {
         }
     }
     let run = {
-        let bar = Bar::several(context, "Mirroring");
+        let bar = Bar::spinner(context, "Mirroring");
         context.cancellable(|| mirror.run_with(|progress| bar.report_mirror(&progress)))
     };
     match run {

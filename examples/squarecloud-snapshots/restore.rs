@@ -60,7 +60,7 @@ pub fn restore(context: &Context, args: &Restore) -> Result<Exit> {
         let (kind, resource_id, name) = (resource.kind, resource.id.as_str(), resource.name.as_deref());
         let word = if exit == Exit::Done { "done" } else { "pending" };
         out.document(&Document { kind, resource_id, name, status: word, snapshot: &info, restore: status })?;
-    } else {
+    } else if exit != Exit::Interrupted {
         let what = if exit == Exit::Done { "restored" } else { "accepted" };
         out.line(format_args!("{what}: {resource}, snapshot from {created}"))?;
     }
@@ -87,7 +87,10 @@ fn is_accepted(error: &Error) -> bool {
 fn say_pending(context: &Context, resource: &Resource, error: &Error, wait: bool) {
     let goes_on = "the service goes on with it, so do not request it again";
     match error {
-        Error::WaitCancelled { .. } => complain(&format!("stopped waiting for the restore of {resource}; {goes_on}")),
+        Error::WaitCancelled { .. } => complain(&format!(
+            "stopped waiting for the restore of {resource}; the service goes on with what it has accepted, so look \
+             whether it was restored before requesting it again"
+        )),
         Error::Pending { .. } if !wait => {
             context.note(format_args!(
                 "The restore of {resource} was accepted and is not done yet: {goes_on}. --wait waits for its end."
