@@ -1,7 +1,7 @@
 //! Exit codes, and what they are told from.
 
 use std::fmt::Display;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use squarecloud_blocking::{Error, ErrorCode};
@@ -141,7 +141,10 @@ pub fn together(exits: impl IntoIterator<Item = Exit>) -> Exit {
 /// A line on standard error. Nothing more can be done when that cannot be written.
 pub fn complain(message: &str) {
     use io::Write as _;
-    let mark = console::style("error:").for_stderr().red().bold();
+    let mut mark = console::style("error:").for_stderr().red().bold();
+    if std::env::var_os("NO_COLOR").is_some() || !io::stderr().is_terminal() {
+        mark = mark.force_styling(false);
+    }
     let _ = writeln!(io::stderr(), "{mark} {message}");
 }
 

@@ -1,5 +1,6 @@
 //! `mirror`: all snapshots in a directory, for cron.
 
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -36,6 +37,8 @@ pub fn mirror(context: &Context, args: &args::Mirror) -> Result<Exit> {
         // A new snapshot takes the place of an old one, which no plan shows.
         if !prune.is_empty() || args.take_new {
             ask(context, &args.directory, &prune)?;
+        } else if !io::stdin().is_terminal() {
+            context.note("There is nothing to delete yet. Once there is, this needs --yes, since nobody can be asked.");
         }
     }
     let run = {
@@ -192,8 +195,8 @@ fn table(plan: &MirrorPlan) -> Table {
         ("fetch", &plan.fetch),
         ("keep", &plan.keep),
         ("delete", &plan.prune),
-        ("pass over", &plan.unneeded),
-        ("set aside", &plan.damaged),
+        ("skip", &plan.unneeded),
+        ("damaged", &plan.damaged),
     ];
     for (action, part) in parts {
         rows.extend(part.iter().map(|planned| (action, planned)));
@@ -249,7 +252,7 @@ fn report(context: &Context, report: &MirrorReport) -> Result<Exit> {
         })?;
     } else {
         let mut table = Table::new(&[("DONE", Fit::Whole), ("FILE", Fit::Middle)]);
-        let parts = [("fetched", &report.fetched), ("deleted", &report.pruned), ("set aside", &report.damaged)];
+        let parts = [("fetched", &report.fetched), ("deleted", &report.pruned), ("damaged", &report.damaged)];
         for (word, paths) in parts {
             paths.iter().for_each(|path| table.row([word.to_owned(), path.display().to_string()]));
         }
