@@ -48,7 +48,8 @@ pub fn mirror(context: &Context, args: &args::Mirror) -> Result<Exit> {
     match run {
         Err(error) if error.is_cancelled() => {
             let next = "what was fetched stays, and the same command goes on with the rest";
-            Err(Failure::new(Exit::Interrupted, format_args!("stopped; {next}")))
+            let begun = if args.take_new { "; the service goes on with a snapshot that it has begun" } else { "" };
+            Err(Failure::new(Exit::Interrupted, format_args!("stopped; {next}{begun}")))
         }
         run => report(context, &run?),
     }

@@ -53,7 +53,7 @@ pub enum Fit {
     Whole,
     /// Numbers: it stays as it is, and is aligned to the right.
     Right,
-    /// The middle of its texts is left out: ids and versions.
+    /// The middle of its texts is left out, not of its title: ids and versions.
     Middle,
     /// It is left out: the last of these columns first.
     Drop,
@@ -119,10 +119,11 @@ impl Table {
         };
         let columns = |fit: Fit| (0..self.columns.len()).filter(move |i| self.columns[*i].1 == fit);
         while excess(widths) > 0 {
-            let longest = columns(Fit::Middle).max_by_key(|i| widths[*i]);
-            if let Some(i) = longest.filter(|i| widths[*i] > Some(SHORTEST)) {
+            let least = |i: &usize| Some(SHORTEST.max(measure_text_width(self.columns[*i].0)));
+            let longest = columns(Fit::Middle).filter(|i| widths[*i] > least(i)).max_by_key(|i| widths[*i]);
+            if let Some(i) = longest {
                 widths[i] = widths[i].map(|width| width - 1);
-            } else if let Some(i) = columns(Fit::Drop).filter(|i| widths[*i].is_some()).last() {
+            } else if let Some(i) = columns(Fit::Drop).rfind(|i| widths[*i].is_some()) {
                 // Room again for what was shortened.
                 widths[i] = None;
                 for i in columns(Fit::Middle) {
