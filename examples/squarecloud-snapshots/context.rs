@@ -146,6 +146,9 @@ impl Context {
         let _ = write!(io::stderr(), "{question} [y/N] ");
         let mut line = String::new();
         let answered = io::stdin().read_line(&mut line).is_ok();
+        if !line.ends_with('\n') {
+            let _ = writeln!(io::stderr());
+        }
         if answered && ["y", "yes"].contains(&line.trim().to_lowercase().as_str()) {
             return Ok(());
         }
