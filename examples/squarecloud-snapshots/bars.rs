@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -15,8 +15,14 @@ use crate::output::printable;
 /// are not wanted.
 pub struct Bar<'a> {
     context: &'a Context,
+    row: Row,
+}
+
+/// What is on the screen.
+#[derive(Clone)]
+struct Row {
     bar: ProgressBar,
-    template: Mutex<&'static str>,
+    template: Arc<Mutex<&'static str>>,
 }
 
 // Each has one part that takes the width that is left: at 50 columns, too, they are one row.
@@ -40,11 +46,54 @@ impl<'a> Bar<'a> {
         let bar = ProgressBar::with_draw_target(None, target).with_style(style(SPINNER)).with_prefix(doing);
         // It moves while nothing comes, too.
         bar.enable_steady_tick(TICK);
-        Self { context, bar, template: Mutex::new(SPINNER) }
+        Self { context, row: Row { bar, template: Arc::new(Mutex::new(SPINNER)) } }
     }
 
     /// What a callback does: shows the progress, and breaks after Ctrl-C.
     pub fn report(&self, progress: Progress) -> ControlFlow<()> {
+        self.row.show(progress);
+        self.context.go_on()
+    }
+
+    /// [`report`](Self::report) as a callback that may be kept for longer than this.
+    pub fn reporter(&self) -> impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static {
+        let (row, interrupt) = (self.row.clone(), self.context.interrupt());
+        move |progress| {
+            row.show(progress);
+            interrupt.go_on()
+        }
+    }
+
+    /// What the callback of a mirror does.
+    pub fn report_mirror(&self, progress: &MirrorProgress) -> ControlFlow<()> {
+        // Before the first byte, snapshots are listed and created.
+        if progress.total > 0 && self.row.bar.length() != Some(progress.total) {
+            self.row.switch(SEVERAL);
+            self.row.bar.set_length(progress.total);
+        }
+        self.row.bar.set_position(progress.bytes);
+        let count = match progress.total_snapshots {
+            0 => String::new(),
+            total => format!("{}/{total} ", progress.snapshots),
+        };
+        let pausing = if progress.waiting { "(waiting) " } else { "" };
+        self.row.bar.set_message(printable(&format!("{count}{pausing}{}", progress.names.join(", "))));
+        self.context.go_on()
+    }
+
+    /// What a spinner shows behind the time.
+    pub fn message(&self, message: &str) {
+        self.row.bar.set_message(printable(message));
+    }
+
+    /// What a callback of something that is waited for does: the spinner turns by itself.
+    pub fn wait(&self) -> ControlFlow<()> {
+        self.context.go_on()
+    }
+}
+
+impl Row {
+    fn show(&self, progress: Progress) {
         if let Some(total) = progress.total.filter(|total| self.bar.length() != Some(*total)) {
             self.bar.set_length(total);
         }
@@ -58,24 +107,6 @@ impl<'a> Bar<'a> {
         if self.bar.message() != message {
             self.bar.set_message(message);
         }
-        self.context.go_on()
-    }
-
-    /// What the callback of a mirror does.
-    pub fn report_mirror(&self, progress: &MirrorProgress) -> ControlFlow<()> {
-        // Before the first byte, snapshots are listed and created.
-        if progress.total > 0 && self.bar.length() != Some(progress.total) {
-            self.switch(SEVERAL);
-            self.bar.set_length(progress.total);
-        }
-        self.bar.set_position(progress.bytes);
-        let count = match progress.total_snapshots {
-            0 => String::new(),
-            total => format!("{}/{total} ", progress.snapshots),
-        };
-        let pausing = if progress.waiting { "(waiting) " } else { "" };
-        self.bar.set_message(printable(&format!("{count}{pausing}{}", progress.names.join(", "))));
-        self.context.go_on()
     }
 
     fn switch(&self, template: &'static str) {
@@ -85,16 +116,6 @@ impl<'a> Bar<'a> {
             self.bar.set_style(style(template));
         }
     }
-
-    /// What a spinner shows behind the time.
-    pub fn message(&self, message: &str) {
-        self.bar.set_message(printable(message));
-    }
-
-    /// What a callback of something that is waited for does: the spinner turns by itself.
-    pub fn wait(&self) -> ControlFlow<()> {
-        self.context.go_on()
-    }
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -103,6 +124,6 @@ fn style(template: &str) -> ProgressStyle {
 
 impl Drop for Bar<'_> {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.row.bar.finish_and_clear();
     }
 }

@@ -25,9 +25,16 @@ pub struct Context {
 
 /// Ctrl-C: cancels what can be cancelled, and ends the process otherwise or at the second time.
 #[derive(Debug, Default)]
-struct Interrupt {
+pub struct Interrupt {
     heard: AtomicBool,
     cancellable: AtomicBool,
+}
+
+impl Interrupt {
+    /// What a callback returns: break after Ctrl-C.
+    pub fn go_on(&self) -> ControlFlow<()> {
+        if self.heard.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
 }
 
 /// How long stopping may take before the user is told that it is under way.
@@ -124,7 +131,12 @@ impl Context {
 
     /// What a callback returns: break after Ctrl-C.
     pub fn go_on(&self) -> ControlFlow<()> {
-        if self.interrupt.heard.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        self.interrupt.go_on()
+    }
+
+    /// For callbacks that outlive the context.
+    pub fn interrupt(&self) -> Arc<Interrupt> {
+        Arc::clone(&self.interrupt)
     }
 
     /// Waits, unless Ctrl-C is pressed.

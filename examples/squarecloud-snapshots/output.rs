@@ -41,7 +41,7 @@ impl Out {
 }
 
 /// The columns of the terminal, or what `COLUMNS` says; elsewhere rows have all the room they need.
-fn width() -> Option<usize> {
+pub fn width() -> Option<usize> {
     let columns = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|columns| *columns > 0);
     io::stdout().is_terminal().then(|| columns().unwrap_or_else(|| usize::from(Term::stdout().size().1)))
 }
@@ -158,9 +158,14 @@ pub fn middle(text: &str, width: usize) -> String {
     format!("{head}{tail}")
 }
 
-/// What comes from the service or an archive, without characters that move the cursor or change colours.
+/// What comes from the service or an archive, without characters that move the cursor, change colours, or are invisible.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() }).collect()
+    let is_invisible = |c| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || is_invisible(c) { shown.extend(c.escape_debug()) } else { shown.push(c) }
+    }
+    shown
 }
 
 /// `12.90 MB`
