@@ -22,6 +22,7 @@ mod restore;
 #[path = "../../tests/sandbox/mod.rs"]
 mod sandbox;
 mod snapshot;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -48,7 +49,7 @@ fn run(context: &Context, verb: Verb) -> Result<Exit> {
         Verb::Ls(args) => inspect::ls(context, &args),
         Verb::Cat { snapshot, path } => inspect::cat(context, &snapshot, &path),
         Verb::Diff { older, newer } => inspect::diff(context, &older, &newer),
-        Verb::Verify { files } => inspect::verify(context, &files),
+        Verb::Verify { files } => verify::verify(context, &files),
         Verb::Extract(args) => extract::extract(context, &args),
         Verb::Restore(args) => restore::restore(context, &args),
         Verb::Mirror(args) => mirror::mirror(context, &args),
