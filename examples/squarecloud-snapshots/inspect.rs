@@ -10,8 +10,8 @@ use squarecloud_blocking::{Archive, Difference, Entry, EntryKind, Error, Source}
 use crate::args::Ls;
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Result};
-use crate::output::{Fit, Table, middle, printable, size};
-use crate::snapshot::{self, Named, with};
+use crate::output::{Fit, Table, middle, printable, size, width};
+use crate::snapshot::{Named, with};
 
 /// An item of `ls --json`.
 #[derive(Serialize)]
@@ -48,9 +48,9 @@ fn show<S: Source>(context: &Context, args: &Ls, archive: &Archive<S>) -> Result
     if out.json {
         out.document(&entries.iter().map(item).collect::<Vec<_>>())?;
     } else if args.long {
-        out.table(&long(&entries, out.width()))?;
+        out.table(&long(&entries, width()))?;
     } else {
-        out.write(tree(&entries, out.width()).as_bytes())?;
+        out.write(tree(&entries, width()).as_bytes())?;
     }
     Ok(Exit::Done)
 }
@@ -198,7 +198,7 @@ fn print<S: Source>(archive: &Archive<S>, path: &str) -> Result<Exit> {
         Ok(_) => Ok(Exit::Done),
         // Only what it is written to fails so.
         Err(Error::Io { source, .. }) => Err(Failure::output(&source)),
-        Err(error) => Err(snapshot::failure(error)),
+        Err(error) => Err(error.into()),
     }
 }
 

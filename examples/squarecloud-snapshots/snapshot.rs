@@ -4,12 +4,11 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use squarecloud_blocking::{Archive, Error, Remote, Snapshot};
+use squarecloud_blocking::{Archive, Remote, Snapshot};
 
 use crate::context::Context;
 use crate::dates;
 use crate::exit::{Exit, Failure, Result};
-use crate::output::printable;
 use crate::resource::{self, Resource, Selector};
 
 /// A local zip, or a snapshot at the host.
@@ -102,24 +101,4 @@ fn file_name(name: &str) -> String {
     let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
     let name: String = name.chars().take(60).map(safe).collect();
     name.trim_start_matches('.').to_owned()
-}
-
-/// The error of a call on an archive, with advice for the shell and not for Rust.
-pub fn failure(error: Error) -> Failure {
-    match error {
-        Error::NoSuchEntry { archive, name } => {
-            let archive = printable(archive.as_deref().unwrap_or("the snapshot"));
-            let what = if name.is_empty() { "nothing that was asked for".into() } else { format!("no {name:?}") };
-            Failure::new(Exit::NotFound, format_args!("{archive} has {what}; `ls` shows what it has"))
-        }
-        Error::Exists { path } => Failure::new(
-            Exit::Failed,
-            format_args!(
-                "{} exists already and was not changed; name another directory with --into, or say what happens to \
-                 existing files with --overwrite",
-                path.display()
-            ),
-        ),
-        other => other.into(),
-    }
 }

@@ -10,7 +10,7 @@ use squarecloud_blocking::{Archive, BadEntry, Error, Refusal, Verified};
 use crate::bars::Bar;
 use crate::context::Context;
 use crate::exit::{self, Exit, Failure, Result};
-use crate::output::{middle, printable, size};
+use crate::output::{middle, printable, size, width};
 
 /// An item of `verify --json`.
 #[derive(Serialize)]
@@ -79,7 +79,7 @@ pub fn verify(context: &Context, files: &[PathBuf]) -> Result<Exit> {
             Err(error) => failed(file, &error),
         };
         if !out.json {
-            out.line(line(&item, out.width()))?;
+            out.line(line(&item, width()))?;
         }
         complain(&item);
         // Damage is the worst; other trouble counts as it comes.
