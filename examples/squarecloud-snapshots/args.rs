@@ -164,21 +164,34 @@ pub enum Verb {
     #[command(after_help = DOWNLOAD_HELP)]
     Download(Download),
     /// Show what is inside a snapshot, without downloading it
+    ///
+    /// Times are those of the archive, which has no time zone.
     Ls(Ls),
     /// Print a file of a snapshot, without downloading the rest
+    ///
+    /// The checksum is known only after the last byte: if the exit code is not 0, do not use what was printed. Of a
+    /// symbolic link, its target is printed.
     Cat {
         snapshot: String,
         /// The file's path in the snapshot
         path: String,
     },
     /// Show what changed between two snapshots
+    ///
+    /// A row for each file that was added (+), removed (-) or changed (~), with its sizes in both; nothing if there is no
+    /// difference. The exit code is 0 either way. Neither snapshot is downloaded.
     Diff { older: String, newer: String },
     /// Check every byte of downloaded snapshots
+    ///
+    /// Prints a row for each file: ok, damaged, or failed if it cannot be read. The exit code is 3 if any is damaged.
     Verify {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
     /// Extract files of a snapshot
+    ///
+    /// All or nothing: what is damaged, or would be written outside of the directory, leaves it as it was. Prints the
+    /// directory. Of a snapshot at the service, only what is needed for PATH is fetched.
     Extract(Extract),
     /// Put a snapshot back in place of the present files or data of its app or database
     #[command(after_help = RESTORE_HELP)]

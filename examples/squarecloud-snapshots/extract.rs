@@ -13,7 +13,7 @@ use crate::exit::{self, Exit, Failure, Result};
 use crate::inspect::components;
 use crate::output::{middle, printable, size, width};
 use crate::snapshot::{Named, with};
-use crate::verify::Problem;
+use crate::verify::{Problem, plain};
 
 /// `extract --json`.
 #[derive(Serialize)]
@@ -92,19 +92,22 @@ fn make<S: Source>(context: &Context, archive: &Archive<S>, directory: &Path, op
 fn tell(context: &Context, made: &Extracted) {
     context.note(summary("Extracted", made.files, made.directories, made.links, made.bytes));
     if made.kept > 0 {
-        context.note(format_args!("{} existing files were left as they are.", made.kept));
+        context.note(format_args!("Left as it was, because it existed: {}.", count(made.kept, "file", "files")));
     }
-    for (count, what) in [(made.times_not_kept, "modification times"), (made.modes_not_kept, "permissions")] {
-        if count > 0 {
-            context.note(format_args!("{count} {what} were not taken by the file system."));
+    for (lost, what) in [(made.times_not_kept, "modification times"), (made.modes_not_kept, "permissions")] {
+        if lost > 0 {
+            context.note(format_args!("The file system did not take the {what} of {lost} files and directories."));
         }
     }
 }
 
 fn summary(done: &str, files: usize, directories: usize, links: usize, bytes: u64) -> String {
-    let count = |n: usize, one, many| format!("{n} {}", if n == 1 { one } else { many });
     let (files, links) = (count(files, "file", "files"), count(links, "link", "links"));
     format!("{done} {files}, {}, {links}: {}.", count(directories, "directory", "directories"), size(bytes))
+}
+
+fn count(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
 }
 
 /// The dry run: what would be made on standard output, what would be refused on standard error.
@@ -175,6 +178,9 @@ fn failure(error: Error) -> Failure {
         Error::Exists { path } => occupied(&path),
         Error::NoSuchEntry { name, .. } if name.is_empty() => {
             Failure::new(Exit::NotFound, "--strip leaves nothing to extract")
+        }
+        Error::Refused { archive, entry, refusal, detail } => {
+            Error::Refused { archive, entry, refusal, detail: plain(&detail) }.into()
         }
         other => other.into(),
     }

@@ -31,7 +31,13 @@ impl Out {
     /// The one JSON document of a verb.
     pub fn document(&self, document: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string_pretty(document).map_err(|e| Failure::output(&e.into()))?;
-        self.line(text)
+        // JSON escapes the control characters of ASCII only, and without 0x7F.
+        let escaped =
+            |c: char| if c >= '\x7f' && c.is_control() { format!("\\u{:04x}", u32::from(c)) } else { c.into() };
+        match text.contains(|c: char| c >= '\x7f' && c.is_control()) {
+            true => self.line(text.chars().map(escaped).collect::<String>()),
+            false => self.line(text),
+        }
     }
 
     /// A table, its rows cut to the width of the terminal.

@@ -34,7 +34,7 @@ pub struct Problem {
 
 impl From<&BadEntry> for Problem {
     fn from(bad: &BadEntry) -> Self {
-        Self { entry: bad.name.clone(), refusal: Some(word(bad.refusal)), detail: bad.detail.clone() }
+        Self { entry: bad.name.clone(), refusal: Some(word(bad.refusal)), detail: plain(&bad.detail) }
     }
 }
 
@@ -44,6 +44,16 @@ impl std::fmt::Display for Problem {
             Some(entry) => write!(f, "{entry}: {}", self.detail),
             None => f.write_str(&self.detail),
         }
+    }
+}
+
+/// What the library says of an archive, with advice for the shell where it speaks of Rust.
+pub fn plain(detail: &str) -> String {
+    match detail.split_once("; ") {
+        Some((what, advice)) if advice.contains("::") || advice.contains("`copy`") => {
+            format!("{what}; do not trust this archive, or extract only the paths that you need")
+        }
+        _ => detail.to_owned(),
     }
 }
 
@@ -111,7 +121,7 @@ fn judged(file: &Path, verified: &Verified) -> (Exit, Item) {
 fn failed(file: &Path, error: &Error) -> (Exit, Item) {
     let (exit, problem) = match error {
         Error::Refused { refusal, detail, .. } => {
-            (Exit::Damaged, Problem { entry: None, refusal: Some(word(*refusal)), detail: detail.clone() })
+            (Exit::Damaged, Problem { entry: None, refusal: Some(word(*refusal)), detail: plain(detail) })
         }
         Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
             (Exit::NotFound, Problem { entry: None, refusal: None, detail: "there is no such file".into() })
