@@ -172,6 +172,7 @@ pub enum Verb {
     /// The checksum is known only after the last byte: if the exit code is not 0, do not use what was printed. Of a
     /// symbolic link, its target is printed.
     Cat {
+        /// A zip, ID, ID@DATE, ID@VERSION or link, or - for a link on standard input
         snapshot: String,
         /// The file's path in the snapshot
         path: String,
@@ -180,7 +181,12 @@ pub enum Verb {
     ///
     /// A row for each file that was added (+), removed (-) or changed (~), with its sizes in both; nothing if there is no
     /// difference. The exit code is 0 either way. Neither snapshot is downloaded.
-    Diff { older: String, newer: String },
+    Diff {
+        /// A zip, ID, ID@DATE, ID@VERSION or link, or - for a link on standard input
+        older: String,
+        /// Likewise
+        newer: String,
+    },
     /// Check every byte of downloaded snapshots
     ///
     /// Prints a row for each file: ok, damaged, or failed if it cannot be read. The exit code is 3 if any is damaged.
@@ -252,6 +258,7 @@ pub struct Download {
 
 #[derive(Debug, clap::Args)]
 pub struct Ls {
+    /// A zip, ID, ID@DATE, ID@VERSION or link, or - for a link on standard input
     pub snapshot: String,
     /// Only what is at or under this path
     pub path: Option<String>,
@@ -262,6 +269,7 @@ pub struct Ls {
 
 #[derive(Debug, clap::Args)]
 pub struct Extract {
+    /// A zip, ID, ID@DATE, ID@VERSION or link, or - for a link on standard input
     pub snapshot: String,
     /// Only what is at or under these paths
     #[arg(value_name = "PATH")]
