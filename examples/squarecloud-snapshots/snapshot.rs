@@ -49,8 +49,8 @@ impl Named {
         if path.is_file() {
             return Ok(Self::Local(path.to_owned()));
         }
-        // Whatever may be a link is never shown.
-        if text.contains("://") || text.contains('?') {
+        // Whatever may be a signed link, or a part of one, is not put into a message.
+        if text.contains("://") || text.to_ascii_lowercase().contains("signature=") {
             return Self::link(context, text.trim());
         }
         if path.components().count() > 1 || path.extension().is_some_and(|it| it.eq_ignore_ascii_case("zip")) {
