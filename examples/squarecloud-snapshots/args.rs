@@ -80,6 +80,36 @@ system's time zone.
 With --json: an object with fetched, bytes, kept, pruned, damaged, failed, not_listed, not_taken, skipped and stopped; \
 with --dry-run, one with fetch, keep, prune, unneeded, damaged, failed, not_listed and skipped.";
 
+const LS_HELP: &str = "\
+Times are those of the archive, which has no time zone.
+
+With --json: a list of objects with path, kind (file, directory, symlink or special), size, compressed_size, modified \
+(without an offset), mode (octal) and crc32 (hexadecimal).";
+
+const CAT_HELP: &str = "\
+The checksum is known only after the last byte: unless the exit code is 0, do not use what was printed. Of a symbolic \
+link, the target is printed. There is no --json.";
+
+const DIFF_HELP: &str = "\
+Shows files that were added (+), removed (-) or changed (~), with their sizes in both; nothing if there is no \
+difference. The exit code is 0 either way. Neither snapshot is downloaded.
+
+With --json: an object with added, removed and changed: lists of objects with path, old_size and new_size.";
+
+const VERIFY_HELP: &str = "\
+Prints a row for each file: ok, damaged, or failed if it cannot be read. If any is damaged, the exit code is 3.
+
+With --json: a list of objects with path, result, entries, bytes (that are right) and problems: a list of objects with \
+entry, refusal and detail.";
+
+const EXTRACT_HELP: &str = "\
+All or nothing: if anything is damaged, or would be written outside of the directory, nothing is extracted. Prints the \
+directory. Of a snapshot at the service, only what PATH needs is fetched.
+
+With --json: an object with directory, files, directories, links, bytes, kept, times_not_kept and modes_not_kept; with \
+--dry-run, one with directory, files, directories, links, bytes, paths and refused: a list of objects with entry, \
+refusal and detail.";
+
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())
@@ -164,13 +194,10 @@ pub enum Verb {
     #[command(after_help = DOWNLOAD_HELP)]
     Download(Download),
     /// Show what is inside a snapshot, without downloading it
-    ///
-    /// Times are those of the archive, which has no time zone.
+    #[command(after_help = LS_HELP)]
     Ls(Ls),
     /// Print a file of a snapshot, without downloading the rest
-    ///
-    /// The checksum is known only after the last byte: if the exit code is not 0, do not use what was printed. Of a
-    /// symbolic link, its target is printed.
+    #[command(after_help = CAT_HELP)]
     Cat {
         /// A zip, ID, ID@DATE, ID@VERSION or link, or - for a link on standard input
         snapshot: String,
@@ -178,9 +205,7 @@ pub enum Verb {
         path: String,
     },
     /// Show what changed between two snapshots
-    ///
-    /// A row for each file that was added (+), removed (-) or changed (~), with its sizes in both; nothing if there is no
-    /// difference. The exit code is 0 either way. Neither snapshot is downloaded.
+    #[command(after_help = DIFF_HELP)]
     Diff {
         /// A zip, ID, ID@DATE, ID@VERSION or link, or - for a link on standard input
         older: String,
@@ -188,16 +213,13 @@ pub enum Verb {
         newer: String,
     },
     /// Check every byte of downloaded snapshots
-    ///
-    /// Prints a row for each file: ok, damaged, or failed if it cannot be read. The exit code is 3 if any is damaged.
+    #[command(after_help = VERIFY_HELP)]
     Verify {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
     /// Extract files of a snapshot
-    ///
-    /// All or nothing: what is damaged, or would be written outside of the directory, leaves it as it was. Prints the
-    /// directory. Of a snapshot at the service, only what is needed for PATH is fetched.
+    #[command(after_help = EXTRACT_HELP)]
     Extract(Extract),
     /// Put a snapshot back in place of the present files or data of its app or database
     #[command(after_help = RESTORE_HELP)]

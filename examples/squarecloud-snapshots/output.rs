@@ -166,7 +166,8 @@ pub fn middle(text: &str, width: usize) -> String {
 
 /// What comes from the service or an archive, without characters that move the cursor, change colours, or are invisible.
 pub fn printable(text: &str) -> String {
-    let is_invisible = |c| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let invisible = ['\u{ad}'..='\u{ad}', '\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}'];
+    let is_invisible = |c| c == '\u{feff}' || invisible.iter().any(|range| range.contains(&c));
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() || is_invisible(c) { shown.extend(c.escape_debug()) } else { shown.push(c) }
