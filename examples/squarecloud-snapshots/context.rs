@@ -1,0 +1,169 @@
+//! What every verb works with: the options, the client, standard output, and whether Ctrl-C was pressed.
+
+use std::io::{self, IsTerminal, Write};
+use std::ops::ControlFlow;
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use squarecloud_blocking::{Client, ClientBuilder, Snapshot};
+
+use crate::args::Globals;
+use crate::exit::{Exit, Failure, Result};
+use crate::output::Out;
+use crate::sandbox::Sandbox;
+
+pub struct Context {
+    pub globals: Globals,
+    interrupt: Arc<Interrupt>,
+    client: OnceLock<Client>,
+    // Lives as long as the client that talks to it.
+    sandbox: OnceLock<Sandbox>,
+}
+
+/// Ctrl-C: cancels what can be cancelled, and ends the process otherwise or at the second time.
+#[derive(Debug, Default)]
+pub struct Interrupt {
+    heard: AtomicBool,
+    cancellable: AtomicBool,
+}
+
+impl Interrupt {
+    /// What a callback returns: break after Ctrl-C.
+    pub fn go_on(&self) -> ControlFlow<()> {
+        if self.heard.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+/// How long stopping may take before the user is told that it is under way.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// Writes over a bar.
+fn complain_softly(message: &str) {
+    let clear = if io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
+    let _ = writeln!(io::stderr(), "{clear}{message}");
+}
+
+impl Context {
+    pub fn new(globals: Globals) -> Result<Self> {
+        let interrupt = Arc::new(Interrupt::default());
+        let ours = Arc::clone(&interrupt);
+        let handler = move || {
+            if ours.heard.swap(true, Ordering::Relaxed) || !ours.cancellable.load(Ordering::Relaxed) {
+                // What comes next begins on a line of its own.
+                let _ = if io::stderr().is_terminal() { writeln!(io::stderr()) } else { Ok(()) };
+                process::exit(Exit::Interrupted as i32);
+            }
+            // While a host sends nothing, a transfer looks only now and then. If it stops, this thread ends with it.
+            thread::sleep(SLOW);
+            complain_softly("stopping; press Ctrl-C again to end at once");
+        };
+        ctrlc::set_handler(handler).map_err(|e| Failure::new(Exit::Failed, format_args!("cannot hear Ctrl-C: {e}")))?;
+        Ok(Self { globals, interrupt, client: OnceLock::new(), sandbox: OnceLock::new() })
+    }
+
+    /// The client of the environment's key, or of the sandbox. Made at the first call: local work needs no key.
+    pub fn client(&self) -> Result<&Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = self.builder()?.build()?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    fn builder(&self) -> Result<ClientBuilder> {
+        let builder = if self.globals.sandbox {
+            let sandbox = self.sandbox.get_or_init(|| {
+                self.note("Working on the offline sandbox: nothing lasts.");
+                Sandbox::builder().lenient().history(5).start()
+            });
+            Client::builder(sandbox.api_key()).base_url(sandbox.base_url())
+        } else if std::env::var_os("SQUARECLOUD_API_KEY").is_none_or(|key| key.is_empty()) {
+            let advice = "SQUARECLOUD_API_KEY is not set; export your key (in the dashboard under Account, API Key), \
+                or try everything without one: --sandbox";
+            return Err(Failure::new(Exit::Failed, advice));
+        } else {
+            ClientBuilder::from_env()?
+        };
+        Ok(self.configured(builder))
+    }
+
+    fn configured(&self, mut builder: ClientBuilder) -> ClientBuilder {
+        if let Some(timeout) = self.globals.timeout {
+            builder = builder.timeout(timeout).retry_for(timeout);
+        }
+        builder.user_agent(concat!("squarecloud-snapshots/", env!("CARGO_PKG_VERSION")))
+    }
+
+    /// The snapshot of a signed link: needs no key.
+    pub fn open_url(&self, url: &str) -> Result<Snapshot> {
+        // A client for its time limits. Nothing is sent to the API, so no key is needed.
+        let client = self.configured(Client::builder("none")).build()?;
+        Ok(client.open_url(url)?)
+    }
+
+    pub fn out(&self) -> Out {
+        Out::new(self.globals.json)
+    }
+
+    /// A remark on standard error, unless `--quiet`.
+    pub fn note(&self, message: impl std::fmt::Display) {
+        if !self.globals.quiet {
+            let _ = writeln!(io::stderr(), "{message}");
+        }
+    }
+
+    /// Whether bars are wanted and can be drawn.
+    pub fn shows_bars(&self) -> bool {
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        !self.globals.quiet && !self.globals.no_progress && !is_dumb && io::stderr().is_terminal()
+    }
+
+    /// Runs what looks at [`go_on`](Self::go_on) all the time, so that Ctrl-C need not end the process.
+    pub fn cancellable<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.interrupt.cancellable.store(true, Ordering::Relaxed);
+        let result = work();
+        self.interrupt.cancellable.store(false, Ordering::Relaxed);
+        result
+    }
+
+    /// What a callback returns: break after Ctrl-C.
+    pub fn go_on(&self) -> ControlFlow<()> {
+        self.interrupt.go_on()
+    }
+
+    /// For callbacks that outlive the context.
+    pub fn interrupt(&self) -> Arc<Interrupt> {
+        Arc::clone(&self.interrupt)
+    }
+
+    /// Waits, unless Ctrl-C is pressed.
+    pub fn pause(&self, time: Duration) -> ControlFlow<()> {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            self.go_on()?;
+            thread::sleep(Duration::from_millis(50));
+        }
+        self.go_on()
+    }
+
+    /// Asks on a terminal, and refuses elsewhere.
+    pub fn confirm(&self, question: &str) -> Result<()> {
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            let refusal = "nothing was changed, since there is no terminal to ask on; --yes says yes to:";
+            return Err(Failure::new(Exit::Usage, format_args!("{refusal} {question}")));
+        }
+        let _ = write!(io::stderr(), "{question} [y/N] ");
+        let mut line = String::new();
+        let answered = io::stdin().read_line(&mut line).is_ok();
+        if !line.ends_with('\n') {
+            let _ = writeln!(io::stderr());
+        }
+        if answered && ["y", "yes"].contains(&line.trim().to_lowercase().as_str()) {
+            return Ok(());
+        }
+        Err(Failure::new(Exit::Failed, "nothing was changed"))
+    }
+}

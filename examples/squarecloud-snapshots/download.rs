@@ -1,0 +1,117 @@
+//! `download`: a snapshot as a file.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use serde::Serialize;
+use squarecloud_blocking::{DownloadOptions, Error, Snapshot, SnapshotInfo};
+
+use crate::args::Download;
+use crate::bars::Bar;
+use crate::context::Context;
+use crate::dates;
+use crate::exit::{self, Exit, Failure, Result, explain};
+use crate::output::{printable, size};
+use crate::resource::{self, Selector};
+
+/// The document of `download --json`.
+#[derive(Serialize)]
+struct Document<'a> {
+    path: &'a Path,
+    bytes: u64,
+    /// How many of these were there before.
+    resumed_from: u64,
+    /// None for a signed link.
+    snapshot: Option<&'a SnapshotInfo>,
+}
+
+pub fn download(context: &Context, args: &Download) -> Result<Exit> {
+    let snapshot = find(context, args)?;
+    let options = DownloadOptions::new()
+        .overwrite(context.globals.overwrite.into())
+        .connections(context.globals.connections.into())
+        .verify(true);
+    let (started, there) = (Instant::now(), AtomicU64::new(0));
+    let downloaded = {
+        let bar = Bar::bytes(context, "Downloading");
+        let options = options.progress(|progress| {
+            there.store(progress.bytes, Ordering::Relaxed);
+            bar.report(progress)
+        });
+        context.cancellable(|| snapshot.download_with(&args.directory, &options))
+    };
+    let download = match downloaded {
+        Err(error) => return Err(failure(&error, there.into_inner(), &args.directory)),
+        Ok(download) => download,
+    };
+    let out = context.out();
+    if out.json {
+        let (path, snapshot) = (download.path.as_path(), snapshot.info());
+        out.document(&Document { path, bytes: download.bytes, resumed_from: download.resumed_from, snapshot })?;
+    } else {
+        out.line(download.path.display())?;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let of = snapshot.info().map_or_else(String::new, |info| format!(" from {}", dates::local(info.created_at)));
+    let how = match download.resumed_from {
+        0 => format!("downloaded in {seconds:.1} s and checked"),
+        there if there == download.bytes => "was there already".to_owned(),
+        there => format!("downloaded in {seconds:.1} s, {} of them earlier, and checked", size(there)),
+    };
+    context.note(format_args!("{}{of}, {how}.", size(download.bytes)));
+    Ok(Exit::Done)
+}
+
+/// The snapshot that the arguments name.
+fn find(context: &Context, args: &Download) -> Result<Snapshot> {
+    let (which, text) = (&args.which, args.id.as_str());
+    let is_which = which.latest || which.at.is_some() || which.version.is_some();
+    let link = if text == "-" {
+        let read = io::read_to_string(io::stdin().lock());
+        Some(read.map_err(|e| Failure::new(Exit::Failed, format_args!("cannot read a link from standard input: {e}")))?)
+    } else {
+        let is_link = ["https://", "http://"].iter().any(|scheme| text.starts_with(scheme));
+        is_link.then(|| text.to_owned())
+    };
+    let conflict = |what| {
+        let message = format!("{what} names one snapshot: leave out --latest, --at and --version");
+        if is_which { Err(Failure::new(Exit::Usage, message)) } else { Ok(()) }
+    };
+    if let Some(link) = link {
+        conflict("a link")?;
+        return context.open_url(link.trim());
+    }
+    let (id, selector) = match text.rsplit_once('@') {
+        Some((id, which)) => {
+            conflict("what stands behind the @")?;
+            (id, Selector::parse(which))
+        }
+        None => (text, Selector::of(which)?),
+    };
+    let info = resource::find(context, id)?.select(context, &selector)?;
+    Ok(context.client()?.open(&info)?)
+}
+
+/// Says what is kept and how to go on.
+fn failure(error: &Error, there: u64, directory: &Path) -> Failure {
+    let kept = match there {
+        0 => String::new(),
+        _ => format!("; what was downloaded is kept in {}, and the same command continues it", shown(directory)),
+    };
+    match error {
+        _ if error.is_cancelled() => Failure::new(Exit::Interrupted, format_args!("stopped{kept}")),
+        Error::Network { .. } | Error::Timeout { .. } => {
+            Failure::new(exit::code(error), format_args!("{}{kept}", explain(error)))
+        }
+        _ => Failure::new(exit::code(error), explain(error)),
+    }
+}
+
+fn shown(directory: &Path) -> String {
+    let is_file = directory.extension().is_some_and(|it| it.eq_ignore_ascii_case("zip")) && !directory.is_dir();
+    let directory = if is_file { directory.parent().unwrap_or(directory) } else { directory };
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    printable(&directory.display().to_string())
+}

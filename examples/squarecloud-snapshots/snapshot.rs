@@ -1,0 +1,104 @@
+//! What a `SNAPSHOT` argument names.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use squarecloud_blocking::{Archive, Remote, Snapshot};
+
+use crate::context::Context;
+use crate::dates;
+use crate::exit::{Exit, Failure, Result};
+use crate::resource::{self, Resource, Selector};
+
+/// A local zip, or a snapshot at the host.
+pub enum Named {
+    Local(PathBuf),
+    /// With the app or database that it is of, unless a link names it.
+    Remote(Box<Snapshot>, Option<Resource>),
+}
+
+/// Either, opened: its central directory has been read.
+pub enum Opened {
+    Local(Archive<File>),
+    Remote(Archive<Remote>),
+}
+
+/// Runs the same code on the archive of either.
+macro_rules! with {
+    ($opened:expr, $archive:ident => $run:expr) => {
+        match $opened {
+            $crate::snapshot::Opened::Local($archive) => $run,
+            $crate::snapshot::Opened::Remote($archive) => $run,
+        }
+    };
+}
+pub(crate) use with;
+
+impl Named {
+    /// What `text` names. A file that exists wins; an id costs a listing.
+    pub fn find(context: &Context, text: &str) -> Result<Self> {
+        if text == "-" {
+            let mut link = String::new();
+            io::stdin()
+                .read_line(&mut link)
+                .map_err(|e| Failure::new(Exit::Failed, format_args!("cannot read a link from standard input: {e}")))?;
+            return Self::link(context, link.trim());
+        }
+        let path = Path::new(text);
+        if path.is_file() {
+            return Ok(Self::Local(path.to_owned()));
+        }
+        // Whatever may be a signed link, or a part of one, is not put into a message.
+        if text.contains("://") || text.to_ascii_lowercase().contains("signature=") {
+            return Self::link(context, text.trim());
+        }
+        if path.components().count() > 1 || path.extension().is_some_and(|it| it.eq_ignore_ascii_case("zip")) {
+            return Err(Failure::new(Exit::NotFound, format_args!("there is no file {text:?}")));
+        }
+        let (id, selector) = match text.rsplit_once('@') {
+            Some((id, which)) => (id, Selector::parse(which)),
+            None => (text, Selector::Latest),
+        };
+        let resource = resource::find(context, id)?;
+        let info = resource.select(context, &selector)?;
+        Ok(Self::Remote(Box::new(context.client()?.open(&info)?), Some(resource)))
+    }
+
+    fn link(context: &Context, link: &str) -> Result<Self> {
+        Ok(Self::Remote(Box::new(context.open_url(link)?), None))
+    }
+
+    /// Opens the archive. Of one at the host it reads the central directory only.
+    pub fn open(&self) -> Result<Opened> {
+        Ok(match self {
+            Self::Local(path) => Opened::Local(Archive::open(path)?),
+            Self::Remote(snapshot, _) => Opened::Remote(snapshot.archive()?),
+        })
+    }
+
+    /// A name for a directory of its content: the zip's without its ending, or the app's and the snapshot's date.
+    pub fn directory(&self) -> PathBuf {
+        let stem = |path: &Path| path.file_stem().map_or("snapshot".into(), PathBuf::from);
+        match self {
+            // A zip without an ending is in the way of a directory of the same name.
+            Self::Local(path) if path.extension().is_none() => format!("{}.d", stem(path).display()).into(),
+            Self::Local(path) => stem(path),
+            Self::Remote(snapshot, resource) => match (resource, snapshot.info()) {
+                (Some(resource), Some(info)) => {
+                    let name = resource.name.as_deref().unwrap_or(&resource.id);
+                    let date: String = dates::local(info.created_at).chars().take("2026-11-20".len()).collect();
+                    format!("{}-{date}", file_name(name)).into()
+                }
+                _ => stem(Path::new(snapshot.file_name())),
+            },
+        }
+    }
+}
+
+/// PURE. A name that the service knows, as one that a file may have everywhere.
+fn file_name(name: &str) -> String {
+    let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    let name: String = name.chars().take(60).map(safe).collect();
+    name.trim_start_matches('.').to_owned()
+}
