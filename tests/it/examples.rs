@@ -1,0 +1,1 @@
+//! The examples, as a person runs them: real processes in an empty directory, without a key.
