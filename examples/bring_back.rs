@@ -10,8 +10,7 @@ use clap::Parser;
 use squarecloud_blocking::time::{Duration, OffsetDateTime};
 use squarecloud_blocking::{Archive, ExtractOptions, Overwrite};
 
-/// Bring an app back as it was some days ago. The mirror in `backups` is brought up
-/// to date first; the app's files go to a directory in `restored`.
+/// Bring an app back as it was some days ago, from a mirror in `backups`.
 #[derive(Parser)]
 struct Args {
     /// The app's id; without SQUARECLOUD_API_KEY, the sandbox's app

@@ -12,8 +12,7 @@ use squarecloud_blocking::{Archive, Source};
 /// Look into a zip, or into the newest snapshot of an app without downloading it.
 #[derive(Parser)]
 struct Args {
-    /// The zip's path or the app's id; without SQUARECLOUD_API_KEY and a zip, the
-    /// sandbox's app
+    /// A zip's path, or an app's id; else the sandbox's app
     #[arg(value_name = "ZIP|APP_ID")]
     what: Option<String>,
 }

@@ -11,9 +11,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use squarecloud_blocking::Keep;
 
-/// Keep the account's snapshots in `backups`: of each app and database, seven
-/// daily, five weekly and twelve monthly ones. Without SQUARECLOUD_API_KEY, those
-/// of the sandbox.
+/// Keep the account's snapshots in `backups`: 7 daily, 5 weekly, 12 monthly.
 #[derive(Parser)]
 struct Args {}
 

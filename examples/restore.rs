@@ -13,8 +13,8 @@ use clap::Parser;
 struct Args {
     /// The app's id; without SQUARECLOUD_API_KEY, the sandbox's app
     app_id: Option<String>,
-    /// The snapshot's version id, as `list` shows it; the newest without it
-    #[arg(long)]
+    /// The snapshot, as `list` shows it [default: the newest]
+    #[arg(long, value_name = "ID")]
     version_id: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The examples, as a person runs them: real processes in an empty directory, without a key.
+//! The examples, as a person runs them: real processes in an empty directory, without a key. `sandbox` has its own tests.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -10,7 +10,7 @@ use console::measure_text_width;
 use crate::programs::example;
 use crate::sandbox::Sandbox;
 
-const ALL: [&str; 8] = ["backup", "bring_back", "extract", "inspect", "list", "nightly", "restore", "sandbox"];
+const ALL: [&str; 7] = ["backup", "bring_back", "extract", "inspect", "list", "nightly", "restore"];
 /// Those that work on an app.
 const OF_APP: [&str; 5] = ["backup", "bring_back", "inspect", "list", "restore"];
 const NOTICE: &str = "No SQUARECLOUD_API_KEY is set, so this runs against the built-in sandbox.";
