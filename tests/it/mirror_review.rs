@@ -3,7 +3,7 @@
 use std::fs;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 use squarecloud_blocking::time::OffsetDateTime;
@@ -52,7 +52,11 @@ fn good_files_keep_their_names_while_they_cannot_be_fetched_again() {
         let cut = fs::File::options().write(true).open(dir.path().join(&good[0])).unwrap();
         cut.set_len(100).unwrap();
         sandbox.fault(Route::ListAccount, Fault::Edit(wrong_sizes));
-        sandbox.pause(Port::Snapshots);
+        // Slow enough that the run is told to end while it fetches.
+        let slow = is_cancelled.then(|| sandbox.fault(Route::Object, Fault::Trickle(10, Duration::from_millis(10))));
+        if slow.is_none() {
+            sandbox.pause(Port::Snapshots);
+        }
         let result = mirror(&sandbox, &dir).run_with(|progress| {
             if is_cancelled && progress.total > 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
@@ -70,6 +74,9 @@ fn good_files_keep_their_names_while_they_cannot_be_fetched_again() {
         assert_eq!(newest, Some(dir.path().join(&good[5])));
         // When the host is back, they are fetched once.
         sandbox.resume(Port::Snapshots);
+        if let Some(slow) = slow {
+            slow.remove();
+        }
         let report = mirror(&sandbox, &dir).run().unwrap();
         assert_eq!((report.fetched.len(), report.damaged.len(), report.is_complete()), (6, 5, true), "{report:?}");
     }
