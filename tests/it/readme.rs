@@ -249,8 +249,9 @@ fn the_sandbox_from_a_shell() {
     for expected in ["\"status\":\"success\"", "{\"faults\":1}", "\"routes\":["] {
         assert!(out.contains(expected), "{expected} is not in {out}\n{err}");
     }
-    let archive = squarecloud_blocking::Archive::open(dir.path().join("backup.zip")).unwrap();
+    let zip = dir.path().join("backup.zip");
+    let archive = squarecloud_blocking::Archive::open(&zip).unwrap();
     assert!(archive.verify().unwrap().is_ok() && !archive.is_empty());
-    let made = sandbox.requests().iter().filter(|r| r.method == "POST" && r.path.ends_with("/snapshots")).count();
-    assert_eq!(made, 1);
+    let created = client(&sandbox).app(sandbox.app_id()).latest_snapshot().unwrap().unwrap();
+    assert_eq!(fs::metadata(zip).unwrap().len(), created.size);
 }
