@@ -84,7 +84,7 @@ fn every_path_and_anchor_exists() {
     let is_path = |code: &&str| ["src/", "tests/", "examples/", ".ci/"].iter().any(|folder| code.starts_with(folder));
     let paths: Vec<_> = code.filter(is_path).collect();
     assert!(paths.len() > 10, "{paths:?}");
-    for path in paths {
+    for path in paths.into_iter().filter(|path| !path.contains("/target/")) {
         assert!(root().join(path).exists(), "the path {path}");
     }
 }
@@ -138,8 +138,8 @@ fn command() -> String {
 
 #[test]
 fn exit_codes_are_those_of_the_commands_help() {
-    let rows = table("exit code |").into_iter().map(|row| row.join(" "));
-    let help = format!("Exit codes: {}.", rows.collect::<Vec<_>>().join(", "));
+    let rows: Vec<_> = table("exit code |").into_iter().map(|row| row.join(" ")).collect();
+    let help = format!("Exit codes: {} ", rows.join(" "));
     assert!(command().contains(&help), "{help}");
 }
 

@@ -1,6 +1,7 @@
 //! Benchmarks. Each prints medians and the ratio to a named rival measured in the same run.
 //!
-//! `cargo run --release --manifest-path tests/bench/Cargo.toml -- api|oneshot|download|extract|open|make [...]`
+//! `cargo build --release --manifest-path tests/bench/Cargo.toml`, then
+//! `tests/bench/target/release/bench api|oneshot|download|extract|open|make [...]`
 
 mod api;
 mod download;
