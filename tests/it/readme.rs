@@ -3,15 +3,21 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use squarecloud_blocking::{Client, Mirror};
 
 use crate::sandbox::Sandbox;
 use crate::support::client;
 
-const README: &str = include_str!("../../README.md");
-const CHANGELOG: &str = include_str!("../../CHANGELOG.md");
-const MANIFEST: &str = include_str!("../../Cargo.toml");
+static README: LazyLock<String> = LazyLock::new(|| plain(include_str!("../../README.md")));
+static CHANGELOG: LazyLock<String> = LazyLock::new(|| plain(include_str!("../../CHANGELOG.md")));
+static MANIFEST: LazyLock<String> = LazyLock::new(|| plain(include_str!("../../Cargo.toml")));
+
+/// Git may have checked the file out with the line ends of Windows.
+fn plain(text: &str) -> String {
+    text.replace('\r', "")
+}
 
 /// The fenced blocks in a language.
 fn blocks(language: &str) -> Vec<&'static str> {
@@ -59,7 +65,7 @@ fn the_two_commands_are_as_they_always_were() {
 
 #[test]
 fn every_example_named_exists() {
-    let names: BTreeSet<_> = between(README, "--example ", &[' ', '`', '\n']).into_iter().collect();
+    let names: BTreeSet<_> = between(&README, "--example ", &[' ', '`', '\n']).into_iter().collect();
     assert!(names.contains("backup") && names.contains("sandbox"), "{names:?}");
     for name in names {
         let at = root().join("examples").join(name);
@@ -74,7 +80,7 @@ fn every_path_and_anchor_exists() {
         .filter_map(|line| line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#')));
     let plain = |heading: &str| heading.to_lowercase().replace(|c: char| !c.is_alphanumeric() && c != ' ', "");
     let anchors: BTreeSet<_> = headings.map(|heading| format!("#{}", plain(heading).replace(' ', "-"))).collect();
-    let links = between(README, "](", &[')']);
+    let links = between(&README, "](", &[')']);
     assert!(links.iter().any(|link| link.starts_with('#')) && links.contains(&"LICENSE"), "{links:?}");
     for link in links.into_iter().filter(|link| !link.starts_with("https://")) {
         let exists = if link.starts_with('#') { anchors.contains(link) } else { root().join(link).exists() };
@@ -184,7 +190,7 @@ fn a_mirror_prints_the_line_that_is_shown() {
     let sandbox = Sandbox::builder().small().start();
     let dir = tempfile::tempdir().unwrap();
     let mirror: Mirror = client(&sandbox).mirror(dir.path());
-    let shown = between(README, "println!(\"{report}\"); // ", &['\n'])[0];
+    let shown = between(&README, "println!(\"{report}\"); // ", &['\n'])[0];
     assert_eq!(without_numbers(&mirror.run().unwrap().to_string()), without_numbers(shown));
 }
 
@@ -204,7 +210,7 @@ fn backup(client: &Client, app_id: &str, backups: &Path) -> squarecloud_blocking
 #[cfg(feature = "zip")]
 #[test]
 fn the_first_program_runs_every_day() {
-    let own = include_str!("readme.rs");
+    let own = plain(include_str!("readme.rs"));
     let copied = own.split("// As in the README, from here\n").nth(1).unwrap().split("    // to here").next().unwrap();
     let program = copied.replace("download(backups)", "download(\"backups\")");
     assert!(README.contains(&program), "the README has not:\n{program}");
