@@ -67,6 +67,7 @@ mod proxies;
 mod public_surface;
 #[cfg(feature = "zip")]
 mod raw_zip;
+mod readme;
 mod sandbox_account;
 mod sandbox_control;
 mod sandbox_faults;

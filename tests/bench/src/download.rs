@@ -39,7 +39,9 @@ fn one(what: &str, zip: &Path, ca: Option<&Path>, base: &Path, rounds: usize) {
         command
     };
     let mut all: Vec<Contestant<'_>> = vec![
-        contestant("squarecloud-blocking", || quiet(&[ours.clone(), url.clone(), fresh(), "1".into(), ca_text.clone()])),
+        contestant("squarecloud-blocking", || {
+            quiet(&[ours.clone(), url.clone(), fresh(), "1".into(), ca_text.clone()])
+        }),
         contestant("curl", || quiet(&curl(fresh()))),
         // What ours gives: a file that is on the disk when the command ends.
         contestant("curl, then sync", || {
@@ -49,8 +51,10 @@ fn one(what: &str, zip: &Path, ca: Option<&Path>, base: &Path, rounds: usize) {
         }),
         contestant("reqwest::blocking", || quiet(&[rival.clone(), url.clone(), fresh(), ca_text.clone()])),
     ];
-    let sdk = "import sys; from squarecloud import SquareCloud; SquareCloud('k').download_snapshot(sys.argv[1], sys.argv[2])";
-    if ca.is_none() && Command::new("python3").args(["-c", "import squarecloud"]).stderr(Stdio::null()).status().is_ok_and(|s| s.success()) {
+    let sdk =
+        "import sys; from squarecloud import SquareCloud; SquareCloud('k').download_snapshot(sys.argv[1], sys.argv[2])";
+    let has_sdk = ca.is_none() && has_sdk();
+    if has_sdk {
         all.push(contestant("official Python SDK", || {
             quiet(&["python3".into(), "-c".into(), sdk.into(), url.clone(), fresh()]);
         }));
@@ -58,6 +62,15 @@ fn one(what: &str, zip: &Path, ca: Option<&Path>, base: &Path, rounds: usize) {
     compare(what, rounds, all);
     footprint("squarecloud-blocking", &[ours.as_str(), &url, &fresh(), "1", &ca_text]);
     footprint("curl", &curl(fresh()).iter().map(String::as_str).collect::<Vec<_>>());
+    footprint("reqwest::blocking", &[&rival, &url, &fresh(), &ca_text]);
+    if has_sdk {
+        footprint("official Python SDK", &["python3", "-c", sdk, &url, &fresh()]);
+    }
+}
+
+fn has_sdk() -> bool {
+    let import = Command::new("python3").args(["-c", "import squarecloud"]).stderr(Stdio::null()).status();
+    import.is_ok_and(|status| status.success())
 }
 
 fn capped(zip: &Path, base: &Path, rounds: usize) {

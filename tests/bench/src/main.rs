@@ -1,6 +1,7 @@
 //! Benchmarks. Each prints medians and the ratio to a named rival measured in the same run.
 //!
-//! `cargo run --release --manifest-path tests/bench/Cargo.toml -- api|oneshot|download|extract|open|make [...]`
+//! `cargo build --release --manifest-path tests/bench/Cargo.toml`, then
+//! `tests/bench/target/release/bench api|oneshot|download|extract|open|make [...]`
 
 mod api;
 mod download;
@@ -17,7 +18,7 @@ fn main() {
         Some("api") => api::run(),
         Some("oneshot") => oneshot::run(),
         Some("extract") => extract::run(args.get(1).map(String::as_str), 7),
-        Some("download") => download::run(7),
+        Some("download") => download::run(args.get(1).and_then(|rounds| rounds.parse().ok()).unwrap_or(7)),
         // The archives themselves, for a look with other tools.
         Some("make") => {
             let dir = std::path::PathBuf::from(args.get(1).map_or(".", String::as_str));
@@ -25,7 +26,7 @@ fn main() {
         }
         Some("open") => extract::open(11),
         _ => {
-            eprintln!("which benchmark? api, oneshot, download, extract [KIND], open, make DIR");
+            eprintln!("which benchmark? api, oneshot, download [ROUNDS], extract [KIND], open, make DIR");
             std::process::exit(2);
         }
     }
