@@ -49,7 +49,8 @@ pub struct Globals {
     #[arg(long, global = true, value_enum, value_name = "POLICY", default_value_t)]
     pub overwrite: Overwrite,
     /// Connections of a `download`
-    #[arg(long, global = true, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=32))]
+    #[arg(long, global = true, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=32))]
     pub connections: u16,
     /// Seconds without a response or progress after which to give up
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
@@ -211,7 +212,8 @@ pub struct Extract {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(disable_version_flag = true, group = ArgGroup::new("snapshot").args(["latest", "at", "version"]).required(true))]
+#[command(disable_version_flag = true)]
+#[command(group = ArgGroup::new("snapshot").args(["latest", "at", "version"]).required(true))]
 pub struct Restore {
     /// An app or database
     pub id: String,

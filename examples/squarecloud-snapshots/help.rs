@@ -6,8 +6,8 @@ ID@VERSION, a signed link, or - for a signed link on standard input, where `ps` 
 shortened as long as it is unique, or be a name. A DATE is 2026-11-20, '2026-11-20 18:00' or RFC 3339, and means the \
 end of that day, minute or second.
 
-The API key is in the environment variable SQUARECLOUD_API_KEY. Results are printed on standard output, everything else \
-on standard error. With --json, that is one document, with times in RFC 3339 and sizes in bytes.
+The API key is in the environment variable SQUARECLOUD_API_KEY. Results are printed on standard output, everything \
+else on standard error. With --json, that is one document, with times in RFC 3339 and sizes in bytes.
 
 Exit codes:
     0  done
@@ -38,12 +38,13 @@ With --json: a list of objects with kind, resource_id, name, status (created, pe
 pub const LIST_HELP: &str = "\
 The service may respond with a list that is up to 30 minutes old, and deletes a snapshot after 30 days: EXPIRES.
 
-With --json: a list of objects with kind, resource_id, name (of the app or database), id (of the snapshot), version_id, \
-size, created_at, expires_at, runtime and origin.";
+With --json: a list of objects with kind, resource_id, name (of the app or database), id (of the snapshot), \
+version_id, size, created_at, expires_at, runtime and origin.";
 
 pub const DOWNLOAD_HELP: &str = "\
-Without --latest, --at or --version it is the latest. Prints the path of the file. The file appears when it is complete \
-and every byte of it has been checked; until then a part file holds what is there, and the same command continues it.
+Without --latest, --at or --version it is the latest. Prints the path of the file. The file appears when it is \
+complete and every byte of it has been checked; until then a part file holds what is there, and the same command \
+continues it.
 
 With --json: an object with path, bytes, resumed_from and snapshot.";
 
@@ -58,16 +59,16 @@ pub const UPLOAD_HELP: &str = "\
 With --json: an object with id, name, description, domain, cluster, ram (MB), cpu and language.";
 
 pub const QUOTA_HELP: &str = "\
-USED counts the listed snapshots of the last 24 h that somebody requested. It is a lower bound: the service counts those \
-that were deleted, too.
+USED counts the listed snapshots of the last 24 h that somebody requested. It is a lower bound: the service counts \
+those that were deleted, too.
 
 With --json: an object with plan, quota, used, left, next_free_at, and resources: a list of objects with kind, \
 resource_id, name, used, last_at and next_at (when the service's 180 s between two snapshots are over).";
 
 pub const MIRROR_HELP: &str = "\
 Made for cron: fetches what is new, checks what is there, deletes what the policy does not keep. Asks on a terminal \
-before it deletes; elsewhere --yes is needed when there is something to delete. The days of the policy are those of the \
-system's time zone.
+before it deletes; elsewhere --yes is needed when there is something to delete. The days of the policy are those of \
+the system's time zone.
 
 With --json: an object with fetched, bytes, kept, pruned, damaged, failed, not_listed, not_taken, skipped and stopped; \
 with --dry-run, one with fetch, keep, prune, unneeded, damaged, failed, not_listed and skipped.";
