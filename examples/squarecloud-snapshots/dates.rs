@@ -21,8 +21,8 @@ pub fn offset() -> UtcOffset {
     UtcOffset::from_whole_seconds(seconds).unwrap_or(UtcOffset::UTC)
 }
 
-/// The moment that a `DATE` names: a date; a date and time; or these with an offset (RFC 3339), otherwise in the system's
-/// time zone. It is the end of the day, minute or second that is named, so that what was made in it counts.
+/// The moment that a `DATE` names: a date; a date and time; or these with an offset (RFC 3339), otherwise in the
+/// system's time zone. It is the end of the day, minute or second that is named, so that what was made in it counts.
 pub fn parse(text: &str) -> Option<OffsetDateTime> {
     let civil = |civil: DateTime| Some(civil.to_zoned_datetime(TimeZone::system()).ok()?.timestamp());
     // The parser of a date and time takes a date, too, and the other way round.

@@ -1,8 +1,9 @@
 //! Square Cloud's snapshots from the shell: create, list, download, look into, extract and restore them.
 //!
-//! `cargo run --example squarecloud-snapshots -- --help`. How the program reads: `args` is the command line, each verb
-//! group has a file named after it, and what they share is in `context` (the client, cancelling), `snapshot` and
-//! `resource` (what an argument names), `output` (standard output), `bars` (standard error) and `exit` (exit codes).
+//! `cargo run --example squarecloud-snapshots -- --help`. How the program reads: `args` and `help` are the command
+//! line, each verb group has a file named after it, and what they share is in `context` (the client, cancelling),
+//! `snapshot` and `resource` (what an argument names), `output` (standard output), `bars` (standard error) and `exit`
+//! (exit codes).
 
 mod account;
 mod args;
@@ -13,6 +14,7 @@ mod dates;
 mod download;
 mod exit;
 mod extract;
+mod help;
 mod inspect;
 mod list;
 mod mirror;

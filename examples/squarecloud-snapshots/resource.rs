@@ -209,9 +209,9 @@ mod tests {
 
     fn snapshots() -> Vec<SnapshotInfo> {
         let item = |(hour, version): (u32, &str)| {
-            let json = format!(
-                r#"{{"id":"a","size":1,"created_at":"2026-11-20T{hour:02}:00:00Z","kind":"app","version_id":"{version}"}}"#
-            );
+            let created = format!("2026-11-20T{hour:02}:00:00Z");
+            let json =
+                format!(r#"{{"id":"a","size":1,"created_at":"{created}","kind":"app","version_id":"{version}"}}"#);
             serde_json::from_str(&json).unwrap()
         };
         [(12, "abd"), (10, "abc"), (8, "ab"), (6, "x1y")].map(item).into()
