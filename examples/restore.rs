@@ -41,6 +41,6 @@ fn run(args: Args) -> common::Result {
 
     // What the service accepted is not necessarily done, so this waits for the end.
     let status = app.restore_and_wait(info, Duration::from_secs(600))?;
-    writeln!(io::stdout(), "The restore has ended: {status}")?;
+    writeln!(io::stdout(), "The restore has ended: {}", status.state)?;
     Ok(())
 }

@@ -71,7 +71,8 @@ pub fn note(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// A callback that shows progress as a bar on stderr, if that is a terminal. The bar goes when the callback is dropped.
+/// A callback that shows progress as a bar on stderr, if that is a terminal. The bar goes when everything is done, or, if
+/// that fails, when the callback is dropped.
 pub fn bar(verb: &'static str) -> impl Fn(Progress) -> ControlFlow<()> + Send + Sync {
     let template = "{prefix} [{bar:20}] {decimal_bytes} of {decimal_total_bytes}, {eta} left";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -82,6 +83,9 @@ pub fn bar(verb: &'static str) -> impl Fn(Progress) -> ControlFlow<()> + Send + 
         }
         bar.set_prefix(if progress.waiting { "Waiting for the host" } else { verb });
         bar.set_position(progress.bytes);
+        if progress.total == Some(progress.bytes) {
+            bar.finish_and_clear();
+        }
         ControlFlow::Continue(())
     }
 }
