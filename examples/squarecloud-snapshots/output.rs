@@ -164,7 +164,8 @@ pub fn middle(text: &str, width: usize) -> String {
     format!("{head}{tail}")
 }
 
-/// What comes from the service or an archive, without characters that move the cursor, change colours, or are invisible.
+/// What comes from the service or an archive, without invisible characters and those that move the cursor or change
+/// colours.
 pub fn printable(text: &str) -> String {
     let invisible = ['\u{ad}'..='\u{ad}', '\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}'];
     let is_invisible = |c| c == '\u{feff}' || invisible.iter().any(|range| range.contains(&c));
