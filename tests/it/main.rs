@@ -26,6 +26,10 @@ mod archive_honest;
 mod archive_hostile;
 #[cfg(feature = "zip")]
 mod archive_inspect;
+#[cfg(all(unix, feature = "zip"))]
+mod command_account;
+#[cfg(all(unix, feature = "zip"))]
+mod command_support;
 mod conformance;
 mod connect_proxy;
 #[cfg(all(target_os = "linux", feature = "zip"))]
