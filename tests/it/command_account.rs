@@ -1,8 +1,9 @@
-//! The command's `apps`, `quota`, `list` and `completions`: what they print, as tables and as JSON.
+//! The command's `apps`, `list`, `quota` and `completions`: what they print, as tables and as JSON.
 
 use insta::assert_snapshot;
 
-use crate::command_support::world;
+use crate::command_support::{World, golden, world};
+use crate::sandbox::{Fault, Kind, On, Sandbox};
 
 #[test]
 fn apps_are_a_table_or_a_document() {
@@ -13,11 +14,91 @@ fn apps_are_a_table_or_a_document() {
 }
 
 #[test]
-fn apps_on_a_terminal_fit() {
+fn snapshots_of_one_app_are_told_apart_by_their_versions() {
+    let (world, _golden) = (world(2), golden());
+    assert_snapshot!(world.run(&["list", "demo-bot"]).done(), @"");
+    assert_snapshot!(world.run(&["list", "c0ffee", "--json"]).done(), @"");
+}
+
+#[test]
+fn snapshots_of_the_account_have_names() {
+    let (world, _golden) = (world(1), golden());
+    assert_snapshot!(world.run(&["list"]).done(), @"");
+    assert_snapshot!(world.run(&["list", "--database"]).done(), @"");
+    assert_eq!(world.run(&["list", "--json"]).json().as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn times_are_local_in_tables_and_utc_in_json() {
+    let world = world(1);
+    let row = world.run(&["list", "demo-bot"]).done().lines().nth(1).unwrap().to_owned();
+    let utc = world.run(&["list", "demo-bot", "--json"]).json()[0]["created_at"].as_str().unwrap().to_owned();
+    let format = time::format_description::well_known::Rfc3339;
+    let local =
+        time::OffsetDateTime::parse(&utc, &format).unwrap().to_offset(time::UtcOffset::from_hms(-3, 0, 0).unwrap());
+    let expected = format!("{} {:02}:{:02}-03:00", local.date(), local.hour(), local.minute());
+    assert!(utc.ends_with('Z') && row.starts_with(&expected), "{utc} is {expected} and not {row}");
+}
+
+#[test]
+fn an_account_without_snapshots_is_no_failure() {
     let world = world(0);
-    for width in [50, 120] {
-        let shown = world.terminal(width, &["apps"]).end();
-        assert_eq!(shown.wrapped.len(), 0, "{shown:#?}");
-        println!("{}", shown.screen);
+    let ran = world.run(&["list"]);
+    assert!(ran.err.contains("create"), "{ran:?}");
+    assert_eq!(ran.done().lines().count(), 1);
+    assert_eq!(world.run(&["list", "--json"]).done(), "[]\n");
+    assert_eq!(world.run(&["list", "--quiet"]).err, "");
+}
+
+/// The account's listing needs a paid plan; those of single apps and databases do not.
+#[test]
+fn a_free_plan_lists_one_by_one() {
+    let world = World::of(Sandbox::builder().small().no_limits().history(2).free_plan().start());
+    assert_eq!(world.run(&["list"]).done().lines().count(), 5);
+    assert_eq!(world.count("list"), 2);
+}
+
+#[test]
+fn what_cannot_be_listed_is_said_and_the_rest_is_shown() {
+    let world = world(1);
+    world.sandbox.fault(On::path("GET", "/users/snapshots"), Fault::rate_limited()).after(1);
+    let ran = world.run(&["list"]);
+    assert!(ran.text().contains("demo-bot") && !ran.text().contains("demo-db"), "{ran:?}");
+    let said = ran.failed(7);
+    assert!(said.contains("databases could not be listed") && said.contains("RATE_LIMITED"), "{said}");
+}
+
+#[test]
+fn the_quota_and_what_is_used_of_it() {
+    let (world, _golden) = (World::of(Sandbox::builder().small().start()), golden());
+    world.run(&["create", "demo-bot", "--quiet"]).done();
+    assert_snapshot!(world.run(&["quota"]).done(), @"");
+    assert_snapshot!(world.run(&["quota", "--json"]).done(), @"");
+}
+
+#[test]
+fn completions_name_every_verb() {
+    let world = world(0);
+    let help = world.run(&["--help"]).done();
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let verbs: Vec<_> = commands.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    let verbs: Vec<_> = verbs.into_iter().filter(|verb| !verb.is_empty()).collect();
+    assert!(verbs.len() >= 15 && verbs.contains(&"mirror"), "{verbs:?}");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = world.run(&["completions", shell]).done();
+        let missing: Vec<_> = verbs.iter().filter(|verb| !script.contains(**verb)).collect();
+        assert!(missing.is_empty(), "{shell}: {missing:?}");
     }
+    assert_eq!(world.sandbox.requests().len(), 0);
+}
+
+#[test]
+fn the_key_may_be_limited() {
+    let mut world = world(1);
+    let (app, kind) = (world.sandbox.app_id().to_owned(), Kind::App);
+    // It sees no account: a whole id is enough then, a name is not.
+    world.use_key(world.sandbox.limited_key(&["snapshots:read"], &[&app]));
+    assert_eq!(world.run(&["list", &app]).done().lines().count(), 2, "{kind:?}");
+    let said = world.run(&["list", "demo-bot"]).failed(1);
+    assert!(said.contains("MISSING_SCOPE"), "{said}");
 }

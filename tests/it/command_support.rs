@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::download_origin::quick_dir;
 use crate::mirror_support::DAY;
 use crate::programs::example;
-use crate::sandbox::{Link, NewSnapshot, Port, Sandbox};
+use crate::sandbox::{FileNode, Link, MODE_FILE, NewSnapshot, On, Port, Sandbox, to_zip};
 
 /// How long anything may take on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -32,6 +32,32 @@ pub struct World {
 /// A world with so many daily snapshots of an app and a database.
 pub fn world(days: u32) -> World {
     World::of(Sandbox::builder().small().no_limits().history(days).start())
+}
+
+/// A zip of files with these names and contents, changed at 2026-11-02 09:30:00.
+pub fn zip_of(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let node = |data: &[u8]| FileNode::new(data, MODE_FILE, 1_793_611_800);
+    to_zip(&files.iter().map(|(name, data)| ((*name).to_owned(), node(data))).collect())
+}
+
+/// A zip with one stored file, a byte of which has changed.
+pub fn damaged_zip() -> Vec<u8> {
+    let data = crate::sandbox::Noise::new(5).bytes(1000);
+    let mut zip = zip_of(&[("good.txt", b"good\n"), ("noise.bin", &data)]);
+    let at = zip.windows(16).position(|it| it == &data[500..516]).unwrap();
+    zip[at] ^= 1;
+    zip
+}
+
+/// While this lives, snapshots are compared without times and sizes of zips.
+pub fn golden() -> impl Drop {
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"\d{4}-\d\d-\d\d \d\d:\d\d-03:00", "<LOCAL DATE AND TIME>");
+    settings.add_filter(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "<RFC 3339>");
+    settings.add_filter(r"\d\.\d\d kB", "<kB >");
+    settings.add_filter(r#""(size|bytes|resumed_from)": \d{4}"#, r#""$1": <BYTES>"#);
+    settings.add_filter(r"in \d\.\d s", "in <S> s");
+    settings.bind_to_scope()
 }
 
 impl World {
@@ -69,6 +95,15 @@ impl World {
     pub fn put(&self, bytes: Vec<u8>, days: u32) -> Link {
         let new = NewSnapshot { bytes: Some(bytes), age: DAY * days, ..NewSnapshot::of(self.sandbox.app_id()) };
         self.sandbox.put_snapshot(new)
+    }
+
+    pub fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.path(name), bytes).unwrap();
+    }
+
+    /// How often a route with this word was asked for.
+    pub fn count(&self, word: &'static str) -> usize {
+        self.sandbox.count(On::Word(word))
     }
 
     /// What the command's environment is.
