@@ -8,23 +8,89 @@ use crate::sandbox::{Fault, Kind, On, Sandbox};
 #[test]
 fn apps_are_a_table_or_a_document() {
     let world = world(0);
-    assert_snapshot!(world.run(&["apps"]).done(), @"");
-    assert_snapshot!(world.run(&["apps", "--json"]).done(), @"");
-    assert_snapshot!(world.run(&["apps", "--database"]).done(), @"");
+    assert_snapshot!(world.run(&["apps"]).done(), @"
+    NAME      KIND      ID                                RUNTIME     MEMORY
+    demo-bot  app       c0ffee00d15e4a5eb10c5ca1ab1e0001  javascript  512 MB
+    demo-db   database  facade5eed0b4dab9abedbeefcafe003  postgres    1024 MB
+    ");
+    assert_snapshot!(world.run(&["apps", "--json"]).done(), @r#"
+    [
+      {
+        "kind": "app",
+        "id": "c0ffee00d15e4a5eb10c5ca1ab1e0001",
+        "name": "demo-bot",
+        "ram": 512,
+        "runtime": "javascript",
+        "cluster": "c1",
+        "created_at": "2026-01-05T08:00:00Z"
+      },
+      {
+        "kind": "database",
+        "id": "facade5eed0b4dab9abedbeefcafe003",
+        "name": "demo-db",
+        "ram": 1024,
+        "runtime": "postgres",
+        "cluster": "c1",
+        "created_at": "2026-01-05T08:00:00Z"
+      }
+    ]
+    "#);
+    assert_snapshot!(world.run(&["apps", "--database"]).done(), @"
+    NAME     KIND      ID                                RUNTIME   MEMORY
+    demo-db  database  facade5eed0b4dab9abedbeefcafe003  postgres  1024 MB
+    ");
 }
 
 #[test]
 fn snapshots_of_one_app_are_told_apart_by_their_versions() {
     let (world, _golden) = (world(2), golden());
-    assert_snapshot!(world.run(&["list", "demo-bot"]).done(), @"");
-    assert_snapshot!(world.run(&["list", "c0ffee", "--json"]).done(), @"");
+    assert_snapshot!(world.run(&["list", "demo-bot"]).done(), @"
+    CREATED                    SIZE  VERSION                           EXPIRES  ORIGIN
+    <LOCAL DATE AND TIME>  <kB >  fyXE4Hr5xtp5DPNtv8fF8wN0kJdxi3yj  28 days  automatic
+    <LOCAL DATE AND TIME>  <kB >  xgv2sPBIogTLD32FGV94ISa5ABN7uG6H  27 days  automatic
+    ");
+    assert_snapshot!(world.run(&["list", "c0ffee", "--json"]).done(), @r#"
+    [
+      {
+        "resource_id": "c0ffee00d15e4a5eb10c5ca1ab1e0001",
+        "name": "demo-bot",
+        "id": "c0ffee00d15e4a5eb10c5ca1ab1e0001_javascript_automatic",
+        "size": <BYTES>,
+        "created_at": "<RFC 3339>",
+        "kind": "app",
+        "version_id": "fyXE4Hr5xtp5DPNtv8fF8wN0kJdxi3yj",
+        "runtime": "javascript",
+        "origin": "automatic",
+        "expires_at": "<RFC 3339>"
+      },
+      {
+        "resource_id": "c0ffee00d15e4a5eb10c5ca1ab1e0001",
+        "name": "demo-bot",
+        "id": "c0ffee00d15e4a5eb10c5ca1ab1e0001_javascript_automatic",
+        "size": <BYTES>,
+        "created_at": "<RFC 3339>",
+        "kind": "app",
+        "version_id": "xgv2sPBIogTLD32FGV94ISa5ABN7uG6H",
+        "runtime": "javascript",
+        "origin": "automatic",
+        "expires_at": "<RFC 3339>"
+      }
+    ]
+    "#);
 }
 
 #[test]
 fn snapshots_of_the_account_have_names() {
     let (world, _golden) = (world(1), golden());
-    assert_snapshot!(world.run(&["list"]).done(), @"");
-    assert_snapshot!(world.run(&["list", "--database"]).done(), @"");
+    assert_snapshot!(world.run(&["list"]).done(), @"
+    CREATED                    SIZE  VERSION                           NAME      EXPIRES  ORIGIN     KIND
+    <LOCAL DATE AND TIME>  <kB >  SvbJSHhaw41vWcytgDdV0hziQ0oVsa4X  demo-db   28 days  automatic  database
+    <LOCAL DATE AND TIME>  <kB >  fyXE4Hr5xtp5DPNtv8fF8wN0kJdxi3yj  demo-bot  28 days  automatic  app
+    ");
+    assert_snapshot!(world.run(&["list", "--database"]).done(), @"
+    CREATED                    SIZE  VERSION                           NAME     EXPIRES  ORIGIN     KIND
+    <LOCAL DATE AND TIME>  <kB >  SvbJSHhaw41vWcytgDdV0hziQ0oVsa4X  demo-db  28 days  automatic  database
+    ");
     assert_eq!(world.run(&["list", "--json"]).json().as_array().unwrap().len(), 2);
 }
 
@@ -72,8 +138,41 @@ fn what_cannot_be_listed_is_said_and_the_rest_is_shown() {
 fn the_quota_and_what_is_used_of_it() {
     let (world, _golden) = (World::of(Sandbox::builder().small().start()), golden());
     world.run(&["create", "demo-bot", "--quiet"]).done();
-    assert_snapshot!(world.run(&["quota"]).done(), @"");
-    assert_snapshot!(world.run(&["quota", "--json"]).done(), @"");
+    assert_snapshot!(world.run(&["quota"]).done(), @"
+    PLAN        IN 24 H        USED        LEFT
+    standard-4       32  at least 1  at most 31
+
+    NAME      USED  NEXT ONE                LAST ONE                KIND
+    demo-bot     1  <LOCAL DATE AND TIME>  <LOCAL DATE AND TIME>  app
+    demo-db      0  now                     -                       database
+    ");
+    assert_snapshot!(world.run(&["quota", "--json"]).done(), @r#"
+    {
+      "plan": "standard-4",
+      "quota": 32,
+      "used": 1,
+      "left": 31,
+      "next_free_at": "<RFC 3339>",
+      "resources": [
+        {
+          "kind": "app",
+          "resource_id": "c0ffee00d15e4a5eb10c5ca1ab1e0001",
+          "name": "demo-bot",
+          "used": 1,
+          "last_at": "<RFC 3339>",
+          "next_at": "<RFC 3339>"
+        },
+        {
+          "kind": "database",
+          "resource_id": "facade5eed0b4dab9abedbeefcafe003",
+          "name": "demo-db",
+          "used": 0,
+          "last_at": null,
+          "next_at": null
+        }
+      ]
+    }
+    "#);
 }
 
 #[test]

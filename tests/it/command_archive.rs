@@ -41,9 +41,38 @@ fn old_and_new() -> World {
 #[test]
 fn ls_is_a_tree_or_a_table() {
     let (world, _golden) = (old_and_new(), golden());
-    assert_snapshot!(world.run(&["ls", "old.zip"]).done(), @"");
-    assert_snapshot!(world.run(&["ls", "-l", "old.zip"]).done(), @"");
-    assert_snapshot!(world.run(&["ls", "old.zip", "src/commands/", "--json"]).done(), @"");
+    assert_snapshot!(world.run(&["ls", "old.zip"]).done(), @"
+    README.md  6 B
+    config/
+      settings.json  3 B
+    data/
+      empty.log  0 B
+    src/
+      commands/
+        ban.js  7 B
+      index.js  8 B
+    ");
+    assert_snapshot!(world.run(&["ls", "-l", "old.zip"]).done(), @"
+    MODE        SIZE  COMPRESSED  MODIFIED          PATH
+    -rw-r--r--   6 B         6 B  2026-11-02 09:30  README.md
+    -rw-r--r--   3 B         3 B  2026-11-02 09:30  config/settings.json
+    -rw-r--r--   0 B         0 B  2026-11-02 09:30  data/empty.log
+    -rw-r--r--   7 B         7 B  2026-11-02 09:30  src/commands/ban.js
+    -rw-r--r--   8 B         8 B  2026-11-02 09:30  src/index.js
+    ");
+    assert_snapshot!(world.run(&["ls", "old.zip", "src/commands/", "--json"]).done(), @r#"
+    [
+      {
+        "path": "src/commands/ban.js",
+        "kind": "file",
+        "size": 7,
+        "compressed_size": 7,
+        "modified": "2026-11-02T09:30:00",
+        "mode": "0644",
+        "crc32": "ea926bf9"
+      }
+    ]
+    "#);
     let said = world.run(&["ls", "old.zip", "sr"]).failed(4);
     assert!(said.contains("sr"), "{said}");
 }
@@ -51,8 +80,37 @@ fn ls_is_a_tree_or_a_table() {
 #[test]
 fn diff_shows_what_was_added_removed_and_changed() {
     let world = old_and_new();
-    assert_snapshot!(world.run(&["diff", "old.zip", "new.zip"]).done(), @"");
-    assert_snapshot!(world.run(&["diff", "old.zip", "new.zip", "--json"]).done(), @"");
+    assert_snapshot!(world.run(&["diff", "old.zip", "new.zip"]).done(), @"
+       OLD  NEW  PATH
+    ~  3 B  8 B  config/settings.json
+    -  7 B    -  src/commands/ban.js
+    +    -  8 B  src/commands/mute.js
+    ");
+    assert_snapshot!(world.run(&["diff", "old.zip", "new.zip", "--json"]).done(), @r#"
+    {
+      "added": [
+        {
+          "path": "src/commands/mute.js",
+          "old_size": null,
+          "new_size": 8
+        }
+      ],
+      "removed": [
+        {
+          "path": "src/commands/ban.js",
+          "old_size": 7,
+          "new_size": null
+        }
+      ],
+      "changed": [
+        {
+          "path": "config/settings.json",
+          "old_size": 3,
+          "new_size": 8
+        }
+      ]
+    }
+    "#);
     assert_eq!(world.run(&["diff", "old.zip", "old.zip"]).done(), "");
 }
 
@@ -167,14 +225,45 @@ fn verify_names_what_is_wrong() {
     let (world, _golden) = (old_and_new(), golden());
     world.write("damaged.zip", &damaged_zip());
     world.write("cut.zip", &zip_of(OLD)[..300]);
-    assert_snapshot!(world.run(&["verify", "old.zip", "new.zip"]).done(), @"");
+    assert_snapshot!(world.run(&["verify", "old.zip", "new.zip"]).done(), @"
+    ok       old.zip  5 entries, 24 B
+    ok       new.zip  5 entries, 30 B
+    ");
     let ran = world.run(&["verify", "old.zip", "damaged.zip", "lost.zip", "cut.zip"]);
-    assert_snapshot!(ran.text(), @"");
+    assert_snapshot!(ran.text(), @"
+    ok       old.zip  5 entries, 24 B
+    damaged  damaged.zip  2 entries, 5 B
+    failed   lost.zip
+    damaged  cut.zip
+    ");
     let said = ran.failed(3);
     assert!(said.contains("noise.bin") && said.contains("lost.zip") && said.contains("cut.zip"), "{said}");
     let ran = world.run(&["verify", "old.zip", "damaged.zip", "--json"]);
     assert_eq!(ran.code, 3);
-    assert_snapshot!(ran.text(), @"");
+    assert_snapshot!(ran.text(), @r#"
+    [
+      {
+        "path": "old.zip",
+        "result": "ok",
+        "entries": 5,
+        "bytes": 24,
+        "problems": []
+      },
+      {
+        "path": "damaged.zip",
+        "result": "damaged",
+        "entries": 2,
+        "bytes": 5,
+        "problems": [
+          {
+            "entry": "noise.bin",
+            "refusal": "corrupt",
+            "detail": "its data is damaged (Invalid checksum); get the file again, and if it is the same do not trust it"
+          }
+        ]
+      }
+    ]
+    "#);
 }
 
 #[test]
@@ -197,9 +286,28 @@ fn extract_takes_all_or_a_part() {
 fn a_dry_run_writes_nothing() {
     let world = old_and_new();
     let ran = world.run(&["extract", "old.zip", "src", "--strip", "1", "--dry-run"]);
-    assert_snapshot!(ran.err, @"");
-    assert_snapshot!(ran.done(), @"");
-    assert_snapshot!(world.run(&["extract", "old.zip", "src", "--dry-run", "--json"]).done(), @"");
+    assert_snapshot!(ran.err, @"Would extract 2 files, 1 directory, 0 links: 15 B.");
+    assert_snapshot!(ran.done(), @"
+    old/commands
+    old/commands/ban.js
+    old/index.js
+    ");
+    assert_snapshot!(world.run(&["extract", "old.zip", "src", "--dry-run", "--json"]).done(), @r#"
+    {
+      "directory": "old",
+      "files": 2,
+      "directories": 2,
+      "links": 0,
+      "bytes": 15,
+      "paths": [
+        "src",
+        "src/commands",
+        "src/commands/ban.js",
+        "src/index.js"
+      ],
+      "refused": []
+    }
+    "#);
     assert_eq!(world.names(), ["new.zip", "old.zip"]);
 }
 

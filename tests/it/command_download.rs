@@ -9,20 +9,35 @@ use crate::sandbox::{End, Fault, Noise, On, Port};
 fn the_latest_arrives_whole_and_its_path_is_printed() {
     let (world, _golden) = (world(3), golden());
     let ran = world.run(&["download", "demo-bot"]);
-    assert_snapshot!(ran.err, @"");
+    assert_snapshot!(ran.err, @"<kB > from <LOCAL DATE AND TIME>, downloaded in <S> s and checked.");
     let path = ran.done();
     let name = path.trim_end();
     let latest = world.run(&["list", "demo-bot", "--json"]).json()[0]["version_id"].as_str().unwrap().to_owned();
     assert_eq!(world.names(), [name.trim_start_matches("./")]);
     let stored = world.sandbox.world().objects.values().flatten().find(|it| it.id == latest).unwrap().data.clone();
     assert_eq!(world.read(name), *stored);
-    assert_snapshot!(world.run(&["verify", name]).done().replace(name, "NAME"), @"");
+    assert_snapshot!(world.run(&["verify", name]).done().replace(name, "NAME"), @"ok       NAME  3 entries, <kB >");
 }
 
 #[test]
 fn a_document_says_what_was_downloaded() {
     let (world, _golden) = (world(1), golden());
-    assert_snapshot!(world.run(&["download", "demo-bot", "--json", "-C", "a/b"]).done(), @"");
+    assert_snapshot!(world.run(&["download", "demo-bot", "--json", "-C", "a/b"]).done(), @r#"
+    {
+      "path": "a/b/c0ffee00d15e4a5eb10c5ca1ab1e0001_javascript_automatic.20261125T122110Z.fyXE4Hr-dcdf6674.zip",
+      "bytes": <BYTES>,
+      "resumed_from": 0,
+      "snapshot": {
+        "id": "c0ffee00d15e4a5eb10c5ca1ab1e0001_javascript_automatic",
+        "size": <BYTES>,
+        "created_at": "<RFC 3339>",
+        "kind": "app",
+        "version_id": "fyXE4Hr5xtp5DPNtv8fF8wN0kJdxi3yj",
+        "runtime": "javascript",
+        "origin": "automatic"
+      }
+    }
+    "#);
     assert_eq!(world.run(&["download", "demo-bot", "--json", "--quiet", "-C", "c"]).err, "");
 }
 
@@ -84,7 +99,7 @@ fn the_same_command_goes_on() {
     let world = world(0);
     let bytes = zip_of(&[("noise.bin", &Noise::new(2).bytes(600_000))]);
     world.put(bytes.clone(), 1);
-    let silent = world.sandbox.fault(On::Snapshots, Fault::InBody(200_000, End::Stall));
+    let silent = world.sandbox.fault(On::Snapshots, Fault::AtObjectByte(200_000, End::Stall));
     let said = world.run(&["download", "demo-bot", "-C", "it.zip", "--timeout", "0.3"]).failed(1);
     assert!(said.contains("kept") && said.contains("same command"), "{said}");
     assert!(!world.path("it.zip").exists());

@@ -50,7 +50,7 @@ fn the_exit_codes_are_those_of_the_help() {
 #[test]
 fn refusals_of_the_service_have_codes() {
     let app = Kind::App;
-    let cases: [(i32, &str, On, Fault, &[&str]); 9] = [
+    let cases: [(i32, &str, On, Fault, &[&str]); 8] = [
         (1, "ACCESS_DENIED", On::Api, Fault::Code(401, "ACCESS_DENIED", ""), &["apps"]),
         (1, "502", Route::Create(app).into(), Fault::html(502), &["create", "demo-bot"]),
         (
@@ -65,7 +65,6 @@ fn refusals_of_the_service_have_codes() {
         (5, "KEEP_CALM", Route::Create(app).into(), Fault::keep_calm(), &["create", "demo-bot"]),
         (5, "DAILY_SNAPSHOTS_LIMIT", Route::Create(app).into(), Fault::daily_limit(), &["create", "demo-bot"]),
         (5, "RATE_LIMITED", On::Api, Fault::rate_limited(), &["apps"]),
-        (5, "UPGRADE_REQUIRED", Route::ListAccount.into(), Fault::Code(402, "UPGRADE_REQUIRED", ""), &["mirror", "m"]),
     ];
     let world = world(1);
     for (code, said, on, fault, args) in cases {

@@ -23,15 +23,58 @@ fn what_is_new_is_fetched_and_the_second_run_has_nothing_to_do() {
     ran.done();
     world.sandbox.clear_requests();
     let ran = world.run(&["mirror", "m"]);
-    assert_snapshot!(ran.err, @"");
+    assert_snapshot!(ran.err, @"0 fetched (0 B), 4 were there, 0 deleted.");
     assert_eq!((ran.done().as_str(), world.count("download")), ("", 0));
 }
 
 #[test]
 fn a_document_says_what_was_done() {
     let (world, _golden) = (world(1), golden());
-    assert_snapshot!(world.run(&["mirror", "m", "--only", "demo-bot", "--json"]).done(), @"");
-    assert_snapshot!(world.run(&["mirror", "m", "--only", "demo-bot", "--json", "--dry-run"]).done(), @"");
+    assert_snapshot!(world.run(&["mirror", "m", "--only", "demo-bot", "--json"]).done(), @r#"
+    {
+      "fetched": [
+        "m/apps/c0ffee00d15e4a5eb10c5ca1ab1e0001/c0ffee00d15e4a5eb10c5ca1ab1e0001_javascript_automatic.20261125T122117Z.fyXE4Hr-dcdf6674.zip"
+      ],
+      "bytes": <BYTES>,
+      "kept": 0,
+      "pruned": [],
+      "damaged": [],
+      "failed": [],
+      "not_listed": [],
+      "not_taken": [],
+      "skipped": [],
+      "stopped": null
+    }
+    "#);
+    assert_snapshot!(world.run(&["mirror", "m", "--only", "demo-bot", "--json", "--dry-run"]).done(), @r#"
+    {
+      "fetch": [],
+      "keep": [
+        {
+          "path": "m/apps/c0ffee00d15e4a5eb10c5ca1ab1e0001/c0ffee00d15e4a5eb10c5ca1ab1e0001_javascript_automatic.20261125T122117Z.fyXE4Hr-dcdf6674.zip",
+          "is_listed": true,
+          "reasons": [
+            "everything"
+          ],
+          "snapshot": {
+            "id": "c0ffee00d15e4a5eb10c5ca1ab1e0001_javascript_automatic",
+            "size": <BYTES>,
+            "created_at": "<RFC 3339>",
+            "kind": "app",
+            "version_id": "fyXE4Hr5xtp5DPNtv8fF8wN0kJdxi3yj",
+            "runtime": "javascript",
+            "origin": "automatic"
+          }
+        }
+      ],
+      "prune": [],
+      "unneeded": [],
+      "damaged": [],
+      "failed": [],
+      "not_listed": [],
+      "skipped": []
+    }
+    "#);
     assert_eq!(held(&world), 1);
 }
 
@@ -42,8 +85,13 @@ fn a_dry_run_shows_what_would_be_done() {
     world.sandbox.advance(std::time::Duration::from_secs(60));
     let args = ["mirror", "m", "--only", "demo-bot", "--keep-last", "1", "--dry-run"];
     let ran = world.run(&args);
-    assert_snapshot!(ran.err, @"");
-    assert_snapshot!(ran.done(), @"");
+    assert_snapshot!(ran.err, @"Would fetch 0 (0 B) and delete 2 in m.");
+    assert_snapshot!(ran.done(), @"
+    ACTION  CREATED                    SIZE  ID                                WHY   KIND
+    keep    <LOCAL DATE AND TIME>  <kB >  c0ffee00d15e4a5eb10c5ca1ab1e0001  last  app
+    delete  <LOCAL DATE AND TIME>  <kB >  c0ffee00d15e4a5eb10c5ca1ab1e0001        app
+    delete  <LOCAL DATE AND TIME>  <kB >  c0ffee00d15e4a5eb10c5ca1ab1e0001        app
+    ");
     assert_eq!(held(&world), 3);
 }
 

@@ -25,14 +25,37 @@ fn without_a_terminal_it_needs_a_yes() {
     // Nor does a yes on a pipe count.
     world.run_with(&["restore", "demo-bot", "--latest"], "y\n").failed(2);
     assert!(world.count("restore") == 0 && !is_restored(&world));
-    assert_snapshot!(world.run(&["restore", "demo-bot", "--latest", "--yes"]).done(), @"");
+    assert_snapshot!(world.run(&["restore", "demo-bot", "--latest", "--yes"]).done(), @"restored: app demo-bot, snapshot from <LOCAL DATE AND TIME>");
     assert!(is_restored(&world));
 }
 
 #[test]
 fn a_document_says_what_was_restored() {
     let (world, _golden) = (changed(), golden());
-    assert_snapshot!(world.run(&["restore", "demo-bot", "--latest", "--yes", "--json"]).done(), @"");
+    assert_snapshot!(world.run(&["restore", "demo-bot", "--latest", "--yes", "--json"]).done(), @r#"
+    {
+      "kind": "app",
+      "resource_id": "c0ffee00d15e4a5eb10c5ca1ab1e0001",
+      "name": "demo-bot",
+      "status": "done",
+      "snapshot": {
+        "id": "c0ffee00d15e4a5eb10c5ca1ab1e0001_javascript_automatic",
+        "size": <BYTES>,
+        "created_at": "<RFC 3339>",
+        "kind": "app",
+        "version_id": "fyXE4Hr5xtp5DPNtv8fF8wN0kJdxi3yj",
+        "runtime": "javascript",
+        "origin": "automatic"
+      },
+      "restore": {
+        "state": "success",
+        "step": null,
+        "code": null,
+        "started_at": "<RFC 3339>",
+        "finished_at": "<RFC 3339>"
+      }
+    }
+    "#);
 }
 
 #[test]
@@ -66,8 +89,8 @@ fn what_is_accepted_is_pending() {
     world.sandbox.rules(|rules| rules.restoration = Restoration::AfterPolls(5));
     let ran = world.run(&["restore", "demo-bot", "--latest", "--yes"]);
     assert_eq!(ran.code, 6);
-    assert_snapshot!(ran.text(), @"");
-    assert_snapshot!(ran.err, @"");
+    assert_snapshot!(ran.text(), @"accepted: app demo-bot, snapshot from <LOCAL DATE AND TIME>");
+    assert_snapshot!(ran.err, @"The restore of app demo-bot was accepted and is not done yet: the service goes on with it, so do not request it again. --wait waits for its end.");
     let ran = world.run(&["restore", "demo-bot", "--latest", "--yes", "--json"]);
     let document: serde_json::Value = serde_json::from_slice(&ran.out).unwrap();
     assert_eq!((ran.code, document["status"].as_str()), (6, Some("pending")));

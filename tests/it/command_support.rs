@@ -338,7 +338,8 @@ impl<'w> Terminal<'w> {
     #[track_caller]
     pub fn end(mut self) -> Shown {
         let Some(status) = until(|| self.child.try_wait().unwrap()) else {
-            panic!("it does not end: {:#?}", self.seen.0.lock().unwrap().frames.last());
+            let last = self.seen.0.lock().unwrap().frames.last().cloned();
+            panic!("it does not end: {last:#?}");
         };
         self.reader.take().unwrap().join().unwrap();
         assert_eq!(status.signal(), None, "killed");

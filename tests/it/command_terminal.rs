@@ -57,10 +57,30 @@ fn no_row_of_a_table_wraps() {
 fn narrow_tables_shorten_ids_in_the_middle() {
     let (world, _golden) = (long_names(), golden());
     let at = |width: u16, args: &[&str]| world.terminal(width, args).end().screen;
-    assert_snapshot!(at(50, &["apps"]), @"");
-    assert_snapshot!(at(120, &["apps"]), @"");
-    assert_snapshot!(at(50, &["list", "demo-bot"]), @"");
-    assert_snapshot!(at(120, &["list", "demo-bot"]), @"");
+    assert_snapshot!(at(50, &["apps"]), @"
+    NAME       KIND      ID        RUNTIME     MEMORY
+    a-bo…o-be  app       229a…eef  javascript  512 MB
+    機器…器人  app       6efd…8d4  javascript  512 MB
+    demo-bot   app       c0ff…001  javascript  512 MB
+    demo-db    database  faca…003  postgres    1024 MB
+    ");
+    assert_snapshot!(at(120, &["apps"]), @"
+    NAME                                                     KIND      ID                                RUNTIME     MEMORY
+    a-bot-whose-name-is-as-long…-service-allows-names-to-be  app       229aa7156db0edb6eab7600e560beeef  javascript  512 MB
+    機器人機器人機器人機器人機…人機器人機器人機器人機器人    app       6efdbf91b48b29ab9a6d7d2a1e1e98d4  javascript  512 MB
+    demo-bot                                                 app       c0ffee00d15e4a5eb10c5ca1ab1e0001  javascript  512 MB
+    demo-db                                                  database  facade5eed0b4dab9abedbeefcafe003  postgres    1024 MB
+    ");
+    assert_snapshot!(at(50, &["list", "demo-bot"]), @"
+    CREATED                    SIZE  VERSION   EXPIRES
+    <LOCAL DATE AND TIME>  <kB >  fyXE…3yj  28 days
+    <LOCAL DATE AND TIME>  <kB >  xgv2…G6H  27 days
+    ");
+    assert_snapshot!(at(120, &["list", "demo-bot"]), @"
+    CREATED                    SIZE  VERSION                           EXPIRES  ORIGIN
+    <LOCAL DATE AND TIME>  <kB >  fyXE4Hr5xtp5DPNtv8fF8wN0kJdxi3yj  28 days  automatic
+    <LOCAL DATE AND TIME>  <kB >  xgv2sPBIogTLD32FGV94ISa5ABN7uG6H  27 days  automatic
+    ");
 }
 
 /// What a pipe gets is whole, whatever the terminal's width.
@@ -139,8 +159,8 @@ fn bars_can_be_had_without() {
     let world = world(0);
     world.put(zip_of(&[("noise.bin", &Noise::new(2).bytes(100_000))]), 1);
     slow(&world);
-    for option in ["--no-progress", "--quiet"] {
-        let shown = world.terminal(120, &["download", "demo-bot", "-C", option, option]).end();
+    for (option, to) in [("--no-progress", "a"), ("--quiet", "b")] {
+        let shown = world.terminal(120, &["download", "demo-bot", "-C", to, option]).end();
         assert_eq!((shown.code, bars(&shown, "Downloading").len()), (0, 0), "{:#?}", shown.frames);
     }
     let ran = world.run(&["download", "demo-bot", "-C", "piped"]);
@@ -169,8 +189,10 @@ fn help_fits_the_terminal() {
     for width in WIDTHS {
         for args in [&["--help"][..], &["download", "--help"], &["mirror", "--help"], &["-h"]] {
             let shown = world.terminal(width, args).end();
-            // Lines of examples cannot be broken.
-            let mut wrapped = shown.wrapped.iter().filter(|row| !row.trim_start().starts_with("squarecloud-snapshots"));
+            // Lines to type cannot be broken.
+            let is_command =
+                |row: &&String| !row.trim_start_matches("Usage: ").trim().starts_with("squarecloud-snapshots");
+            let mut wrapped = shown.wrapped.iter().filter(is_command);
             assert_eq!((shown.code, wrapped.next()), (0, None), "{args:?} at {width}");
         }
     }
