@@ -33,12 +33,16 @@ pub fn mirror(context: &Context, args: &args::Mirror) -> Result<Exit> {
         return dry_run(context, &args.directory, &plan(context, &mirror)?);
     }
     if policy.is_some() && !args.yes {
+        // From the first night on, and not only when there is something to delete: a cron job shall not fail after weeks.
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            let refusal =
+                "a policy deletes the snapshots that it does not name, and there is no terminal to ask on: add --yes";
+            return Err(Failure::new(Exit::Usage, refusal));
+        }
         let prune = plan(context, &mirror)?.prune;
         // A new snapshot takes the place of an old one, which no plan shows.
         if !prune.is_empty() || args.take_new {
             ask(context, &args.directory, &prune)?;
-        } else if !io::stdin().is_terminal() {
-            context.note("There is nothing to delete yet. Once there is, this needs --yes, since nobody can be asked.");
         }
     }
     let run = {
