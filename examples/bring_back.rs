@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use squarecloud_blocking::time::{Duration, OffsetDateTime};
-use squarecloud_blocking::{Archive, ExtractOptions, Overwrite};
+use squarecloud_blocking::{Archive, ExtractOptions, Kind, Overwrite};
 
 /// Bring an app back as it was some days ago, from a mirror in `backups`.
 #[derive(Parser)]
@@ -29,8 +29,12 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> common::Result {
     let connection = common::connect(args.app_id)?;
-    let mirror = connection.client.mirror("backups");
-    common::note(mirror.clone().only([&connection.app_id]).run()?);
+    let mirror = connection.client.mirror("backups").kind(Kind::App);
+    let report = mirror.clone().only([&connection.app_id]).run()?;
+    for error in report.errors() {
+        common::note(format!("{error:#}"));
+    }
+    common::note(&report);
 
     let time = OffsetDateTime::now_utc() - Duration::days(args.days.into());
     let zip = mirror.find(&connection.app_id, time)?.ok_or("the mirror has no good copy that old")?;

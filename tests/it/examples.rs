@@ -262,8 +262,13 @@ fn with_a_key_they_work_on_the_app_of_this_id() {
         assert!(ended.err.contains("id is missing") && ended.err.contains(sandbox.app_id()), "{ended:?}");
         let ended = with_key(name, &[sandbox.app_id()], sandbox.api_key()).succeeded();
         assert!(!ended.err.contains(NOTICE), "{ended:?}");
-        with_key(name, &["no-such-app"], sandbox.api_key()).failed("APP_NOT_FOUND");
-        with_key(name, &[sandbox.app_id()], "wrong-key").failed("ACCESS_DENIED");
+        for (app_id, key, said) in
+            [("no-such-app", sandbox.api_key(), "APP_NOT_FOUND"), (sandbox.app_id(), "wrong-key", "ACCESS_DENIED")]
+        {
+            let ended = with_key(name, &[app_id], key);
+            assert!(ended.code == Some(1) && ended.out.is_empty() && ended.err.contains(said), "{ended:?}");
+            assert!(!ended.err.contains("wrong-key"), "{ended:?}");
+        }
     }
 }
 
