@@ -1,89 +1,73 @@
 //! The main job: take a snapshot of an app, wait for it, download it, look inside, extract it.
-//!
-//! `backup [APP_ID [DIRECTORY]]`; without `SQUARECLOUD_API_KEY` it works on the built-in sandbox.
 
 mod common;
 
-use std::ops::ControlFlow;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
-use squarecloud_blocking::{Archive, Download, DownloadOptions, EntryKind, Result, Snapshot, Source};
+use clap::Parser;
+use squarecloud_blocking::{Archive, DownloadOptions, EntryKind, ExtractOptions, Overwrite, Source};
+
+/// Take a snapshot of an app, wait for it, download it, look inside, extract it.
+#[derive(Parser)]
+struct Args {
+    /// The app's id; without SQUARECLOUD_API_KEY, the sandbox's app
+    app_id: Option<String>,
+    /// Where the zip and the extracted files go
+    #[arg(default_value = "backups")]
+    directory: PathBuf,
+}
 
 /// How many entries the table shows.
 const ROWS: usize = 12;
 
 fn main() -> ExitCode {
-    common::exit(run())
+    common::exit(run(Args::parse()))
 }
 
-fn run() -> Result<()> {
-    let connection = common::connect()?;
-    let directory = std::env::args().nth(2).map_or_else(|| PathBuf::from("backups"), PathBuf::from);
+fn run(args: Args) -> common::Result {
+    let connection = common::connect(args.app_id)?;
     let app = connection.client.app(&connection.app_id);
 
-    println!("Taking a snapshot of {} ...", app.info()?.name);
+    common::note(format!("Taking a snapshot of {} ...", common::fit(&app.info()?.name, 50)));
     let started = Instant::now();
     let snapshot = app.snapshot()?;
-    println!("It was ready after {:.1} s.", started.elapsed().as_secs_f64());
+    common::note(format!("It was ready after {:.1} s.", started.elapsed().as_secs_f64()));
 
-    let download = fetch(&snapshot, &directory)?;
-    println!("Saved {} to {}\n", common::size(download.bytes), download.path.display());
-
+    // Every byte is checked before the file gets its name. The same snapshot is not downloaded twice.
+    let options = DownloadOptions::new().verify(true).overwrite(Overwrite::Keep);
+    let download = snapshot.download_with(&args.directory, &options.progress(common::bar("Downloading")))?;
     let archive = download.archive()?;
-    table(&archive);
 
-    let target = unused(&download.path.with_extension(""));
+    let directory = unused(&download.path.with_extension(""));
     let started = Instant::now();
-    let extracted = archive.extract(&target)?;
-    println!(
-        "\nExtracted {} files, {}, in {:.2} s. They are in {}",
-        extracted.files,
-        common::size(extracted.bytes),
-        started.elapsed().as_secs_f64(),
-        target.display()
-    );
+    let options = ExtractOptions::new().progress(common::bar("Extracting"));
+    let extracted = archive.extract_with(&directory, &options)?;
+    common::note(format!("The extraction took {:.2} s.\n", started.elapsed().as_secs_f64()));
+
+    let mut out = io::stdout();
+    largest(&archive, &mut out)?;
+    writeln!(out, "\nThe snapshot, {}, is", common::size(download.bytes))?;
+    writeln!(out, "{}", download.path.display())?;
+    writeln!(out, "Its {} files, {}, are in", extracted.files, common::size(extracted.bytes))?;
+    writeln!(out, "{}", directory.display())?;
     Ok(())
 }
 
-/// Downloads with a bar and checks every byte on the way.
-fn fetch(snapshot: &Snapshot, directory: &Path) -> Result<Download> {
-    let bar = ProgressBar::no_length().with_style(style());
-    let options = DownloadOptions::new().verify(true).progress(|progress| {
-        if let Some(total) = progress.total {
-            bar.set_length(total);
-        }
-        bar.set_position(progress.bytes);
-        bar.set_message(if progress.waiting { "the host is away, trying again" } else { "" });
-        ControlFlow::Continue(())
-    });
-    let download = snapshot.download_with(directory, &options);
-    bar.finish_and_clear();
-    download
-}
-
-fn style() -> ProgressStyle {
-    let template = "Downloading [{bar:30}] {decimal_bytes} of {decimal_total_bytes}, {eta} left";
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
-}
-
-/// The largest files, and what they all come to.
-fn table<S: Source>(archive: &Archive<S>) {
+/// Prints the largest files.
+fn largest<S: Source>(archive: &Archive<S>, out: &mut impl Write) -> io::Result<()> {
     let mut files: Vec<_> = archive.entries().filter(|entry| entry.kind() == EntryKind::File).collect();
     files.sort_by_key(|entry| std::cmp::Reverse(entry.size()));
-    println!("{:>10} {:>10}  {:<16}  largest files", "size", "packed", "changed");
+    writeln!(out, "{}", common::HEADER)?;
     for entry in files.iter().take(ROWS) {
-        let changed = entry.modified().map_or_else(String::new, common::date);
-        let (size, packed) = (common::size(entry.size()), common::size(entry.compressed_size()));
-        println!("{size:>10} {packed:>10}  {changed:<16}  {}", entry.name().escape_debug());
+        writeln!(out, "{}", common::row(entry))?;
     }
-    if files.len() > ROWS {
-        println!("{:>10} {:>10}  {:<16}  and {} smaller ones", "", "", "", files.len() - ROWS);
+    match files.len().saturating_sub(ROWS) {
+        0 => Ok(()),
+        more => writeln!(out, "{:>30}and {more} smaller ones", ""),
     }
-    let (size, packed) = (common::size(archive.total_size()), common::size(archive.total_compressed_size()));
-    println!("{size:>10} {packed:>10}  {:<16}  in {} files", "", files.len());
 }
 
 /// `path`, or the first of `path-2`, `path-3`, ... that is not there yet.

@@ -33,6 +33,8 @@ mod disks;
 mod download_nginx;
 mod download_origin;
 mod download_outage;
+#[cfg(feature = "zip")]
+mod examples;
 #[cfg(all(target_os = "linux", feature = "zip"))]
 mod extract_disks;
 #[cfg(all(unix, feature = "zip"))]
@@ -58,6 +60,8 @@ mod mirror_take;
 #[cfg(all(unix, feature = "zip"))]
 mod mirror_year;
 mod network;
+#[cfg(feature = "zip")]
+mod programs;
 mod proxies;
 mod public_surface;
 #[cfg(feature = "zip")]
