@@ -26,6 +26,26 @@ mod archive_honest;
 mod archive_hostile;
 #[cfg(feature = "zip")]
 mod archive_inspect;
+#[cfg(all(unix, feature = "zip"))]
+mod command_account;
+#[cfg(all(unix, feature = "zip"))]
+mod command_archive;
+#[cfg(all(unix, feature = "zip"))]
+mod command_create;
+#[cfg(all(unix, feature = "zip"))]
+mod command_download;
+#[cfg(all(unix, feature = "zip"))]
+mod command_exit;
+#[cfg(all(unix, feature = "zip"))]
+mod command_interrupt;
+#[cfg(all(unix, feature = "zip"))]
+mod command_mirror;
+#[cfg(all(unix, feature = "zip"))]
+mod command_restore;
+#[cfg(all(unix, feature = "zip"))]
+mod command_support;
+#[cfg(all(unix, feature = "zip"))]
+mod command_terminal;
 mod conformance;
 mod connect_proxy;
 #[cfg(all(target_os = "linux", feature = "zip"))]
