@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::command_support::{CTRL_C, Shown, World, until, world, zip_of};
+use crate::command_pty::{CTRL_C, Shown};
+use crate::command_support::{World, until, world, zip_of};
 use crate::sandbox::{Creation, End, Fault, Kind, Noise, On, Port, Restoration, Route};
 
 /// Runs a verb until `ready`, and presses Ctrl-C.

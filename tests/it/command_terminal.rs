@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 
-use crate::command_support::{Shown, World, golden, world, zip_of};
+use crate::command_pty::Shown;
+use crate::command_support::{World, golden, world, zip_of};
 use crate::sandbox::{Fault, Files, Kind, NewSnapshot, Noise, On, Route};
 
 const WIDTHS: [u16; 2] = [50, 120];
