@@ -15,7 +15,8 @@ pub const CTRL_C: &str = "\x03";
 pub struct Terminal<'w> {
     world: &'w World,
     child: Box<dyn portable_pty::Child + Send + Sync>,
-    master: Box<dyn MasterPty + Send>,
+    // The terminal is there as long as this is.
+    _master: Box<dyn MasterPty + Send>,
     keyboard: Box<dyn Write + Send>,
     seen: Arc<(Mutex<Seen>, Condvar)>,
     reader: Option<JoinHandle<()>>,
@@ -66,7 +67,7 @@ impl<'w> Terminal<'w> {
                 theirs.1.notify_all();
             }
         });
-        Self { world, child, master: pair.master, keyboard, seen, reader: Some(reader) }
+        Self { world, child, _master: pair.master, keyboard, seen, reader: Some(reader) }
     }
 
     /// Waits until a frame is as wanted, even if it is gone by now.
