@@ -3,7 +3,8 @@
 use insta::assert_snapshot;
 
 use crate::command_support::{World, golden, world};
-use crate::sandbox::{Fault, Kind, On, Sandbox};
+use crate::mirror_support::DAY;
+use crate::sandbox::{Fault, Kind, NewSnapshot, On, Sandbox};
 
 #[test]
 fn apps_are_a_table_or_a_document() {
@@ -81,15 +82,18 @@ fn snapshots_of_one_app_are_told_apart_by_their_versions() {
 
 #[test]
 fn snapshots_of_the_account_have_names() {
-    let (world, _golden) = (world(1), golden());
+    let (world, _golden) = (world(0), golden());
+    for (id, days) in [(world.sandbox.database_id(), 1), (world.sandbox.app_id(), 2)] {
+        world.sandbox.put_snapshot(NewSnapshot { age: DAY * days, ..NewSnapshot::of(id) });
+    }
     assert_snapshot!(world.run(&["list"]).done(), @"
-    CREATED                    SIZE  VERSION                           NAME      EXPIRES  ORIGIN     KIND
-    <LOCAL DATE AND TIME>  <kB >  SvbJSHhaw41vWcytgDdV0hziQ0oVsa4X  demo-db   28 days  automatic  database
-    <LOCAL DATE AND TIME>  <kB >  fyXE4Hr5xtp5DPNtv8fF8wN0kJdxi3yj  demo-bot  28 days  automatic  app
+    CREATED                    SIZE  VERSION                           NAME      EXPIRES  ORIGIN  KIND
+    <LOCAL DATE AND TIME>  <kB >  fyXE4Hr5xtp5DPNtv8fF8wN0kJdxi3yj  demo-db   28 days  manual  database
+    <LOCAL DATE AND TIME>  <kB >  SvbJSHhaw41vWcytgDdV0hziQ0oVsa4X  demo-bot  27 days  manual  app
     ");
     assert_snapshot!(world.run(&["list", "--database"]).done(), @"
-    CREATED                    SIZE  VERSION                           NAME     EXPIRES  ORIGIN     KIND
-    <LOCAL DATE AND TIME>  <kB >  SvbJSHhaw41vWcytgDdV0hziQ0oVsa4X  demo-db  28 days  automatic  database
+    CREATED                    SIZE  VERSION                           NAME     EXPIRES  ORIGIN  KIND
+    <LOCAL DATE AND TIME>  <kB >  fyXE4Hr5xtp5DPNtv8fF8wN0kJdxi3yj  demo-db  28 days  manual  database
     ");
     assert_eq!(world.run(&["list", "--json"]).json().as_array().unwrap().len(), 2);
 }

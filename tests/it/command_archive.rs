@@ -323,7 +323,7 @@ fn existing_files_are_refused_kept_or_replaced() {
     assert_eq!(settings(), b"{}\n");
     assert!(!world.path("bot/src/commands/mute.js").exists());
     let said = extract("keep").err;
-    assert!(said.contains("left as they are"), "{said}");
+    assert!(said.contains("4 files"), "{said}");
     assert_eq!((settings(), world.path("bot/src/commands/mute.js").exists()), (b"{}\n".to_vec(), true));
     extract("replace").done();
     assert_eq!(

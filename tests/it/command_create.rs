@@ -90,7 +90,7 @@ fn an_upload_is_checked_first() {
     world.write("no-config.zip", &zip_of(&[("index.js", b"main()\n")]));
     let said = world.run(&["upload", "no-config.zip"]).failed(2);
     assert!(said.contains("squarecloud.app"), "{said}");
-    assert!(world.run(&["upload", "lost.zip"]).err.contains("lost.zip"));
+    assert!(world.run(&["upload", "lost.zip"]).failed(4).contains("lost.zip"));
     assert_eq!(world.count("upload"), 0);
 }
 

@@ -24,7 +24,7 @@ fn a_document_says_what_was_downloaded() {
     let (world, _golden) = (world(1), golden());
     assert_snapshot!(world.run(&["download", "demo-bot", "--json", "-C", "a/b"]).done(), @r#"
     {
-      "path": "a/b/c0ffee00d15e4a5eb10c5ca1ab1e0001_javascript_automatic.20261125T122110Z.fyXE4Hr-dcdf6674.zip",
+      "path": "a/b/c0ffee00d15e4a5eb10c5ca1ab1e0001_javascript_automatic.<TIME>.fyXE4Hr-<HASH>.zip",
       "bytes": <BYTES>,
       "resumed_from": 0,
       "snapshot": {

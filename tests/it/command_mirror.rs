@@ -2,7 +2,8 @@
 
 use insta::assert_snapshot;
 
-use crate::command_support::{CTRL_C, World, golden, world};
+use crate::command_pty::CTRL_C;
+use crate::command_support::{World, golden, world};
 use crate::sandbox::{Fault, On};
 
 /// How many snapshots are in the mirror.
@@ -33,7 +34,7 @@ fn a_document_says_what_was_done() {
     assert_snapshot!(world.run(&["mirror", "m", "--only", "demo-bot", "--json"]).done(), @r#"
     {
       "fetched": [
-        "m/apps/c0ffee00d15e4a5eb10c5ca1ab1e0001/c0ffee00d15e4a5eb10c5ca1ab1e0001_javascript_automatic.20261125T122117Z.fyXE4Hr-dcdf6674.zip"
+        "m/apps/c0ffee00d15e4a5eb10c5ca1ab1e0001/c0ffee00d15e4a5eb10c5ca1ab1e0001_javascript_automatic.<TIME>.fyXE4Hr-<HASH>.zip"
       ],
       "bytes": <BYTES>,
       "kept": 0,
@@ -51,7 +52,7 @@ fn a_document_says_what_was_done() {
       "fetch": [],
       "keep": [
         {
-          "path": "m/apps/c0ffee00d15e4a5eb10c5ca1ab1e0001/c0ffee00d15e4a5eb10c5ca1ab1e0001_javascript_automatic.20261125T122117Z.fyXE4Hr-dcdf6674.zip",
+          "path": "m/apps/c0ffee00d15e4a5eb10c5ca1ab1e0001/c0ffee00d15e4a5eb10c5ca1ab1e0001_javascript_automatic.<TIME>.fyXE4Hr-<HASH>.zip",
           "is_listed": true,
           "reasons": [
             "everything"

@@ -2,7 +2,8 @@
 
 use insta::assert_snapshot;
 
-use crate::command_support::{CTRL_C, World, golden, world};
+use crate::command_pty::CTRL_C;
+use crate::command_support::{World, golden, world};
 use crate::sandbox::Restoration;
 
 /// A world in which the app has changed since its snapshot.

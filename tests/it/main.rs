@@ -41,6 +41,8 @@ mod command_interrupt;
 #[cfg(all(unix, feature = "zip"))]
 mod command_mirror;
 #[cfg(all(unix, feature = "zip"))]
+mod command_pty;
+#[cfg(all(unix, feature = "zip"))]
 mod command_restore;
 #[cfg(all(unix, feature = "zip"))]
 mod command_support;
