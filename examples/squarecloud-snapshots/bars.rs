@@ -26,7 +26,7 @@ struct Row {
 }
 
 // Each has one part that takes the width that is left: at 50 columns, too, they are one row.
-const BYTES: &str = "{prefix} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}";
+const BYTES: &str = "{prefix} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}  ";
 const WAITING: &str = "{spinner} {prefix} {decimal_bytes}/{decimal_total_bytes} {wide_msg}";
 const SPINNER: &str = "{spinner} {prefix} {elapsed} {wide_msg}";
 const SEVERAL: &str =

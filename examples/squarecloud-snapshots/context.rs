@@ -123,9 +123,9 @@ impl Context {
 
     /// Runs what looks at [`go_on`](Self::go_on) all the time, so that Ctrl-C need not end the process.
     pub fn cancellable<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.interrupt.cancellable.store(true, Ordering::Relaxed);
+        let before = self.interrupt.cancellable.swap(true, Ordering::Relaxed);
         let result = work();
-        self.interrupt.cancellable.store(false, Ordering::Relaxed);
+        self.interrupt.cancellable.store(before, Ordering::Relaxed);
         result
     }
 

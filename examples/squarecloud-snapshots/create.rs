@@ -13,6 +13,7 @@ use crate::dates;
 use crate::exit::{self, Exit, Failure, Result, complain, explain};
 use crate::output::{Fit, Table, size};
 use crate::resource::{self, Resource};
+use crate::snapshot;
 
 /// The pause between two creations: the service allows one in 5 s, by its own clock.
 const PAUSE: Duration = Duration::from_secs(6);
@@ -51,6 +52,19 @@ pub fn create(context: &Context, args: &Create) -> Result<Exit> {
     if resources.is_empty() {
         return Err(Failure::new(Exit::NotFound, "the key sees no app and no database"));
     }
+    // Ctrl-C ends the round, not the process: what was created is shown.
+    let done = context.cancellable(|| round(context, &resources));
+    print(context, &done)?;
+    let not_tried = resources.len() - done.len();
+    if not_tried > 0 {
+        complain(&format!("{not_tried} more were not tried"));
+    }
+    let is_interrupted = context.go_on().is_break();
+    Ok(if is_interrupted { Exit::Interrupted } else { exit::together(done.iter().map(|it| it.exit)) })
+}
+
+/// Creates a snapshot of each, until the service refuses any more.
+fn round<'a>(context: &Context, resources: &'a [Resource]) -> Vec<Created<'a>> {
     let mut done: Vec<Created<'_>> = Vec::new();
     let mut blocked = None;
     for (number, resource) in resources.iter().enumerate() {
@@ -68,19 +82,13 @@ pub fn create(context: &Context, args: &Create) -> Result<Exit> {
             break;
         }
     }
-    print(context, &done)?;
-    let not_tried = resources.len() - done.len();
-    if not_tried > 0 {
-        complain(&format!("{not_tried} more were not tried"));
-    }
-    let is_interrupted = context.go_on().is_break();
-    Ok(if is_interrupted { Exit::Interrupted } else { exit::together(done.iter().map(|it| it.exit)) })
+    done
 }
 
 fn pause(context: &Context, next: &Resource) -> Result<()> {
     let bar = Bar::spinner(context, "Waiting");
     bar.message(&format!("6 s before the snapshot of {next}"));
-    let paused = context.cancellable(|| context.pause(PAUSE));
+    let paused = context.pause(PAUSE);
     if paused.is_break() { Err(Failure::new(Exit::Interrupted, "stopped")) } else { Ok(()) }
 }
 
@@ -89,10 +97,10 @@ fn one(context: &Context, resource: &Resource) -> squarecloud_blocking::Result<S
     let bar = Bar::spinner(context, "Creating");
     bar.message(&format!("the snapshot of {resource}"));
     let client = context.client().map_err(Failure::into_library)?;
-    context.cancellable(|| match resource.kind {
+    match resource.kind {
         Kind::Database => client.database(&resource.id).snapshot_with(|_| bar.wait()),
         Kind::App => client.app(&resource.id).snapshot_with(|_| bar.wait()),
-    })
+    }
 }
 
 /// Says what went wrong, if anything.
@@ -162,11 +170,12 @@ fn print(context: &Context, done: &[Created<'_>]) -> Result<()> {
 
 pub fn upload(context: &Context, zip: &Path) -> Result<Exit> {
     let started = Instant::now();
-    let uploaded = {
+    snapshot::expect_file(zip)?;
+    let client = context.client()?;
+    let uploaded = context.cancellable(|| {
         let bar = Bar::bytes(context, "Uploading");
-        let client = context.client()?;
-        context.cancellable(|| client.upload_with(zip, |progress| bar.report(progress)))
-    };
+        client.upload_with(zip, |progress| bar.report(progress))
+    });
     let app = match uploaded {
         Err(error) if error.is_cancelled() => {
             let next = "the app is made when the whole file has arrived, so `apps` shows whether it was";

@@ -15,6 +15,7 @@ use crate::dates;
 use crate::exit::{self, Exit, Failure, Result, explain};
 use crate::output::{printable, size};
 use crate::resource::{self, Selector};
+use crate::snapshot::is_link;
 
 /// The document of `download --json`.
 #[derive(Serialize)]
@@ -34,14 +35,14 @@ pub fn download(context: &Context, args: &Download) -> Result<Exit> {
         .connections(context.globals.connections.into())
         .verify(true);
     let (started, there) = (Instant::now(), AtomicU64::new(0));
-    let downloaded = {
+    let downloaded = context.cancellable(|| {
         let bar = Bar::bytes(context, "Downloading");
         let options = options.progress(|progress| {
             there.store(progress.bytes, Ordering::Relaxed);
             bar.report(progress)
         });
-        context.cancellable(|| snapshot.download_with(&args.directory, &options))
-    };
+        snapshot.download_with(&args.directory, &options)
+    });
     let download = match downloaded {
         Err(error) => return Err(failure(&error, there.into_inner(), &args.directory)),
         Ok(download) => download,
@@ -72,8 +73,7 @@ fn find(context: &Context, args: &Download) -> Result<Snapshot> {
         let read = io::read_to_string(io::stdin().lock());
         Some(read.map_err(|e| Failure::new(Exit::Failed, format_args!("cannot read a link from standard input: {e}")))?)
     } else {
-        let is_link = ["https://", "http://"].iter().any(|scheme| text.starts_with(scheme));
-        is_link.then(|| text.to_owned())
+        is_link(text).then(|| text.to_owned())
     };
     let conflict = |what| {
         let message = format!("{what} names one snapshot: leave out --latest, --at and --version");

@@ -57,11 +57,10 @@ pub fn extract(context: &Context, args: &Extract) -> Result<Exit> {
 }
 
 fn make<S: Source>(context: &Context, archive: &Archive<S>, directory: &Path, options: ExtractOptions) -> Result<Exit> {
-    let result = {
+    let result = context.cancellable(|| {
         let bar = Bar::bytes(context, "Extracting");
-        let options = options.progress(bar.reporter());
-        context.cancellable(|| archive.extract_with(directory, &options))
-    };
+        archive.extract_with(directory, &options.progress(bar.reporter()))
+    });
     let made = result.map_err(|error| match error.is_cancelled() {
         true => {
             let what = format_args!("stopped; nothing was extracted to {}", directory.display());

@@ -45,10 +45,10 @@ pub fn mirror(context: &Context, args: &args::Mirror) -> Result<Exit> {
             ask(context, &args.directory, &prune)?;
         }
     }
-    let run = {
+    let run = context.cancellable(|| {
         let bar = Bar::spinner(context, "Mirroring");
-        context.cancellable(|| mirror.run_with(|progress| bar.report_mirror(&progress)))
-    };
+        mirror.run_with(|progress| bar.report_mirror(&progress))
+    });
     match run {
         Err(error) if error.is_cancelled() => {
             let next = "what was fetched stays, and the same command goes on with the rest";

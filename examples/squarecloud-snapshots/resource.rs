@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::dates;
 use crate::exit::{Exit, Failure, Result};
 use crate::output::printable;
+use crate::snapshot::is_link;
 
 /// An app or a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,9 @@ pub fn of_account(account: &Account) -> Vec<Resource> {
 
 /// The app or database that `text` names. Costs one request: it tells the kind, too.
 pub fn find(context: &Context, text: &str) -> Result<Resource> {
+    if is_link(text) {
+        return Err(Failure::new(Exit::Usage, "a link names no app or database here; pass an id or a name"));
+    }
     let as_given = || {
         let kind = if context.globals.database { Kind::Database } else { Kind::App };
         Resource { kind, id: text.to_owned(), name: None }

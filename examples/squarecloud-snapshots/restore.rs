@@ -69,12 +69,14 @@ pub fn restore(context: &Context, args: &Restore) -> Result<Exit> {
 
 /// Requests the restore and looks at least once what has become of it.
 fn request(context: &Context, resource: &Resource, info: &SnapshotInfo, at_most: Duration) -> Result<RestoreStatus> {
-    let bar = Bar::spinner(context, "Restoring");
-    bar.message(&resource.to_string());
     let client = context.client()?;
-    let status = context.cancellable(|| match resource.kind {
-        Kind::Database => client.database(&resource.id).restore_and_wait_with(info, at_most, |_| bar.wait()),
-        Kind::App => client.app(&resource.id).restore_and_wait_with(info, at_most, |_| bar.wait()),
+    let status = context.cancellable(|| {
+        let bar = Bar::spinner(context, "Restoring");
+        bar.message(&resource.to_string());
+        match resource.kind {
+            Kind::Database => client.database(&resource.id).restore_and_wait_with(info, at_most, |_| bar.wait()),
+            Kind::App => client.app(&resource.id).restore_and_wait_with(info, at_most, |_| bar.wait()),
+        }
     })?;
     Ok(status)
 }

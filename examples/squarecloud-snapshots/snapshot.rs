@@ -49,8 +49,7 @@ impl Named {
         if path.is_file() {
             return Ok(Self::Local(path.to_owned()));
         }
-        // Whatever may be a signed link, or a part of one, is not put into a message.
-        if text.contains("://") || text.to_ascii_lowercase().contains("signature=") {
+        if is_link(text) {
             return Self::link(context, text.trim());
         }
         if path.components().count() > 1 || path.extension().is_some_and(|it| it.eq_ignore_ascii_case("zip")) {
@@ -101,4 +100,20 @@ fn file_name(name: &str) -> String {
     let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
     let name: String = name.chars().take(60).map(safe).collect();
     name.trim_start_matches('.').to_owned()
+}
+
+/// PURE. Whether `text` may be a signed link, or a part of one: it is not put into a message.
+pub fn is_link(text: &str) -> bool {
+    text.contains("://") || text.to_ascii_lowercase().contains("signature=")
+}
+
+/// Refuses a link where a file is meant.
+pub fn expect_file(path: &Path) -> Result<()> {
+    if is_link(&path.to_string_lossy()) && !path.exists() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "this verb takes a file, not a link; `download` fetches what a link leads to",
+        ));
+    }
+    Ok(())
 }

@@ -11,6 +11,7 @@ use crate::bars::Bar;
 use crate::context::Context;
 use crate::exit::{self, Exit, Failure, Result};
 use crate::output::{middle, printable, size, width};
+use crate::snapshot;
 
 /// An item of `verify --json`.
 #[derive(Serialize)]
@@ -78,6 +79,7 @@ fn word(refusal: Refusal) -> &'static str {
 }
 
 pub fn verify(context: &Context, files: &[PathBuf]) -> Result<Exit> {
+    files.iter().try_for_each(|file| snapshot::expect_file(file))?;
     let (out, mut items, mut worst) = (context.out(), Vec::new(), Exit::Done);
     for file in files {
         let (exit, item) = match verified(context, file) {
@@ -106,8 +108,10 @@ pub fn verify(context: &Context, files: &[PathBuf]) -> Result<Exit> {
 
 fn verified(context: &Context, file: &Path) -> squarecloud_blocking::Result<Verified> {
     let archive = Archive::open(file)?;
-    let bar = Bar::bytes(context, "Verifying");
-    context.cancellable(|| archive.verify_with(|progress| bar.report(progress)))
+    context.cancellable(|| {
+        let bar = Bar::bytes(context, "Verifying");
+        archive.verify_with(|progress| bar.report(progress))
+    })
 }
 
 fn judged(file: &Path, verified: &Verified) -> (Exit, Item) {

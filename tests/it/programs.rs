@@ -37,6 +37,7 @@ fn build() -> Result<BTreeMap<String, PathBuf>, String> {
 /// The features of this build, so that Cargo finds what is built already.
 fn features() -> String {
     let all = [
+        ("default", cfg!(feature = "default")),
         ("rustls", cfg!(feature = "rustls")),
         ("native-tls", cfg!(feature = "native-tls")),
         ("platform-verifier", cfg!(feature = "platform-verifier")),
