@@ -27,6 +27,13 @@ fn build() -> Result<BTreeMap<String, PathBuf>, String> {
     }
     cargo.arg("--target-dir").arg(profile.with_file_name(""));
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    // Of what Cargo tells a test about its package, build scripts would take note, and be run again.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_") {
+            cargo.env_remove(&*name);
+        }
+    }
     let output = cargo.output().map_err(|error| format!("{}: {error}", env!("CARGO")))?;
     if !output.status.success() {
         return Err(format!("the examples do not build: {}", String::from_utf8_lossy(&output.stderr)));
