@@ -12,6 +12,7 @@ use crate::help::{
     AFTER_HELP, CAT_HELP, CREATE_HELP, DIFF_HELP, DOWNLOAD_HELP, EXTRACT_HELP, LIST_HELP, LS_HELP, MIRROR_HELP,
     QUOTA_HELP, RESTORE_HELP, UPLOAD_HELP, VERIFY_HELP,
 };
+use crate::secret;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -33,7 +34,7 @@ pub struct Args {
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Globals {
-    /// IDs name databases only
+    /// Look IDs up among databases only
     #[arg(long, global = true)]
     pub database: bool,
     /// Print one JSON document
@@ -48,11 +49,11 @@ pub struct Globals {
     /// What `download` and `extract` do with existing files
     #[arg(long, global = true, value_enum, value_name = "POLICY", default_value_t)]
     pub overwrite: Overwrite,
-    /// Connections of a `download`
+    /// Connections per `download`
     #[arg(long, global = true, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=32))]
     pub connections: u16,
-    /// Seconds without a response or progress after which to give up
+    /// Give up after this many seconds without a response or progress
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
     /// Work on a built-in, offline Square Cloud: no key, no network, nothing lasts
@@ -65,7 +66,7 @@ pub enum Overwrite {
     /// Existing files are an error
     #[default]
     Refuse,
-    /// Existing files stay; a download is content if it is the same snapshot
+    /// Existing files stay; a download succeeds if the file is the same snapshot
     Keep,
     /// Existing files are replaced
     Replace,
@@ -91,7 +92,7 @@ pub enum Verb {
     /// List the snapshots of an app or database, or of all
     #[command(after_help = LIST_HELP)]
     List {
-        /// An app or database; all without it
+        /// An app or database; without it, all of them
         id: Option<String>,
     },
     /// Download a snapshot, or continue a download
@@ -113,19 +114,20 @@ pub enum Verb {
     Diff {
         /// A zip, ID, ID@DATE, ID@VERSION or link, or - for a link on standard input
         older: String,
-        /// Likewise
+        /// The other one, named in the same ways
         newer: String,
     },
     /// Check every byte of downloaded snapshots
     #[command(after_help = VERIFY_HELP)]
     Verify {
+        /// The downloaded zips
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
     /// Extract files of a snapshot
     #[command(after_help = EXTRACT_HELP)]
     Extract(Extract),
-    /// Put a snapshot back in place of the present files or data of its app or database
+    /// Replace the files or data of an app or database with those of a snapshot
     #[command(after_help = RESTORE_HELP)]
     Restore(Restore),
     /// Upload a zip as a new app, for example to rehearse a restore
@@ -140,8 +142,11 @@ pub enum Verb {
     /// Keep all snapshots in a directory for as long as you like
     #[command(after_help = MIRROR_HELP)]
     Mirror(Mirror),
-    /// Print the completions of a shell
-    Completions { shell: Shell },
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -162,10 +167,10 @@ pub struct Which {
     /// The latest snapshot
     #[arg(long)]
     pub latest: bool,
-    /// The latest snapshot at that time
+    /// The latest snapshot at or before that time
     #[arg(long, value_name = "DATE")]
     pub at: Option<String>,
-    /// The snapshot of this version, or of the only one that begins so
+    /// The snapshot of this version; a unique beginning is enough
     #[arg(long, value_name = "VERSION")]
     pub version: Option<String>,
 }
@@ -178,7 +183,7 @@ pub struct Download {
     #[command(flatten)]
     pub which: Which,
     /// The directory for the file, or a name for it that ends in .zip
-    #[arg(short = 'C', long, value_name = "DIR", default_value = ".")]
+    #[arg(short = 'C', long, value_name = "DIR|FILE.zip", default_value = ".", value_parser = secret::directory)]
     pub directory: PathBuf,
 }
 
@@ -204,7 +209,7 @@ pub struct Extract {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub strip: usize,
     /// The directory to extract to; without it, one named after the snapshot
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = secret::directory)]
     pub into: Option<PathBuf>,
     /// Show what would be extracted, write nothing
     #[arg(long)]
@@ -230,28 +235,28 @@ pub struct Restore {
 #[derive(Debug, clap::Args)]
 pub struct Mirror {
     /// Where the snapshots go: DIR/apps/ID and DIR/databases/ID
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", value_parser = secret::directory)]
     pub directory: PathBuf,
-    /// Only these apps and databases
+    /// Only this app or database; can be given more than once
     #[arg(long, value_name = "ID")]
     pub only: Vec<String>,
     /// Keep the newest N snapshots of each app and database
-    #[arg(long, value_name = "N", help_heading = POLICY)]
+    #[arg(long, value_name = "N", help_heading = POLICY, value_parser = at_least_one)]
     pub keep_last: Option<usize>,
     /// Keep the newest snapshot of each of the last N hours that have one
-    #[arg(long, value_name = "N", help_heading = POLICY)]
+    #[arg(long, value_name = "N", help_heading = POLICY, value_parser = at_least_one)]
     pub keep_hourly: Option<usize>,
-    /// Likewise of the last N days
-    #[arg(long, value_name = "N", help_heading = POLICY)]
+    /// Keep the newest snapshot of each of the last N days that have one
+    #[arg(long, value_name = "N", help_heading = POLICY, value_parser = at_least_one)]
     pub keep_daily: Option<usize>,
-    /// Likewise of the last N weeks
-    #[arg(long, value_name = "N", help_heading = POLICY)]
+    /// Keep the newest snapshot of each of the last N weeks that have one
+    #[arg(long, value_name = "N", help_heading = POLICY, value_parser = at_least_one)]
     pub keep_weekly: Option<usize>,
-    /// Likewise of the last N months
-    #[arg(long, value_name = "N", help_heading = POLICY)]
+    /// Keep the newest snapshot of each of the last N months that have one
+    #[arg(long, value_name = "N", help_heading = POLICY, value_parser = at_least_one)]
     pub keep_monthly: Option<usize>,
-    /// Likewise of the last N years
-    #[arg(long, value_name = "N", help_heading = POLICY)]
+    /// Keep the newest snapshot of each of the last N years that have one
+    #[arg(long, value_name = "N", help_heading = POLICY, value_parser = at_least_one)]
     pub keep_yearly: Option<usize>,
     /// Create a snapshot of each app and database first
     #[arg(long)]
@@ -259,7 +264,7 @@ pub struct Mirror {
     /// Check every byte of what is there and of what comes
     #[arg(long)]
     pub verify: bool,
-    /// Downloads at the same time
+    /// How many downloads run at the same time
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=32))]
     pub threads: u16,
     /// Show what would be fetched and deleted, do nothing
@@ -271,6 +276,14 @@ pub struct Mirror {
 }
 
 const POLICY: &str = "Policy (without one, everything is kept)";
+
+/// A policy of none would be no policy: everything would be kept.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..) => Ok(n),
+        _ => Err("must be a number from 1 on".to_owned()),
+    }
+}
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;

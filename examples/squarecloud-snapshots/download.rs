@@ -15,7 +15,7 @@ use crate::dates;
 use crate::exit::{self, Exit, Failure, Result, explain};
 use crate::output::{printable, size};
 use crate::resource::{self, Selector};
-use crate::snapshot::is_link;
+use crate::secret::is_link;
 
 /// The document of `download --json`.
 #[derive(Serialize)]

@@ -4,7 +4,12 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
+use serde::Serialize;
 use squarecloud_blocking::{Error, ErrorCode};
+
+use crate::output::{Out, printable};
+use crate::secret;
+use crate::verify::plain;
 
 /// The exit codes, as `--help` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,20 +94,33 @@ pub fn code(error: &Error) -> Exit {
     }
 }
 
-/// Says on standard error what went wrong, if anything, and returns the exit code.
-pub fn report(result: Result<Exit>) -> Exit {
-    match result {
-        Ok(exit) => exit,
-        Err(Failure::Closed) => Exit::Done,
-        Err(Failure::Told(exit, message)) => {
-            complain(&message);
-            exit
-        }
-        Err(Failure::Library(error)) => {
-            complain(&explain(&error));
-            code(&error)
-        }
+/// The document of `--json` when there is no other: the verb failed.
+#[derive(Serialize)]
+struct Document {
+    error: Told,
+}
+
+#[derive(Serialize)]
+struct Told {
+    exit: u8,
+    message: String,
+}
+
+/// Says on standard error what went wrong, if anything, with `json` on standard output, too, and returns the exit code.
+pub fn report(result: Result<Exit>, json: bool) -> Exit {
+    let (exit, message) = match result {
+        Ok(exit) => return exit,
+        Err(Failure::Closed) => return Exit::Done,
+        Err(Failure::Told(exit, message)) => (exit, message),
+        Err(Failure::Library(error)) => (code(&error), explain(&error)),
+    };
+    complain(&message);
+    if json {
+        let error = Told { exit: exit as u8, message: secret::redact(&message) };
+        // What went wrong may be that nothing can be written there.
+        let _ = Out::new(true).document(&Document { error });
     }
+    exit
 }
 
 /// The library's error in one line, with what to do next in the words of this program.
@@ -110,11 +128,11 @@ pub fn explain(error: &Error) -> String {
     let unknown = ["APP_NOT_FOUND", "DATABASE_NOT_FOUND", "INVALID_ID"];
     match error {
         Error::Exists { path } => {
-            let advice = "--overwrite keep or replace goes on";
-            format!("{} already exists and was not changed; {advice}", path.display())
+            let advice = "--overwrite keep leaves it as it is and goes on, --overwrite replace replaces it";
+            format!("{} already exists and was not changed; {advice}", printable(&path.display().to_string()))
         }
         Error::NoSuchEntry { name, .. } if !name.is_empty() => {
-            format!("the snapshot has no entry {name:?}; `ls` shows what it has")
+            format!("there is no {name:?} in the snapshot; `ls` shows what is")
         }
         Error::Api { path, code, .. } if unknown.iter().any(|unknown| *code == **unknown) => {
             let id = path.split('/').find(|part| part.len() >= 24).unwrap_or("this id");
@@ -127,6 +145,7 @@ pub fn explain(error: &Error) -> String {
             format!("whether the restore of {what} is finished is not known: {reason}; do not request it again")
         }
         _ if error.is_cancelled() => "stopped".to_owned(),
+        Error::Refused { .. } => plain(&error.report()),
         _ => error.report(),
     }
 }
@@ -145,7 +164,7 @@ pub fn complain(message: &str) {
     if std::env::var_os("NO_COLOR").is_some() || !io::stderr().is_terminal() {
         mark = mark.force_styling(false);
     }
-    let _ = writeln!(io::stderr(), "{mark} {message}");
+    let _ = writeln!(io::stderr(), "{mark} {}", secret::redact(message));
 }
 
 #[cfg(test)]

@@ -237,7 +237,9 @@ pub fn diff(context: &Context, older: &str, newer: &str) -> Result<Exit> {
         let bytes = |bytes: Option<u64>| bytes.map_or("-".into(), size);
         table.row([mark.into(), bytes(it.old_size), bytes(it.new_size), it.name.clone()]);
     }
-    if !table.is_empty() {
+    if table.is_empty() {
+        context.note("There is no difference.");
+    } else {
         out.table(&table)?;
     }
     Ok(Exit::Done)

@@ -71,12 +71,12 @@ pub fn list(context: &Context, id: Option<&str>) -> Result<Exit> {
     Ok(if all.is_complete() { Exit::Done } else { Exit::Partly })
 }
 
-/// The versions tell the snapshots apart, so they get the room that there is.
+/// The versions tell the snapshots of one app or database apart, so they get the room that there is.
 fn table(rows: &[Row<'_>], with_names: bool) -> Table {
     let columns = [
         ("CREATED", Fit::Whole),
         ("SIZE", Fit::Right),
-        ("VERSION", Fit::Middle),
+        ("VERSION", if with_names { Fit::Drop } else { Fit::Middle }),
         ("NAME", Fit::Middle),
         ("EXPIRES", Fit::Drop),
         ("ORIGIN", Fit::Drop),

@@ -23,9 +23,11 @@ mod resource;
 mod restore;
 #[path = "../../tests/sandbox/mod.rs"]
 mod sandbox;
+mod secret;
 mod snapshot;
 mod verify;
 
+use std::env;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -35,9 +37,17 @@ use context::Context;
 use exit::{Exit, Result};
 
 fn main() -> ExitCode {
-    let Args { verb, globals } = Args::parse();
+    let Args { verb, globals } = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) if error.use_stderr() && env::args().any(|it| secret::is_link(&it)) => {
+            eprint!("{}", secret::redact(&error.to_string()));
+            return Exit::Usage.into();
+        }
+        Err(error) => error.exit(),
+    };
+    let json = globals.json;
     let result = Context::new(globals).and_then(|context| run(&context, verb));
-    exit::report(result).into()
+    exit::report(result, json).into()
 }
 
 fn run(context: &Context, verb: Verb) -> Result<Exit> {

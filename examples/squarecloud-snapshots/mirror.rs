@@ -94,7 +94,7 @@ fn ask(context: &Context, directory: &Path, prune: &[PlannedSnapshot]) -> Result
         1 => format!("a snapshot ({bytes})"),
         many => format!("{many} snapshots ({bytes})"),
     };
-    context.confirm(&format!("Delete {what} in {directory}, which --dry-run shows?"))
+    context.confirm(&format!("Delete {what} in {directory}? (--dry-run shows which.)"))
 }
 
 /// A snapshot in the document of `mirror --dry-run --json`.
@@ -274,8 +274,13 @@ fn report(context: &Context, report: &MirrorReport) -> Result<Exit> {
     }
     let (fetched, pruned) = (report.fetched.len(), report.pruned.len());
     let (bytes, kept) = (size(report.bytes), report.kept);
-    context.note(format_args!("{fetched} fetched ({bytes}), {kept} were there, {pruned} deleted."));
-    Ok(if report.is_complete() { Exit::Done } else { Exit::Partly })
+    context.note(format_args!("{fetched} fetched ({bytes}), {kept} already there, {pruned} deleted."));
+    let has_nothing = report.fetched.is_empty() && report.kept == 0;
+    Ok(match report.is_complete() {
+        true => Exit::Done,
+        false if has_nothing => Exit::Failed,
+        false => Exit::Partly,
+    })
 }
 
 fn complain_of(failed: &[(SnapshotInfo, Error)], not_listed: &[(String, Error)], skipped: &[Skipped]) {

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::dates;
 use crate::exit::{Exit, Failure, Result};
 use crate::output::printable;
-use crate::snapshot::is_link;
+use crate::secret::is_link;
 
 /// An app or a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,8 +152,11 @@ impl Selector {
             Self::At(time) => newest_first.iter().find(|info| info.created_at <= *time).ok_or_else(|| {
                 let oldest = newest_first.last().map(|info| dates::local(info.created_at));
                 let since = oldest.map_or(String::new(), |oldest| format!("; the oldest is from {oldest}"));
-                (Exit::NotFound, format!("no snapshot that old{since}"))
+                (Exit::NotFound, format!("no snapshot from that time or before{since}"))
             }),
+            Self::Version(version) if version.is_empty() || is_like_a_date(version) => {
+                Err((Exit::Usage, format!("no version {version:?}, and that is no date such as 2026-11-20 either")))
+            }
             Self::Version(version) => {
                 let is_it =
                     |info: &&SnapshotInfo| info.version_id.as_deref().is_some_and(|id| is_short_for(version, id));
@@ -172,6 +175,12 @@ impl Selector {
             }
         }
     }
+}
+
+/// PURE. `2026-02-30`, `2026-11-20 25:00`: meant as a date, which does not exist.
+fn is_like_a_date(text: &str) -> bool {
+    let form: String = text.chars().take(8).map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    form == "0000-00-"
 }
 
 #[cfg(test)]
@@ -236,7 +245,8 @@ mod tests {
         }
         assert_eq!(hour(version("a")).unwrap_err().0, Exit::Usage);
         assert_eq!(hour(version("zz")).unwrap_err().0, Exit::NotFound);
-        assert_eq!(hour(version("")).unwrap_err().0, Exit::NotFound);
+        assert_eq!(hour(version("")).unwrap_err().0, Exit::Usage);
+        assert_eq!(hour(version("2026-02-30")).unwrap_err().0, Exit::Usage);
         assert_eq!(Selector::Latest.choose(&[]).unwrap_err().0, Exit::NotFound);
     }
 }

@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::dates;
 use crate::exit::{Exit, Failure, Result};
 use crate::resource::{self, Resource, Selector};
+use crate::secret::is_link;
 
 /// A local zip, or a snapshot at the host.
 pub enum Named {
@@ -100,11 +101,6 @@ fn file_name(name: &str) -> String {
     let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
     let name: String = name.chars().take(60).map(safe).collect();
     name.trim_start_matches('.').to_owned()
-}
-
-/// PURE. Whether `text` may be a signed link, or a part of one: it is not put into a message.
-pub fn is_link(text: &str) -> bool {
-    text.contains("://") || text.to_ascii_lowercase().contains("signature=")
 }
 
 /// Refuses a link where a file is meant.
