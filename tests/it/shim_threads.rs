@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::process::Command;
+use std::time::Duration;
 
 use squarecloud_blocking::{Client, DownloadOptions, Error};
 
@@ -43,7 +44,8 @@ fn child() {
     archive.extract(dir.path().join("out")).unwrap();
     app.commit(dir.path().join("out").join(&name)).unwrap();
     app.restore(snapshot.info().unwrap()).unwrap();
-    let proxied = Client::builder("key").proxy("http://localhost:1").retries(0).build().unwrap();
+    let proxied = Client::builder("key").proxy("http://localhost:1").retries(0).retry_for(Duration::ZERO);
+    let proxied = proxied.build().unwrap();
     let link = "https://snapshots.test/a.zip?k";
     for error in [proxied.account().unwrap_err(), proxied.open_url(link).unwrap().remote().unwrap_err()] {
         assert!(matches!(error, Error::Network { .. }), "{error:?}");
