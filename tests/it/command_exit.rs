@@ -215,6 +215,11 @@ fn errors_about_links_keep_the_query_to_themselves() {
             &["verify", &link],
             &["upload", &link],
             &["mirror", "m", "--only", &link],
+            &["mirror", &link],
+            &["restore", "demo-bot", "--version", &link],
+            &["cat", "demo-bot", &link],
+            &["download", "demo-bot", "-C", &link],
+            &["nonsense", &link],
         ] {
             let ran = world.run(&[args, &["--timeout", "0.2"]].concat());
             assert_ne!(ran.code, 0, "{args:?}: {ran:?}");

@@ -24,7 +24,7 @@ fn what_is_new_is_fetched_and_the_second_run_has_nothing_to_do() {
     ran.done();
     world.sandbox.clear_requests();
     let ran = world.run(&["mirror", "m"]);
-    assert_snapshot!(ran.err, @"0 fetched (0 B), 4 were there, 0 deleted.");
+    assert_snapshot!(ran.err, @"0 fetched (0 B), 4 already there, 0 deleted.");
     assert_eq!((ran.done().as_str(), world.count("download")), ("", 0));
 }
 
