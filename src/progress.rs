@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// [`Error::Cancelled`](crate::Error::Cancelled). It is called often enough for a smooth progress bar,
 /// at most about 200 times a second, and once more at the end.
 ///
-/// A call that waits for a snapshot or a restore reports the number of its poll as `attempt`, about every 100 ms;
+/// A call that waits for a snapshot or a restore reports the number of its poll as `attempt` about every 100 ms;
 /// cancelling it is an [`Error::WaitCancelled`](crate::Error::WaitCancelled), since the work goes on.
 ///
 /// ```
@@ -42,7 +42,8 @@ pub struct Progress {
     pub total: Option<u64>,
     /// Bytes that an earlier run had downloaded, when this call continues it; otherwise 0.
     pub resumed_from: u64,
-    /// The number of the current attempt, counted from 1. When a connection breaks off, the next attempt begins.
+    /// The number of the current attempt, counted from 1. When a connection breaks off, the next attempt begins. For a call
+    /// that waits for a snapshot or a restore, the number of the poll: 0 before the first one.
     pub attempt: u32,
     /// Whether the call is pausing: before its next attempt, because the last one failed, or before its next poll.
     pub waiting: bool,

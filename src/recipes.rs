@@ -6,13 +6,17 @@
 //! - Surroundings: [a window with a cancel button](#a-window-with-a-cancel-button), [a proxy](#a-proxy),
 //!   [your own root certificates](#your-own-root-certificates), [a container](#a-container)
 //!
-//! Each program is complete. Those that call the service take the API key from the environment variable
-//! `SQUARECLOUD_API_KEY`. The programs compile as they are, except that you replace the ids.
+//! Each program is complete and takes the API key from the environment variable `SQUARECLOUD_API_KEY`. They compile as
+//! they are; replace the ids before you run them. The last one also needs the crate `ctrlc`.
+//!
+//! When `main` returns an error, Rust prints it in its `Debug` form. Most of these programs let it, to be short; the
+//! first and the last one print `{error:#}`, which is meant to be read.
 //!
 //! # A nightly backup
 //!
 //! Creates a snapshot of one app and downloads it, with the CRC-32 of every entry checked before the file gets its
-//! name. The exit status and the line on stderr are all that cron needs: `0 3 * * * SQUARECLOUD_API_KEY=... nightly`.
+//! name. The exit status and the line on stderr are all that cron needs:
+//! `0 3 * * * SQUARECLOUD_API_KEY=... /usr/local/bin/nightly`.
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -44,7 +48,10 @@
 //!
 //! The service keeps a snapshot for 30 days. A [`Mirror`](crate::Mirror) downloads those of all apps and databases, and
 //! thins them out by the rules of [restic's `forget`][forget]: here it keeps the newest of each of the last 14 days,
-//! 8 weeks and 12 months. What one run could not fetch, the next one fetches.
+//! 8 weeks and 12 months (those without a snapshot do not count). What one run could not fetch, the next one fetches.
+//!
+//! `take_new(true)` makes each run create a snapshot of each app and database first, as far as the daily quota allows.
+//! Without it, the mirror fetches only what was created in other ways.
 //!
 //! ```no_run
 //! use squarecloud_blocking::{Client, Keep, Result};
@@ -67,7 +74,8 @@
 //! ```
 //!
 //! Add [`verify(true)`](crate::Mirror::verify) once a week: it reads every file and checks every CRC.
-//! [`Mirror::find`](crate::Mirror::find) returns the newest good file of a day.
+//! [`Mirror::find`](crate::Mirror::find) returns the newest good file of an app or database that was created at or before
+//! a given time.
 //!
 //! [forget]: https://restic.readthedocs.io/en/stable/060_forget.html#removing-snapshots-according-to-a-policy
 //!
@@ -179,7 +187,8 @@
 //! # A window with a cancel button
 //!
 //! The work has a thread of its own, which sends messages to the window; the button sets a flag that the callback looks
-//! at. After cancelling, a creation goes on at the service, and a download continues at the next call.
+//! at. After cancelling, the service still finishes a creation. A download continues when the same snapshot is
+//! downloaded again; this button would create a new one.
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
@@ -311,6 +320,7 @@
 //!     })?;
 //!     println!("{report}");
 //!     report.errors().for_each(|error| eprintln!("{error:#}"));
+//!     report.skipped.iter().for_each(|item| eprintln!("could not be decoded: {item}"));
 //!     Ok(report.is_complete())
 //! }
 //! ```
