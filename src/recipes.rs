@@ -74,8 +74,8 @@
 //! ```
 //!
 //! Add [`verify(true)`](crate::Mirror::verify) once a week: it reads every file and checks every CRC.
-//! [`Mirror::find`](crate::Mirror::find) returns the newest good file of an app or database that was created at or before
-//! a given time.
+//! [`Mirror::find`](crate::Mirror::find) returns the newest good file of an app or database that was created at or
+//! before a given time.
 //!
 //! [forget]: https://restic.readthedocs.io/en/stable/060_forget.html#removing-snapshots-according-to-a-policy
 //!
@@ -128,8 +128,8 @@
 //!
 //! # One file
 //!
-//! Reads a single file out of the latest snapshot, without downloading the rest: usually two requests on the snapshot
-//! host. Then it puts the file back into the app.
+//! Reads a single file out of the latest snapshot, without downloading the rest: usually two requests to the
+//! snapshot host. Then it puts the file back into the app.
 //!
 //! ```no_run
 //! use squarecloud_blocking::{Client, ExtractOptions, Result};
@@ -157,7 +157,7 @@
 //! # A rehearsal
 //!
 //! Shows that a snapshot is good before you need it: downloads it, checks every byte, and creates a **new** app from
-//! it. The original is not touched. The plan needs 256 MB of free memory, and the zip may have at most 100 MiB and
+//! it. The original is not touched. The plan needs 256 MB of free memory, and the zip may be at most 100 MiB and
 //! needs a [`squarecloud.app`][config] or `squarecloud.config` file in its root.
 //!
 //! ```no_run
@@ -179,15 +179,15 @@
 //! }
 //! ```
 //!
-//! Delete the copy in the dashboard; this crate deletes nothing at the service. When it is serious,
+//! Delete the copy in the dashboard; this crate deletes nothing at the service. For a real restore,
 //! [`App::restore_and_wait`](crate::App::restore_and_wait) takes the same `latest`.
 //!
 //! [config]: https://docs.squarecloud.app/en/getting-started/config-file
 //!
 //! # A window with a cancel button
 //!
-//! The work has a thread of its own, which sends messages to the window; the button sets a flag that the callback looks
-//! at. After cancelling, the service still finishes a creation. A download continues when the same snapshot is
+//! The work runs on a thread of its own, which sends messages to the window; the button sets a flag that the callback
+//! checks. After cancelling, the service still finishes a creation. A download continues when the same snapshot is
 //! downloaded again; this button would create a new one.
 //!
 //! ```no_run
@@ -241,9 +241,9 @@
 //! # A proxy
 //!
 //! `https_proxy`, `all_proxy` and `no_proxy` of the environment are read as curl does, so often there is nothing to do.
-//! [`ClientBuilder::proxy`](crate::ClientBuilder::proxy) sets one for both hosts of the service,
-//! [`no_proxy`](crate::ClientBuilder::no_proxy) none. The names are resolved by the proxy; loopback is always reached
-//! directly. SOCKS proxies are not supported.
+//! [`ClientBuilder::proxy`](crate::ClientBuilder::proxy) sets one for both hosts of the service;
+//! [`no_proxy`](crate::ClientBuilder::no_proxy) turns proxies off. The proxy resolves host names; loopback is always
+//! reached directly. SOCKS proxies are not supported.
 //!
 //! ```no_run
 //! use squarecloud_blocking::{ClientBuilder, Error, Result};
@@ -287,9 +287,10 @@
 //!
 //! # A container
 //!
-//! The key comes from the environment, the files go to a volume, and the exit status tells the scheduler. The first
-//! process of a container has no default action for SIGTERM, so without a handler it works on until it is killed. That
-//! does no harm either: part files are continued by the next run, and the system frees the directory's lock.
+//! The key comes from the environment, the files go to a volume, and the exit status tells the scheduler whether it
+//! worked. The first process of a container has no default action for SIGTERM, so without a handler it keeps running
+//! until it is killed. That does no harm either: part files are continued by the next run, and the system frees the
+//! directory's lock.
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
@@ -305,7 +306,7 @@
 //!     ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed)).expect("no other handler is set");
 //!     match run() {
 //!         Ok(true) => ExitCode::SUCCESS,
-//!         Ok(false) => ExitCode::from(2), // some snapshots are missing: stderr says which
+//!         Ok(false) => ExitCode::from(7), // partly done: stderr says what is missing
 //!         Err(error) => {
 //!             eprintln!("{error:#}");
 //!             if error.is_cancelled() { ExitCode::from(143) } else { ExitCode::FAILURE }
