@@ -7,9 +7,16 @@
 //! ```no_run
 //! use squarecloud_blocking::{Client, Result};
 //!
-//! fn main() -> Result<()> {
+//! fn main() {
+//!     if let Err(error) = back_up("0123456789abcdef0123456789abcdef") {
+//!         eprintln!("{error:#}"); // what failed, why, and what to do next
+//!         std::process::exit(1);
+//!     }
+//! }
+//!
+//! fn back_up(app_id: &str) -> Result<()> {
 //!     let client = Client::from_env()?; // the API key in SQUARECLOUD_API_KEY
-//!     let snapshot = client.snapshot("0123456789abcdef0123456789abcdef")?; // created, and ready to download
+//!     let snapshot = client.snapshot(app_id)?; // created, and ready to download
 //!     let download = snapshot.download("backups")?; // complete and checked, or not there at all
 //!     println!("{} bytes in {}", download.bytes, download.path.display());
 //!     # #[cfg(feature = "zip")]
@@ -57,13 +64,13 @@
 //! | check every byte of a zip | [`Archive::verify`][crc] | reads everything, writes nothing |
 //! | see what changed between two snapshots | [`Archive::diff`][diff] | no request, reads nothing |
 //! | get the files out | [`Archive::extract`][get]; [`Archive::plan`][dry] is the dry run | all cores, half a MiB of memory each |
-//! | go back to a snapshot | [`App::restore_and_wait`] | 1 request, and 1 every 5 s |
-//! | go back without waiting | [`App::restore`], later [`App::restore_status`] | 1 request each |
+//! | restore a snapshot | [`App::restore_and_wait`] | 1 request, and 1 every 5 s |
+//! | restore without waiting | [`App::restore`], later [`App::restore_status`] | 1 request each |
 //! | rehearse a restore as a new app | [`Client::upload`] | 1 upload of at most 100 MiB, and 1 request |
 //! | keep all snapshots on my disk | [`Client::mirror`], then [`Mirror::run`]; [`Mirror::plan`] is the dry run | 1 request for the apps, 1 for the databases, 1 for each new snapshot |
-//! | find the snapshot of a day in a mirror | [`Mirror::find`] | no request |
+//! | find the newest good file in a mirror that was created at or before a given time | [`Mirror::find`] | no request |
 //! | know whose key this is, and the quota | [`Client::account`], [`Account::daily_snapshot_quota`] | 1 request |
-//! | cancel a wait, show that it goes on | [`App::snapshot_with`], [`App::restore_and_wait_with`] | as without; a thread for each request |
+//! | cancel a wait, or show that it is still running | [`App::snapshot_with`], [`App::restore_and_wait_with`] | as without a callback, plus a thread for each request |
 //!
 //! A [`Database`] has the calls of an [`App`], except [`restart`](App::restart) and [`commit`](App::commit).
 //!
@@ -73,7 +80,8 @@
 //! - [`Error`]: what can go wrong. Match its variants, or ask `is_not_found`, `is_rate_limited` and the like;
 //!   [`Limit`] tells the service's limits apart. `{:#}` prints an error with its causes.
 //! - [`ClientBuilder`]: every time limit with its default, retries, proxy and root certificates.
-//! - [`Progress`]: what callbacks are told, and how they cancel a call.
+//! - [`Progress`]: what callbacks are told, and how they cancel a call. Cancelling ends it, also a wait such as
+//!   [`App::snapshot_with`], with an error for which [`is_cancelled()`](Error::is_cancelled) is true.
 //! - The repository's README: what is promised, a comparison, and a sandbox to try everything without a key.
 //!
 //! # Features

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// [`Error::Cancelled`](crate::Error::Cancelled). It is called often enough for a smooth progress bar,
 /// at most about 200 times a second, and once more at the end.
 ///
-/// A call that waits for a snapshot or a restore reports the number of its poll as `attempt`, about every 100 ms;
+/// A call that waits for a snapshot or a restore reports the number of its poll as `attempt` about every 100 ms;
 /// cancelling it is an [`Error::WaitCancelled`](crate::Error::WaitCancelled), since the work goes on.
 ///
 /// ```
@@ -42,7 +42,8 @@ pub struct Progress {
     pub total: Option<u64>,
     /// Bytes that an earlier run had downloaded, when this call continues it; otherwise 0.
     pub resumed_from: u64,
-    /// The number of the current attempt, counted from 1. When a connection breaks off, the next attempt begins.
+    /// The number of the current attempt, counted from 1. When a connection breaks off, the next attempt begins. For a
+    /// call that waits for a snapshot or a restore, the number of the poll: 0 before the first one.
     pub attempt: u32,
     /// Whether the call is pausing: before its next attempt, because the last one failed, or before its next poll.
     pub waiting: bool,
@@ -87,8 +88,8 @@ pub(crate) fn pause_in(
 /// The shortest time between two reports.
 const INTERVAL: Duration = Duration::from_millis(5);
 
-/// Calls a callback no more often than a progress bar can be redrawn, and never from two threads at once. When it cancels,
-/// the error says what was being done and to which file or directory.
+/// Calls a callback no more often than a progress bar can be redrawn, and never from two threads at once. When it
+/// cancels, the error says what was being done and to which file or directory.
 pub(crate) struct Throttle<'a> {
     callback: Option<Callback<'a>>,
     action: &'static str,
@@ -141,10 +142,11 @@ pub struct MirrorProgress {
     pub snapshots: u64,
     /// Snapshots to download.
     pub total_snapshots: u64,
-    /// What is being done: the names of the files that are being downloaded or checked, and of the apps and databases whose
-    /// snapshots are being created.
+    /// What is being done: the names of the files that are being downloaded or checked, and of the apps and databases
+    /// whose snapshots are being created.
     pub names: Vec<String>,
-    /// Whether the run is pausing, as far as was reported last: the host is away, or the service's limits are waited for.
+    /// Whether the run is pausing, as far as was reported last: the host is away, or the service's limits are waited
+    /// for.
     pub waiting: bool,
 }
 

@@ -6,13 +6,17 @@
 //! - Surroundings: [a window with a cancel button](#a-window-with-a-cancel-button), [a proxy](#a-proxy),
 //!   [your own root certificates](#your-own-root-certificates), [a container](#a-container)
 //!
-//! Each program is complete. Those that call the service take the API key from the environment variable
-//! `SQUARECLOUD_API_KEY`. The programs compile as they are, except that you replace the ids.
+//! Each program is complete and takes the API key from the environment variable `SQUARECLOUD_API_KEY`. They compile as
+//! they are; replace the ids before you run them. The last one also needs the crate `ctrlc`.
+//!
+//! When `main` returns an error, Rust prints it in its `Debug` form. Most of these programs let it, to be short; the
+//! first and the last one print `{error:#}`, which is meant to be read.
 //!
 //! # A nightly backup
 //!
 //! Creates a snapshot of one app and downloads it, with the CRC-32 of every entry checked before the file gets its
-//! name. The exit status and the line on stderr are all that cron needs: `0 3 * * * SQUARECLOUD_API_KEY=... nightly`.
+//! name. The exit status and the line on stderr are all that cron needs:
+//! `0 3 * * * SQUARECLOUD_API_KEY=... /usr/local/bin/nightly`.
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -44,7 +48,10 @@
 //!
 //! The service keeps a snapshot for 30 days. A [`Mirror`](crate::Mirror) downloads those of all apps and databases, and
 //! thins them out by the rules of [restic's `forget`][forget]: here it keeps the newest of each of the last 14 days,
-//! 8 weeks and 12 months. What one run could not fetch, the next one fetches.
+//! 8 weeks and 12 months (those without a snapshot do not count). What one run could not fetch, the next one fetches.
+//!
+//! `take_new(true)` makes each run create a snapshot of each app and database first, as far as the daily quota allows.
+//! Without it, the mirror fetches only what was created in other ways.
 //!
 //! ```no_run
 //! use squarecloud_blocking::{Client, Keep, Result};
@@ -67,7 +74,8 @@
 //! ```
 //!
 //! Add [`verify(true)`](crate::Mirror::verify) once a week: it reads every file and checks every CRC.
-//! [`Mirror::find`](crate::Mirror::find) returns the newest good file of a day.
+//! [`Mirror::find`](crate::Mirror::find) returns the newest good file of an app or database that was created at or
+//! before a given time.
 //!
 //! [forget]: https://restic.readthedocs.io/en/stable/060_forget.html#removing-snapshots-according-to-a-policy
 //!
@@ -120,8 +128,8 @@
 //!
 //! # One file
 //!
-//! Reads a single file out of the latest snapshot, without downloading the rest: usually two requests on the snapshot
-//! host. Then it puts the file back into the app.
+//! Reads a single file out of the latest snapshot, without downloading the rest: usually two requests to the
+//! snapshot host. Then it puts the file back into the app.
 //!
 //! ```no_run
 //! use squarecloud_blocking::{Client, ExtractOptions, Result};
@@ -149,7 +157,7 @@
 //! # A rehearsal
 //!
 //! Shows that a snapshot is good before you need it: downloads it, checks every byte, and creates a **new** app from
-//! it. The original is not touched. The plan needs 256 MB of free memory, and the zip may have at most 100 MiB and
+//! it. The original is not touched. The plan needs 256 MB of free memory, and the zip may be at most 100 MiB and
 //! needs a [`squarecloud.app`][config] or `squarecloud.config` file in its root.
 //!
 //! ```no_run
@@ -171,15 +179,16 @@
 //! }
 //! ```
 //!
-//! Delete the copy in the dashboard; this crate deletes nothing at the service. When it is serious,
+//! Delete the copy in the dashboard; this crate deletes nothing at the service. For a real restore,
 //! [`App::restore_and_wait`](crate::App::restore_and_wait) takes the same `latest`.
 //!
 //! [config]: https://docs.squarecloud.app/en/getting-started/config-file
 //!
 //! # A window with a cancel button
 //!
-//! The work has a thread of its own, which sends messages to the window; the button sets a flag that the callback looks
-//! at. After cancelling, a creation goes on at the service, and a download continues at the next call.
+//! The work runs on a thread of its own, which sends messages to the window; the button sets a flag that the callback
+//! checks. After cancelling, the service still finishes a creation. A download continues when the same snapshot is
+//! downloaded again; this button would create a new one.
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
@@ -232,9 +241,9 @@
 //! # A proxy
 //!
 //! `https_proxy`, `all_proxy` and `no_proxy` of the environment are read as curl does, so often there is nothing to do.
-//! [`ClientBuilder::proxy`](crate::ClientBuilder::proxy) sets one for both hosts of the service,
-//! [`no_proxy`](crate::ClientBuilder::no_proxy) none. The names are resolved by the proxy; loopback is always reached
-//! directly. SOCKS proxies are not supported.
+//! [`ClientBuilder::proxy`](crate::ClientBuilder::proxy) sets one for both hosts of the service;
+//! [`no_proxy`](crate::ClientBuilder::no_proxy) turns proxies off. The proxy resolves host names; loopback is always
+//! reached directly. SOCKS proxies are not supported.
 //!
 //! ```no_run
 //! use squarecloud_blocking::{ClientBuilder, Error, Result};
@@ -278,9 +287,10 @@
 //!
 //! # A container
 //!
-//! The key comes from the environment, the files go to a volume, and the exit status tells the scheduler. The first
-//! process of a container has no default action for SIGTERM, so without a handler it works on until it is killed. That
-//! does no harm either: part files are continued by the next run, and the system frees the directory's lock.
+//! The key comes from the environment, the files go to a volume, and the exit status tells the scheduler whether it
+//! worked. The first process of a container has no default action for SIGTERM, so without a handler it keeps running
+//! until it is killed. That does no harm either: part files are continued by the next run, and the system frees the
+//! directory's lock.
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
@@ -296,7 +306,7 @@
 //!     ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed)).expect("no other handler is set");
 //!     match run() {
 //!         Ok(true) => ExitCode::SUCCESS,
-//!         Ok(false) => ExitCode::from(2), // some snapshots are missing: stderr says which
+//!         Ok(false) => ExitCode::from(7), // partly done: stderr says what is missing
 //!         Err(error) => {
 //!             eprintln!("{error:#}");
 //!             if error.is_cancelled() { ExitCode::from(143) } else { ExitCode::FAILURE }
@@ -311,6 +321,7 @@
 //!     })?;
 //!     println!("{report}");
 //!     report.errors().for_each(|error| eprintln!("{error:#}"));
+//!     report.skipped.iter().for_each(|item| eprintln!("could not be decoded: {item}"));
 //!     Ok(report.is_complete())
 //! }
 //! ```
