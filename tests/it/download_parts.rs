@@ -104,7 +104,7 @@ fn what_another_download_writes_to_stays() {
 fn what_is_not_a_part_file_with_a_record_of_ours_stays() {
     let origin = Origin::breaking(object(), 700_000);
     type Spoil = fn(&Path);
-    let spoils: [(&str, Spoil); 6] = [
+    let spoils: &[(&str, Spoil)] = &[
         ("no record", |d| fs::remove_file(d.join(OLD[1])).unwrap()),
         ("another program's record", |d| fs::write(d.join(OLD[1]), "{\"path\":\"/a\"}\n").unwrap()),
         ("a later form of the record", |d| edit(&d.join(OLD[1]), "\"format\":1", "\"format\":9")),
@@ -122,7 +122,7 @@ fn what_is_not_a_part_file_with_a_record_of_ours_stays() {
             std::os::unix::fs::symlink("mine", d.join(OLD[0])).unwrap();
         }),
     ];
-    for (what, spoil) in spoils {
+    for &(what, spoil) in spoils {
         let dir = tempdir().unwrap();
         begin(&of(&origin.url()), &dir.path().join("old.zip"));
         spoil(dir.path());
