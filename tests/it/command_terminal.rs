@@ -44,7 +44,6 @@ fn no_row_of_a_table_wraps() {
         &["verify", &a, &b],
         &["extract", &a, "--dry-run"],
         &["mirror", "m", "--dry-run"],
-        &["create", "demo-db"],
     ] {
         for width in WIDTHS {
             let shown = world.terminal(width, &[args, &["--quiet"]].concat()).end();
