@@ -4,14 +4,15 @@ use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use indicatif::ProgressBar;
 use squarecloud_blocking::{Client, ClientBuilder, Snapshot};
 
 use crate::args::Globals;
-use crate::exit::{Exit, Failure, Result};
+use crate::exit::{Exit, Failure, Result, complain};
 use crate::output::Out;
 use crate::sandbox::Sandbox;
 
@@ -23,44 +24,85 @@ pub struct Context {
     sandbox: OnceLock<Sandbox>,
 }
 
-/// Ctrl-C: cancels what can be cancelled, and ends the process otherwise or at the second time.
-#[derive(Debug, Default)]
+/// Ctrl-C: cancels what can be cancelled, and ends the process otherwise, after a while or at the second time.
+#[derive(Debug)]
 pub struct Interrupt {
     heard: AtomicBool,
-    cancellable: AtomicBool,
+    // Locked by whoever ends the process, so that the verb does not say its own parting words as well.
+    work: Mutex<Work>,
+    bar: Mutex<Option<ProgressBar>>,
+}
+
+/// What would be interrupted.
+#[derive(Clone, Debug)]
+struct Work {
+    is_cancellable: bool,
+    parting: String,
 }
 
 impl Interrupt {
+    fn new() -> Self {
+        // Every verb begins with looking.
+        let work = Work { is_cancellable: false, parting: "stopped; nothing was changed".to_owned() };
+        Self { heard: AtomicBool::new(false), work: Mutex::new(work), bar: Mutex::new(None) }
+    }
+
     /// What a callback returns: break after Ctrl-C.
     pub fn go_on(&self) -> ControlFlow<()> {
         if self.heard.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
+
+    /// The bar that is on the screen from now on.
+    pub fn show(&self, bar: Option<ProgressBar>) {
+        *lock(&self.bar) = bar;
+    }
+
+    /// What Ctrl-C does.
+    fn hear(self: &Arc<Self>) {
+        if io::stderr().is_terminal() {
+            // Behind the `^C` of the terminal, what comes next begins on a line of its own, and a bar where it was.
+            let next = if lock(&self.bar).is_some() { "\r" } else { "\n" };
+            let _ = io::stderr().write_all(next.as_bytes());
+        }
+        let is_first = !self.heard.swap(true, Ordering::Relaxed);
+        let work = lock(&self.work);
+        if !is_first || !work.is_cancellable {
+            self.end(&work);
+        }
+        drop(work);
+        let ours = Arc::clone(self);
+        // While a host sends nothing, a transfer looks up only now and then. If it stops, this ends with the process.
+        thread::spawn(move || {
+            thread::sleep(PATIENCE);
+            let work = lock(&ours.work);
+            if work.is_cancellable {
+                ours.end(&work);
+            }
+        });
+    }
+
+    fn end(&self, work: &Work) -> ! {
+        if let Some(bar) = lock(&self.bar).take() {
+            bar.finish_and_clear();
+        }
+        complain(&work.parting);
+        process::exit(Exit::Interrupted as i32);
+    }
 }
 
-/// How long stopping may take before the user is told that it is under way.
-const SLOW: Duration = Duration::from_secs(1);
+/// How long what was cancelled may take to stop by itself.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Writes over a bar.
-fn complain_softly(message: &str) {
-    let clear = if io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
-    let _ = writeln!(io::stderr(), "{clear}{message}");
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Context {
     pub fn new(globals: Globals) -> Result<Self> {
-        let interrupt = Arc::new(Interrupt::default());
+        let interrupt = Arc::new(Interrupt::new());
         let ours = Arc::clone(&interrupt);
-        let handler = move || {
-            if ours.heard.swap(true, Ordering::Relaxed) || !ours.cancellable.load(Ordering::Relaxed) {
-                // What comes next begins on a line of its own.
-                let _ = if io::stderr().is_terminal() { writeln!(io::stderr()) } else { Ok(()) };
-                process::exit(Exit::Interrupted as i32);
-            }
-            // While a host sends nothing, a transfer looks only now and then. If it stops, this thread ends with it.
-            thread::sleep(SLOW);
-            complain_softly("stopping; press Ctrl-C again to end at once");
-        };
-        ctrlc::set_handler(handler).map_err(|e| Failure::new(Exit::Failed, format_args!("cannot hear Ctrl-C: {e}")))?;
+        ctrlc::set_handler(move || ours.hear())
+            .map_err(|e| Failure::new(Exit::Failed, format_args!("cannot hear Ctrl-C: {e}")))?;
         Ok(Self { globals, interrupt, client: OnceLock::new(), sandbox: OnceLock::new() })
     }
 
@@ -111,8 +153,13 @@ impl Context {
     /// A remark on standard error, unless `--quiet`.
     pub fn note(&self, message: impl std::fmt::Display) {
         if !self.globals.quiet {
-            let _ = writeln!(io::stderr(), "{message}");
+            Self::say(message);
         }
+    }
+
+    /// A line on standard error.
+    pub fn say(message: impl std::fmt::Display) {
+        let _ = writeln!(io::stderr(), "{message}");
     }
 
     /// Whether bars are wanted and can be drawn.
@@ -123,9 +170,19 @@ impl Context {
 
     /// Runs what looks at [`go_on`](Self::go_on) all the time, so that Ctrl-C need not end the process.
     pub fn cancellable<T>(&self, work: impl FnOnce() -> T) -> T {
-        let before = self.interrupt.cancellable.swap(true, Ordering::Relaxed);
+        self.cancellable_with("stopped", work)
+    }
+
+    /// The same for what may be killed, too, which happens when it does not stop by itself. `parting` is said then.
+    pub fn cancellable_with<T>(&self, parting: impl Into<String>, work: impl FnOnce() -> T) -> T {
+        let this = Work { is_cancellable: true, parting: parting.into() };
+        let mut before = std::mem::replace(&mut *lock(&self.interrupt.work), this);
         let result = work();
-        self.interrupt.cancellable.store(before, Ordering::Relaxed);
+        if !before.is_cancellable {
+            // It says itself what was changed.
+            before.parting = "stopped".to_owned();
+        }
+        *lock(&self.interrupt.work) = before;
         result
     }
 

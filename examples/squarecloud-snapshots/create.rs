@@ -11,7 +11,7 @@ use crate::bars::Bar;
 use crate::context::Context;
 use crate::dates;
 use crate::exit::{self, Exit, Failure, Result, complain, explain};
-use crate::output::{Fit, Table, size};
+use crate::output::{Fit, Table, printable, size};
 use crate::resource::{self, Resource};
 use crate::snapshot;
 
@@ -53,11 +53,15 @@ pub fn create(context: &Context, args: &Create) -> Result<Exit> {
         return Err(Failure::new(Exit::NotFound, "the key sees no app and no database"));
     }
     // Ctrl-C ends the round, not the process: what was created is shown.
-    let done = context.cancellable(|| round(context, &resources));
+    let parting = "stopped; the service goes on with what it has begun: `list` shows it when it is ready, so look \
+        before creating another one";
+    let done = context.cancellable_with(parting, || round(context, &resources));
     print(context, &done)?;
-    let not_tried = resources.len() - done.len();
-    if not_tried > 0 {
-        complain(&format!("{not_tried} more were not tried"));
+    let not_tried: Vec<_> = resources[done.len()..].iter().map(|it| it.id.as_str()).collect();
+    if !not_tried.is_empty() {
+        let next = "`create ID` goes on with one of them";
+        let (count, ids) = (not_tried.len(), not_tried.join(", "));
+        complain(&format!("stopped: {count} of {} not tried; {next}: {ids}", resources.len()));
     }
     let is_interrupted = context.go_on().is_break();
     Ok(if is_interrupted { Exit::Interrupted } else { exit::together(done.iter().map(|it| it.exit)) })
@@ -110,7 +114,9 @@ fn outcome<'a>(
     created: squarecloud_blocking::Result<Snapshot>,
 ) -> Created<'a> {
     let name = resource.name.as_deref();
-    let (kind, resource_id, label) = (resource.kind, resource.id.as_str(), resource.label());
+    let (kind, resource_id) = (resource.kind, resource.id.as_str());
+    // The id, since this is for pasting, and a name may be anything.
+    let list = format!("`list {}`", printable(resource_id));
     let (error, snapshot) = match created {
         Ok(snapshot) => (None, snapshot.info().cloned()),
         Err(error) => (Some(error), None),
@@ -118,12 +124,14 @@ fn outcome<'a>(
     let Some(error) = error else {
         if snapshot.is_none() {
             let unclear = "was created; which one of the listing it is cannot be told yet";
-            context.note(format_args!("The snapshot of {resource} {unclear}: `list {label}` shows them."));
+            let note = format!("The snapshot of {resource} {unclear}: {list} shows them.");
+            // Without a document, this is the result.
+            if context.globals.json { context.note(note) } else { Context::say(note) }
         }
         return Created { kind, resource_id, name, status: Status::Created, error: None, snapshot, exit: Exit::Done };
     };
     let what = format!("the snapshot of {resource}");
-    let next = format!("`list {label}` shows it when it is ready, so look before creating another one");
+    let next = format!("{list} shows it when it is ready, so look before creating another one");
     let is_unclear = matches!(error, Error::Timeout { .. } | Error::Network { .. });
     let (status, message) = match &error {
         Error::Pending { waited, .. } => {
@@ -154,13 +162,12 @@ fn print(context: &Context, done: &[Created<'_>]) -> Result<()> {
         ("KIND", Fit::Drop),
     ];
     let mut table = Table::new(&columns);
-    let unknown = || "-".to_owned();
-    for it in done.iter().filter(|it| it.status == Status::Created) {
-        let info = it.snapshot.as_ref();
+    for it in done {
+        let Some(info) = &it.snapshot else { continue };
         table.row([
-            info.map_or_else(unknown, |info| dates::local(info.created_at)),
-            info.map_or_else(unknown, |info| size(info.size)),
-            info.and_then(|info| info.version_id.clone()).unwrap_or_else(unknown),
+            dates::local(info.created_at),
+            size(info.size),
+            info.version_id.clone().unwrap_or_else(|| "-".to_owned()),
             it.name.unwrap_or(it.resource_id).to_owned(),
             it.kind.to_string(),
         ]);
@@ -172,15 +179,13 @@ pub fn upload(context: &Context, zip: &Path) -> Result<Exit> {
     let started = Instant::now();
     snapshot::expect_file(zip)?;
     let client = context.client()?;
-    let uploaded = context.cancellable(|| {
+    let parting = "stopped; the app is made when the whole file has arrived, so `apps` shows whether it was";
+    let uploaded = context.cancellable_with(parting, || {
         let bar = Bar::bytes(context, "Uploading");
-        client.upload_with(zip, |progress| bar.report(progress))
+        client.upload_with(zip, |progress| bar.report_sent(progress))
     });
     let app = match uploaded {
-        Err(error) if error.is_cancelled() => {
-            let next = "the app is made when the whole file has arrived, so `apps` shows whether it was";
-            return Err(Failure::new(Exit::Interrupted, format_args!("stopped; {next}")));
-        }
+        Err(error) if error.is_cancelled() => return Err(Failure::new(Exit::Interrupted, parting)),
         uploaded => uploaded?,
     };
     let out = context.out();

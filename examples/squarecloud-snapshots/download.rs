@@ -8,7 +8,7 @@ use std::time::Instant;
 use serde::Serialize;
 use squarecloud_blocking::{DownloadOptions, Error, Snapshot, SnapshotInfo};
 
-use crate::args::Download;
+use crate::args::{Download, Overwrite};
 use crate::bars::Bar;
 use crate::context::Context;
 use crate::dates;
@@ -16,6 +16,7 @@ use crate::exit::{self, Exit, Failure, Result, explain};
 use crate::output::{printable, size};
 use crate::resource::{self, Selector};
 use crate::secret::is_link;
+use crate::snapshot::{opening, print_path};
 
 /// The document of `download --json`.
 #[derive(Serialize)]
@@ -30,12 +31,17 @@ struct Document<'a> {
 
 pub fn download(context: &Context, args: &Download) -> Result<Exit> {
     let snapshot = find(context, args)?;
-    let options = DownloadOptions::new()
-        .overwrite(context.globals.overwrite.into())
-        .connections(context.globals.connections.into())
-        .verify(true);
+    let overwrite = match context.globals.overwrite {
+        // Nothing is overwritten either way, and the same snapshot need not be refused: a nightly download of the
+        // latest finds it there until there is a newer one.
+        Overwrite::Refuse => Overwrite::Keep,
+        other => other,
+    };
+    let options =
+        DownloadOptions::new().overwrite(overwrite.into()).connections(context.globals.connections.into()).verify(true);
     let (started, there) = (Instant::now(), AtomicU64::new(0));
-    let downloaded = context.cancellable(|| {
+    let kept = kept(&args.directory);
+    let downloaded = context.cancellable_with(format!("stopped; {kept}"), || {
         let bar = Bar::bytes(context, "Downloading");
         let options = options.progress(|progress| {
             there.store(progress.bytes, Ordering::Relaxed);
@@ -44,7 +50,7 @@ pub fn download(context: &Context, args: &Download) -> Result<Exit> {
         snapshot.download_with(&args.directory, &options)
     });
     let download = match downloaded {
-        Err(error) => return Err(failure(&error, there.into_inner(), &args.directory)),
+        Err(error) => return Err(failure(&error, there.into_inner(), &kept)),
         Ok(download) => download,
     };
     let out = context.out();
@@ -52,7 +58,7 @@ pub fn download(context: &Context, args: &Download) -> Result<Exit> {
         let (path, snapshot) = (download.path.as_path(), snapshot.info());
         out.document(&Document { path, bytes: download.bytes, resumed_from: download.resumed_from, snapshot })?;
     } else {
-        out.line(download.path.display())?;
+        print_path(&out, &download.path)?;
     }
     let seconds = started.elapsed().as_secs_f64();
     let of = snapshot.info().map_or_else(String::new, |info| format!(" from {}", dates::local(info.created_at)));
@@ -90,17 +96,26 @@ fn find(context: &Context, args: &Download) -> Result<Snapshot> {
         }
         None => (text, Selector::of(which)?),
     };
+    // The first one says so when it works on the sandbox: before there is a bar.
+    let client = context.client()?;
+    let _bar = opening(context);
     let info = resource::find(context, id)?.select(context, &selector)?;
-    Ok(context.client()?.open(&info)?)
+    Ok(client.open(&info)?)
+}
+
+fn kept(directory: &Path) -> String {
+    format!("what was downloaded is kept in {}, and the same command continues it", shown(directory))
 }
 
 /// Says what is kept and how to go on.
-fn failure(error: &Error, there: u64, directory: &Path) -> Failure {
-    let kept = match there {
-        0 => String::new(),
-        _ => format!("; what was downloaded is kept in {}, and the same command continues it", shown(directory)),
-    };
+fn failure(error: &Error, there: u64, kept: &str) -> Failure {
+    let kept = if there == 0 { String::new() } else { format!("; {kept}") };
     match error {
+        Error::Exists { path } => {
+            let path = printable(&path.display().to_string());
+            let what = "exists, is not this snapshot and was not changed";
+            Failure::new(Exit::Failed, format_args!("{path} {what}; --overwrite replace replaces it"))
+        }
         _ if error.is_cancelled() => Failure::new(Exit::Interrupted, format_args!("stopped{kept}")),
         Error::Network { .. } | Error::Timeout { .. } => {
             Failure::new(exit::code(error), format_args!("{}{kept}", explain(error)))

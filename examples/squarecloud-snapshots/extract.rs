@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::exit::{self, Exit, Failure, Result};
 use crate::inspect::components;
 use crate::output::{middle, printable, size, width};
-use crate::snapshot::{Named, with};
+use crate::snapshot::{Named, print_path, with};
 use crate::verify::{Problem, plain};
 
 /// `extract --json`.
@@ -57,15 +57,13 @@ pub fn extract(context: &Context, args: &Extract) -> Result<Exit> {
 }
 
 fn make<S: Source>(context: &Context, archive: &Archive<S>, directory: &Path, options: ExtractOptions) -> Result<Exit> {
-    let result = context.cancellable(|| {
+    let stopped = format!("stopped; nothing was extracted to {}", printable(&directory.display().to_string()));
+    let result = context.cancellable_with(stopped.as_str(), || {
         let bar = Bar::bytes(context, "Extracting");
         archive.extract_with(directory, &options.progress(bar.reporter()))
     });
     let made = result.map_err(|error| match error.is_cancelled() {
-        true => {
-            let what = format_args!("stopped; nothing was extracted to {}", directory.display());
-            Failure::new(Exit::Interrupted, what)
-        }
+        true => Failure::new(Exit::Interrupted, &stopped),
         false => failure(error),
     })?;
     tell(context, &made);
@@ -82,7 +80,7 @@ fn make<S: Source>(context: &Context, archive: &Archive<S>, directory: &Path, op
             modes_not_kept: made.modes_not_kept,
         })?;
     } else {
-        out.line(directory.display())?;
+        print_path(&out, directory)?;
     }
     Ok(Exit::Done)
 }

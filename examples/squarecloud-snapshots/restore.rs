@@ -40,10 +40,7 @@ pub fn restore(context: &Context, args: &Restore) -> Result<Exit> {
     let at_most = if args.wait { AT_MOST } else { Duration::ZERO };
     let restored = request(context, &resource, &info, at_most);
     let (exit, status) = match &restored {
-        Ok(status) => {
-            context.note(format_args!("Restored {resource} from the snapshot of {created}."));
-            (Exit::Done, Some(status))
-        }
+        Ok(status) => (Exit::Done, Some(status)),
         Err(Failure::Library(error)) if is_accepted(error) => {
             let is_cancelled = error.is_cancelled();
             say_pending(context, &resource, error, args.wait);
@@ -70,7 +67,7 @@ pub fn restore(context: &Context, args: &Restore) -> Result<Exit> {
 /// Requests the restore and looks at least once what has become of it.
 fn request(context: &Context, resource: &Resource, info: &SnapshotInfo, at_most: Duration) -> Result<RestoreStatus> {
     let client = context.client()?;
-    let status = context.cancellable(|| {
+    let status = context.cancellable_with(stopped(resource), || {
         let bar = Bar::spinner(context, "Restoring");
         bar.message(&resource.to_string());
         match resource.kind {
@@ -81,18 +78,35 @@ fn request(context: &Context, resource: &Resource, info: &SnapshotInfo, at_most:
     Ok(status)
 }
 
+fn stopped(resource: &Resource) -> String {
+    format!(
+        "stopped waiting for the restore of {resource}; the service goes on with what it has accepted, so look whether \
+         it was restored before requesting it again"
+    )
+}
+
 /// Whether the service goes on with the restore, or may go on with it.
 fn is_accepted(error: &Error) -> bool {
-    error.is_pending() || error.is_cancelled() || matches!(error, Error::StatusUnavailable { .. })
+    let is_known = error.is_pending() || error.is_cancelled() || matches!(error, Error::StatusUnavailable { .. });
+    is_known || is_of_status(error)
+}
+
+/// Whether the status of the restore could not be read. It is looked at when the restore was accepted.
+fn is_of_status(error: &Error) -> bool {
+    match error {
+        Error::Api { method, .. }
+        | Error::UnexpectedResponse { method, .. }
+        | Error::Network { method, .. }
+        | Error::Proxy { method, .. }
+        | Error::Timeout { method, .. } => *method == "GET",
+        _ => false,
+    }
 }
 
 fn say_pending(context: &Context, resource: &Resource, error: &Error, wait: bool) {
     let goes_on = "the service goes on with it, so do not request it again";
     match error {
-        Error::WaitCancelled { .. } => complain(&format!(
-            "stopped waiting for the restore of {resource}; the service goes on with what it has accepted, so look \
-             whether it was restored before requesting it again"
-        )),
+        Error::WaitCancelled { .. } => complain(&stopped(resource)),
         Error::Pending { .. } if !wait => {
             context.note(format_args!(
                 "The restore of {resource} was accepted and is not done yet: {goes_on}. --wait waits for its end."
@@ -101,6 +115,10 @@ fn say_pending(context: &Context, resource: &Resource, error: &Error, wait: bool
         Error::Pending { waited, .. } => {
             complain(&format!("the restore of {resource} is not done after {} min; {goes_on}", waited.as_secs() / 60));
         }
+        error if is_of_status(error) => complain(&format!(
+            "the restore of {resource} was accepted, so do not request it again; its status could not be read: {}",
+            explain(error)
+        )),
         _ => complain(&explain(error)),
     }
 }

@@ -1,19 +1,26 @@
 //! What a `SNAPSHOT` argument names.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use squarecloud_blocking::{Archive, Remote, Snapshot};
 
+use crate::bars::Bar;
 use crate::context::Context;
 use crate::dates;
 use crate::exit::{Exit, Failure, Result};
+use crate::output::{Out, printable};
 use crate::resource::{self, Resource, Selector};
 use crate::secret::is_link;
 
 /// A local zip, or a snapshot at the host.
-pub enum Named {
+pub struct Named<'a> {
+    context: &'a Context,
+    what: What,
+}
+
+enum What {
     Local(PathBuf),
     /// With the app or database that it is of, unless a link names it.
     Remote(Box<Snapshot>, Option<Resource>),
@@ -36,9 +43,36 @@ macro_rules! with {
 }
 pub(crate) use with;
 
-impl Named {
+impl<'a> Named<'a> {
     /// What `text` names. A file that exists wins; an id costs a listing.
-    pub fn find(context: &Context, text: &str) -> Result<Self> {
+    pub fn find(context: &'a Context, text: &str) -> Result<Self> {
+        Ok(Self { context, what: What::find(context, text)? })
+    }
+
+    /// Opens the archive. Of one at the host it reads the central directory only.
+    pub fn open(&self) -> Result<Opened> {
+        Ok(match &self.what {
+            What::Local(path) => Opened::Local(Archive::open(path)?),
+            What::Remote(snapshot, _) => {
+                let _bar = opening(self.context);
+                Opened::Remote(snapshot.archive()?)
+            }
+        })
+    }
+
+    /// A name for a directory of its content: the zip's without its ending, or the app's and the snapshot's date.
+    pub fn directory(&self) -> PathBuf {
+        self.what.directory()
+    }
+}
+
+/// What is seen while the host or the service is asked.
+pub fn opening(context: &Context) -> Bar<'_> {
+    Bar::spinner(context, "Opening")
+}
+
+impl What {
+    fn find(context: &Context, text: &str) -> Result<Self> {
         if text == "-" {
             let mut link = String::new();
             io::stdin()
@@ -60,25 +94,19 @@ impl Named {
             Some((id, which)) => (id, Selector::parse(which)),
             None => (text, Selector::Latest),
         };
+        // The first one says so when it works on the sandbox: before there is a bar.
+        let client = context.client()?;
+        let _bar = opening(context);
         let resource = resource::find(context, id)?;
         let info = resource.select(context, &selector)?;
-        Ok(Self::Remote(Box::new(context.client()?.open(&info)?), Some(resource)))
+        Ok(Self::Remote(Box::new(client.open(&info)?), Some(resource)))
     }
 
     fn link(context: &Context, link: &str) -> Result<Self> {
         Ok(Self::Remote(Box::new(context.open_url(link)?), None))
     }
 
-    /// Opens the archive. Of one at the host it reads the central directory only.
-    pub fn open(&self) -> Result<Opened> {
-        Ok(match self {
-            Self::Local(path) => Opened::Local(Archive::open(path)?),
-            Self::Remote(snapshot, _) => Opened::Remote(snapshot.archive()?),
-        })
-    }
-
-    /// A name for a directory of its content: the zip's without its ending, or the app's and the snapshot's date.
-    pub fn directory(&self) -> PathBuf {
+    fn directory(&self) -> PathBuf {
         let stem = |path: &Path| path.file_stem().map_or("snapshot".into(), PathBuf::from);
         match self {
             // A zip without an ending is in the way of a directory of the same name.
@@ -101,6 +129,16 @@ fn file_name(name: &str) -> String {
     let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
     let name: String = name.chars().take(60).map(safe).collect();
     name.trim_start_matches('.').to_owned()
+}
+
+/// Prints the path of what was made: as it is for a script, and so that it does nothing to a terminal.
+pub fn print_path(out: &Out, path: &Path) -> Result<()> {
+    if io::stdout().is_terminal() {
+        return out.line(printable(&path.display().to_string()));
+    }
+    let mut line = path.as_os_str().as_encoded_bytes().to_vec();
+    line.push(b'\n');
+    out.write(&line)
 }
 
 /// Refuses a link where a file is meant.

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use crate::command_support::{World, golden, world, zip_of};
-use crate::sandbox::{Fault, Kind, Route, Sandbox};
+use crate::sandbox::{Fault, Files, Kind, On, Route, Sandbox};
 
 #[test]
 fn a_new_snapshot_is_told_and_listed() {
@@ -66,9 +66,49 @@ fn what_is_unclear_is_not_repeated() {
     let world = world(0);
     world.sandbox.fault(Route::Create(Kind::App), Fault::BeforeAnswer(crate::sandbox::End::Reset));
     let ran = world.run(&["create", "demo-bot"]);
-    assert!(ran.err.contains("list demo-bot"), "{ran:?}");
+    assert!(ran.err.contains("`list c0ffee00d15e4a5eb10c5ca1ab1e0001`"), "{ran:?}");
     assert!([1, 6].contains(&ran.code), "{ran:?}");
     assert_eq!(world.count("create"), 1);
+}
+
+/// A name is the service's word, and may be anything: it is shown as text, and not offered for pasting.
+#[test]
+fn a_name_does_nothing_to_a_terminal() {
+    let world = world(0);
+    let id = world.sandbox.add_resource(Kind::App, "evil\u{1b}[31m\u{202e}\n; rm -rf ~", Files::new());
+    world.sandbox.fault(On::Word("list"), Fault::html(200));
+    let created = world.run(&["create", &id]);
+    world.sandbox.fault(Route::Create(Kind::App), Fault::BeforeAnswer(crate::sandbox::End::Reset));
+    for ran in [created, world.run(&["create", &id])] {
+        let said = format!("{}{}", ran.text(), ran.err);
+        assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
+        assert!(said.lines().all(|line| !line.starts_with("; rm")), "{said:?}");
+    }
+    let ran = world.run(&["create", &id]);
+    assert!(ran.err.contains(&format!("`list {id}`")), "{ran:?}");
+}
+
+/// The result is told without a row of dashes, and with `--quiet`, too.
+#[test]
+fn what_cannot_be_told_from_others_is_a_note() {
+    let world = world(0);
+    world.sandbox.fault(On::Word("list"), Fault::html(200));
+    let ran = world.run(&["create", "demo-bot", "--quiet"]);
+    assert!(ran.err.contains("was created") && ran.err.contains("`list c0ffee"), "{ran:?}");
+    assert_eq!(ran.done(), "");
+}
+
+/// When all of it is sent, it is the service that is waited for.
+#[test]
+fn an_upload_waits_for_the_service() {
+    let world = world(0);
+    let config = b"MAIN=index.js\nMEMORY=256\nVERSION=recommended\nDISPLAY_NAME=rehearsal\n";
+    world.write("app.zip", &zip_of(&[("squarecloud.app", config), ("index.js", b"main()\n")]));
+    world.sandbox.fault(Route::Upload, Fault::Delay(std::time::Duration::from_millis(800)));
+    let shown = world.terminal(120, &["upload", "app.zip"]).end();
+    assert_eq!(shown.code, 0, "{}", shown.screen);
+    let waits = |frame: &String| frame.contains("Uploading") && frame.contains("waiting for the service");
+    assert!(shown.frames.iter().any(waits), "{:#?}", shown.frames);
 }
 
 #[test]

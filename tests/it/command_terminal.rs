@@ -44,7 +44,6 @@ fn no_row_of_a_table_wraps() {
         &["verify", &a, &b],
         &["extract", &a, "--dry-run"],
         &["mirror", "m", "--dry-run"],
-        &["create", "demo-db"],
     ] {
         for width in WIDTHS {
             let shown = world.terminal(width, &[args, &["--quiet"]].concat()).end();
@@ -175,6 +174,21 @@ fn bars_can_be_had_without() {
     }
     let ran = world.run(&["download", "demo-bot", "-C", "piped"]);
     assert!(!ran.err.contains("Downloading") && !ran.err.contains('\r') && !ran.err.contains('\u{1b}'), "{ran:?}");
+}
+
+/// A script gets a path as it is, a terminal one that does nothing to it.
+#[test]
+fn paths_do_nothing_to_a_terminal() {
+    let world = world(1);
+    world.write("a.zip", &zip_of(&[("a.txt", b"1")]));
+    for args in [&["extract", "a.zip", "--into"][..], &["download", "demo-bot", "-C"]] {
+        let [shown, piped] = [1, 2].map(|i| format!("{}{i}\x1b[31m.zip", args[0]));
+        let on_terminal = world.terminal_with(120, &[args, &[&shown]].concat(), &[("NO_COLOR", "1")]).end();
+        assert_eq!(on_terminal.code, 0, "{}", on_terminal.screen);
+        assert!(!on_terminal.raw.contains("\x1b[31m"), "{:?}", on_terminal.raw);
+        assert!(on_terminal.screen.contains("\\u{1b}[31m.zip"), "{}", on_terminal.screen);
+        assert_eq!(world.run(&[args, &[&piped]].concat()).done(), format!("{piped}\n"));
+    }
 }
 
 /// Colours are for terminals whose user wants them.
