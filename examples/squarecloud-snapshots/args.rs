@@ -63,10 +63,10 @@ pub struct Globals {
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub enum Overwrite {
-    /// Existing files are an error
+    /// Existing files are an error, unless a download finds the same snapshot
     #[default]
     Refuse,
-    /// Existing files stay; a download succeeds if the file is the same snapshot
+    /// Existing files stay; the rest is extracted
     Keep,
     /// Existing files are replaced
     Replace,

@@ -45,16 +45,14 @@ pub fn mirror(context: &Context, args: &args::Mirror) -> Result<Exit> {
             ask(context, &args.directory, &prune)?;
         }
     }
-    let run = context.cancellable(|| {
+    let begun = if args.take_new { "; the service goes on with a snapshot that it has begun" } else { "" };
+    let stopped = format!("stopped; what was fetched stays, and the same command goes on with the rest{begun}");
+    let run = context.cancellable_with(&stopped, || {
         let bar = Bar::spinner(context, "Mirroring");
         mirror.run_with(|progress| bar.report_mirror(&progress))
     });
     match run {
-        Err(error) if error.is_cancelled() => {
-            let next = "what was fetched stays, and the same command goes on with the rest";
-            let begun = if args.take_new { "; the service goes on with a snapshot that it has begun" } else { "" };
-            Err(Failure::new(Exit::Interrupted, format_args!("stopped; {next}{begun}")))
-        }
+        Err(error) if error.is_cancelled() => Err(Failure::new(Exit::Interrupted, stopped)),
         run => report(context, &run?),
     }
 }
