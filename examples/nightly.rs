@@ -1,5 +1,5 @@
-//! A cron job: keeps the account's snapshots in `backups`, seven daily, five weekly and twelve monthly ones of each app and
-//! database. Prints one line, and errors; the exit status tells whether everything is there.
+//! A cron job: keeps the account's snapshots in `backups`, seven daily, five weekly and twelve monthly ones of each app
+//! and database. Prints one line, and errors; the exit status tells whether everything is there.
 //!
 //! In a crontab: `0 3 * * * cd /srv/backups && SQUARECLOUD_API_KEY=... ./nightly`.
 

@@ -56,7 +56,7 @@ fn missing_app_id(client: &Client) -> ! {
     clap::Error::raw(ErrorKind::MissingRequiredArgument, message + "\nFor more information, try '--help'.\n").exit()
 }
 
-/// The exit status. An error is one line, with its causes; a pipe that nobody reads any more (`list | head -1`) is none.
+/// The exit status. An error is one line, with its causes; a pipe that nobody reads (`list | head -1`) is no error.
 pub fn exit(result: Result) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
@@ -71,8 +71,8 @@ pub fn note(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// A callback that shows progress as a bar on stderr, if that is a terminal. The bar goes when everything is done, or, if
-/// that fails, when the callback is dropped.
+/// A callback that shows progress as a bar on stderr, if that is a terminal. The bar goes when everything is done, or
+/// when the callback is dropped.
 pub fn bar(verb: &'static str) -> impl Fn(Progress) -> ControlFlow<()> + Send + Sync {
     let template = "{prefix} [{bar:20}] {decimal_bytes} of {decimal_total_bytes}, {eta} left";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
