@@ -1,4 +1,4 @@
-//! The examples, as a person runs them: real processes in an empty directory,.
+//! The examples, as a person runs them: real processes in an empty directory.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -257,7 +257,7 @@ fn with_a_key_they_work_on_the_app_of_this_id() {
         command.env("SQUARECLOUD_API_KEY", key).env("SQUARECLOUD_BASE_URL", sandbox.base_url());
         Ended::of(command, "y\n")
     };
-    for name in OF_APP {
+    for name in OF_APP.into_iter().chain(["bring_back"]) {
         let ended = with_key(name, &[], sandbox.api_key());
         assert!(ended.code == Some(2) && ended.out.is_empty(), "{ended:?}");
         assert!(ended.err.contains("id is missing") && ended.err.contains(sandbox.app_id()), "{ended:?}");
