@@ -144,14 +144,18 @@ pub use client::{App, Client, ClientBuilder, Database};
 pub use error::{Error, ErrorCode, Limit, NetworkFailure, Rate, Refusal, Result};
 pub use progress::{MirrorProgress, Progress};
 pub use secret::{SignedKey, SignedUrl};
+pub use snapshot::Snapshot;
 #[cfg(feature = "zip")]
 pub use snapshot::archive::{
     Archive, BadEntry, Diff, Difference, Entry, EntryKind, EntryReader, ExtractOptions, ExtractPlan, Extracted, Limits,
     Links, Tree, Verified,
 };
+pub use snapshot::download::Download;
 pub use snapshot::mirror::{Keep, KeepReason, Mirror, MirrorPlan, MirrorReport, PlannedSnapshot};
-pub use snapshot::{Snapshot, download::Download, reader::RemoteReader, remote::Remote};
-pub use snapshot::{options::DownloadOptions, options::Overwrite, source::Cursor, source::Source};
+pub use snapshot::options::{DownloadOptions, Overwrite};
+pub use snapshot::reader::RemoteReader;
+pub use snapshot::remote::Remote;
+pub use snapshot::source::{Cursor, Source};
 pub use types::{
     Account, AppInfo, AppSummary, DatabaseInfo, DatabaseSummary, Kind, Language, Listing, Memory, Origin, Plan,
     Reading, Response, RestoreState, RestoreStatus, RunningStatus, RuntimeStatus, ServiceStatus, Skipped, SnapshotInfo,

@@ -27,7 +27,7 @@ pub struct Context {
 /// Ctrl-C: cancels what can be cancelled, and ends the process otherwise, after a while or at the second time.
 #[derive(Debug)]
 pub struct Interrupt {
-    heard: AtomicBool,
+    is_pressed: AtomicBool,
     // Locked by whoever ends the process, so that the verb does not say its own parting words as well.
     work: Mutex<Work>,
     bar: Mutex<Option<ProgressBar>>,
@@ -37,19 +37,22 @@ pub struct Interrupt {
 #[derive(Clone, Debug)]
 struct Work {
     is_cancellable: bool,
+    /// Whether the process may end in the middle of it.
+    is_killable: bool,
     parting: String,
 }
 
 impl Interrupt {
     fn new() -> Self {
         // Every verb begins with looking.
-        let work = Work { is_cancellable: false, parting: "stopped; nothing was changed".to_owned() };
-        Self { heard: AtomicBool::new(false), work: Mutex::new(work), bar: Mutex::new(None) }
+        let work =
+            Work { is_cancellable: false, is_killable: true, parting: "stopped; nothing was changed".to_owned() };
+        Self { is_pressed: AtomicBool::new(false), work: Mutex::new(work), bar: Mutex::new(None) }
     }
 
     /// What a callback returns: break after Ctrl-C.
     pub fn go_on(&self) -> ControlFlow<()> {
-        if self.heard.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.is_pressed.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     /// The bar that is on the screen from now on.
@@ -58,13 +61,13 @@ impl Interrupt {
     }
 
     /// What Ctrl-C does.
-    fn hear(self: &Arc<Self>) {
+    fn press(self: &Arc<Self>) {
         if io::stderr().is_terminal() {
             // Behind the `^C` of the terminal, what comes next begins on a line of its own, and a bar where it was.
             let next = if lock(&self.bar).is_some() { "\r" } else { "\n" };
             let _ = io::stderr().write_all(next.as_bytes());
         }
-        let is_first = !self.heard.swap(true, Ordering::Relaxed);
+        let is_first = !self.is_pressed.swap(true, Ordering::Relaxed);
         let work = lock(&self.work);
         if !is_first || !work.is_cancellable {
             self.end(&work);
@@ -73,9 +76,9 @@ impl Interrupt {
         let ours = Arc::clone(self);
         // While a host sends nothing, a transfer looks up only now and then. If it stops, this ends with the process.
         thread::spawn(move || {
-            thread::sleep(PATIENCE);
+            thread::sleep(GRACE);
             let work = lock(&ours.work);
-            if work.is_cancellable {
+            if work.is_cancellable && work.is_killable {
                 ours.end(&work);
             }
         });
@@ -91,7 +94,7 @@ impl Interrupt {
 }
 
 /// How long what was cancelled may take to stop by itself.
-const PATIENCE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(2);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -101,8 +104,8 @@ impl Context {
     pub fn new(globals: Globals) -> Result<Self> {
         let interrupt = Arc::new(Interrupt::new());
         let ours = Arc::clone(&interrupt);
-        ctrlc::set_handler(move || ours.hear())
-            .map_err(|e| Failure::new(Exit::Failed, format_args!("cannot hear Ctrl-C: {e}")))?;
+        ctrlc::set_handler(move || ours.press())
+            .map_err(|e| Failure::new(Exit::Failed, format_args!("cannot handle Ctrl-C: {e}")))?;
         Ok(Self { globals, interrupt, client: OnceLock::new(), sandbox: OnceLock::new() })
     }
 
@@ -175,7 +178,15 @@ impl Context {
 
     /// The same for what may be killed, too, which happens when it does not stop by itself. `parting` is said then.
     pub fn cancellable_with<T>(&self, parting: impl Into<String>, work: impl FnOnce() -> T) -> T {
-        let this = Work { is_cancellable: true, parting: parting.into() };
+        self.run(Work { is_cancellable: true, is_killable: true, parting: parting.into() }, work)
+    }
+
+    /// The same for what is not to be killed in the middle, however long it takes to stop: only a second Ctrl-C does that.
+    pub fn cancellable_to_the_end<T>(&self, parting: impl Into<String>, work: impl FnOnce() -> T) -> T {
+        self.run(Work { is_cancellable: true, is_killable: false, parting: parting.into() }, work)
+    }
+
+    fn run<T>(&self, this: Work, work: impl FnOnce() -> T) -> T {
         let mut before = std::mem::replace(&mut *lock(&self.interrupt.work), this);
         let result = work();
         if !before.is_cancellable {

@@ -58,10 +58,17 @@ pub fn extract(context: &Context, args: &Extract) -> Result<Exit> {
 
 fn make<S: Source>(context: &Context, archive: &Archive<S>, directory: &Path, options: ExtractOptions) -> Result<Exit> {
     let stopped = format!("stopped; nothing was extracted to {}", printable(&directory.display().to_string()));
-    let result = context.cancellable_with(stopped.as_str(), || {
+    let work = || {
         let bar = Bar::bytes(context, "Extracting");
         archive.extract_with(directory, &options.progress(bar.reporter()))
-    });
+    };
+    // A new directory appears by one rename. In one that exists, a kill could leave a part of the files.
+    let result = if directory.exists() {
+        let stopped = "stopped in the middle; the same command with --overwrite replace extracts the rest";
+        context.cancellable_to_the_end(stopped, work)
+    } else {
+        context.cancellable_with(stopped.as_str(), work)
+    };
     let made = result.map_err(|error| match error.is_cancelled() {
         true => Failure::new(Exit::Interrupted, &stopped),
         false => failure(error),

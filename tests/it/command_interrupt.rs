@@ -173,6 +173,20 @@ fn an_extraction_leaves_nothing() {
     assert_eq!((world.read("it/a.txt"), world.read("it/noise.bin").len()), (b"a\n".to_vec(), 3 << 20));
 }
 
+/// In a directory that exists, a kill could leave a part of the new files, so it stops by itself and cleans up.
+#[test]
+fn an_extraction_over_old_files_is_not_killed() {
+    let (world, _) = large();
+    std::fs::create_dir(world.path("it")).unwrap();
+    world.write("it/a.txt", b"old");
+    world.sandbox.fault(On::Snapshots, Fault::Trickle(2000, Duration::from_millis(10))).after(1);
+    let args = ["extract", "demo-bot", "--into", "it", "--overwrite", "replace"];
+    let shown = interrupt(&world, &args, "Extracting", || asked(&world) > 1);
+    assert!(shown.screen.contains("nothing"), "{}", shown.screen);
+    let left: Vec<_> = std::fs::read_dir(world.path("it")).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!((left, world.read("it/a.txt")), (vec!["a.txt".into()], b"old".to_vec()));
+}
+
 /// A zip that takes minutes to read: zeros deflate a thousandfold.
 fn huge() -> Vec<u8> {
     use std::io::{Cursor, Write};
