@@ -1,12 +1,11 @@
 //! `download`: a snapshot as a file.
 
-use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use serde::Serialize;
-use squarecloud_blocking::{DownloadOptions, Error, Snapshot, SnapshotInfo};
+use squarecloud_blocking::{DownloadOptions, Error, SnapshotInfo};
 
 use crate::args::{Download, Overwrite};
 use crate::bars::Bar;
@@ -14,9 +13,7 @@ use crate::context::Context;
 use crate::dates;
 use crate::exit::{self, Exit, Failure, Result, explain};
 use crate::output::{printable, size};
-use crate::resource::{self, Selector};
-use crate::secret::is_link;
-use crate::snapshot::{opening, print_path};
+use crate::snapshot::{at_host, print_path};
 
 /// The document of `download --json`.
 #[derive(Serialize)]
@@ -30,7 +27,7 @@ struct Document<'a> {
 }
 
 pub fn download(context: &Context, args: &Download) -> Result<Exit> {
-    let snapshot = find(context, args)?;
+    let snapshot = at_host(context, &args.id, &args.which)?.0;
     let overwrite = match context.globals.overwrite {
         // Nothing is overwritten either way, and the same snapshot need not be refused: a nightly download of the
         // latest finds it there until there is a newer one.
@@ -69,38 +66,6 @@ pub fn download(context: &Context, args: &Download) -> Result<Exit> {
     };
     context.note(format_args!("{}{of}, {how}.", size(download.bytes)));
     Ok(Exit::Done)
-}
-
-/// The snapshot that the arguments name.
-fn find(context: &Context, args: &Download) -> Result<Snapshot> {
-    let (which, text) = (&args.which, args.id.as_str());
-    let is_which = which.latest || which.at.is_some() || which.version.is_some();
-    let link = if text == "-" {
-        let read = io::read_to_string(io::stdin().lock());
-        Some(read.map_err(|e| Failure::new(Exit::Failed, format_args!("cannot read a link from standard input: {e}")))?)
-    } else {
-        is_link(text).then(|| text.to_owned())
-    };
-    let conflict = |what| {
-        let message = format!("{what} names one snapshot: leave out --latest, --at and --version");
-        if is_which { Err(Failure::new(Exit::Usage, message)) } else { Ok(()) }
-    };
-    if let Some(link) = link {
-        conflict("a link")?;
-        return context.open_url(link.trim());
-    }
-    let (id, selector) = match text.rsplit_once('@') {
-        Some((id, which)) => {
-            conflict("what stands behind the @")?;
-            (id, Selector::parse(which))
-        }
-        None => (text, Selector::of(which)?),
-    };
-    // The first one says so when it works on the sandbox: before there is a bar.
-    let client = context.client()?;
-    let _bar = opening(context);
-    let info = resource::find(context, id)?.select(context, &selector)?;
-    Ok(client.open(&info)?)
 }
 
 fn kept(directory: &Path) -> String {

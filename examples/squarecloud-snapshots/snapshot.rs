@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use squarecloud_blocking::{Archive, Remote, Snapshot};
 
+use crate::args::Which;
 use crate::bars::Bar;
 use crate::context::Context;
 use crate::dates;
@@ -67,43 +68,22 @@ impl<'a> Named<'a> {
 }
 
 /// What is seen while the host or the service is asked.
-pub fn opening(context: &Context) -> Bar<'_> {
+fn opening(context: &Context) -> Bar<'_> {
     Bar::spinner(context, "Opening")
 }
 
 impl What {
     fn find(context: &Context, text: &str) -> Result<Self> {
-        if text == "-" {
-            let mut link = String::new();
-            io::stdin()
-                .read_line(&mut link)
-                .map_err(|e| Failure::new(Exit::Failed, format_args!("cannot read a link from standard input: {e}")))?;
-            return Self::link(context, link.trim());
-        }
         let path = Path::new(text);
-        if path.is_file() {
+        if text != "-" && path.is_file() {
             return Ok(Self::Local(path.to_owned()));
         }
-        if is_link(text) {
-            return Self::link(context, text.trim());
-        }
-        if path.components().count() > 1 || path.extension().is_some_and(|it| it.eq_ignore_ascii_case("zip")) {
+        let is_zip = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("zip"));
+        if !is_link(text) && (is_zip || path.components().count() > 1) {
             return Err(Failure::new(Exit::NotFound, format_args!("there is no file {text:?}")));
         }
-        let (id, selector) = match text.rsplit_once('@') {
-            Some((id, which)) => (id, Selector::parse(which)),
-            None => (text, Selector::Latest),
-        };
-        // The first one says so when it works on the sandbox: before there is a bar.
-        let client = context.client()?;
-        let _bar = opening(context);
-        let resource = resource::find(context, id)?;
-        let info = resource.select(context, &selector)?;
-        Ok(Self::Remote(Box::new(client.open(&info)?), Some(resource)))
-    }
-
-    fn link(context: &Context, link: &str) -> Result<Self> {
-        Ok(Self::Remote(Box::new(context.open_url(link)?), None))
+        let (snapshot, resource) = at_host(context, text, &Which::default())?;
+        Ok(Self::Remote(Box::new(snapshot), resource))
     }
 
     fn directory(&self) -> PathBuf {
@@ -122,6 +102,40 @@ impl What {
             },
         }
     }
+}
+
+/// The snapshot that an ID, ID@DATE, ID@VERSION, a link, or - for a link on standard input names, with `which` of an ID's,
+/// and the app or database that it is of, unless a link names it.
+pub fn at_host(context: &Context, text: &str, which: &Which) -> Result<(Snapshot, Option<Resource>)> {
+    let is_which = which.latest || which.at.is_some() || which.version.is_some();
+    let conflict = |what| {
+        let message = format!("{what} names one snapshot: leave out --latest, --at and --version");
+        if is_which { Err(Failure::new(Exit::Usage, message)) } else { Ok(()) }
+    };
+    if text == "-" || is_link(text) {
+        conflict("a link")?;
+        let mut link = text.to_owned();
+        if text == "-" {
+            link.clear();
+            io::stdin()
+                .read_line(&mut link)
+                .map_err(|e| Failure::new(Exit::Failed, format_args!("cannot read a link from standard input: {e}")))?;
+        }
+        return Ok((context.open_url(link.trim())?, None));
+    }
+    let (id, selector) = match text.rsplit_once('@') {
+        Some((id, which)) => {
+            conflict("what stands after the @")?;
+            (id, Selector::parse(which))
+        }
+        None => (text, Selector::of(which)?),
+    };
+    // The first one says so when it works on the sandbox: before there is a bar.
+    let client = context.client()?;
+    let _bar = opening(context);
+    let resource = resource::find(context, id)?;
+    let info = resource.select(context, &selector)?;
+    Ok((client.open(&info)?, Some(resource)))
 }
 
 /// PURE. A name that the service knows, as one that a file may have everywhere.
