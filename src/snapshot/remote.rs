@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::archive::{LAST, check_end};
 use super::location::Location;
-use super::prefetch::{CONNECTIONS, Fetched};
+use super::prefetch::{CHANGED, CONNECTIONS, Fetched};
 use super::range::{Object, Range};
 use super::source::{Prefetch, Source};
 use super::spans::pieces;
@@ -21,10 +21,6 @@ const SMALL: u64 = 8 * 1024 * 1024;
 const WINDOW: (u64, u64) = (128 * 1024, 1024 * 1024);
 /// How many windows are kept.
 const WINDOWS: usize = 4;
-
-/// What is wrong when a response is not the one that was requested, of the same snapshot.
-pub(super) const CHANGED: &str =
-    "the snapshot changed while it was being read, or the host stopped serving ranges; open it again";
 
 /// A snapshot's bytes at any offset, fetched when they are read, or before.
 ///
