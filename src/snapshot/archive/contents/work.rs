@@ -38,7 +38,7 @@ pub(super) fn read_entries<S: Source, T: Copy + Send + Sync>(
     if !is_ahead {
         jobs.sort_by_key(|job| record(job).size <= LARGE);
     }
-    let batches = batches(&jobs, |job| record(job).size, |a, b| !is_ahead || next(a) == record(b).offset);
+    let batches = batches(&jobs, |job| record(job).size, |a, b| !is_ahead || next(a) >= record(b).offset);
     let range = |batch: &&[(u32, T)]| {
         batch.first().map_or(0, |job| record(job).offset)..batch.iter().map(next).max().unwrap_or(0)
     };
