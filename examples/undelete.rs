@@ -15,7 +15,7 @@ struct Args {
     file: String,
     /// The app's id; without SQUARECLOUD_API_KEY, the sandbox's app
     app_id: Option<String>,
-    /// The directory in which the file gets that path
+    /// The directory where it gets that path
     #[arg(short, long, value_name = "DIRECTORY", default_value = ".")]
     output: PathBuf,
 }
