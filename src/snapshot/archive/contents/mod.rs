@@ -22,6 +22,7 @@ mod entry;
 mod extract;
 mod links;
 mod local;
+mod meter;
 mod moves;
 mod options;
 mod paths;
