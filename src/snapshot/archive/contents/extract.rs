@@ -17,7 +17,7 @@ use super::paths::{Folder, Leaf};
 use super::plan::{self, ExtractPlan, read_target};
 use super::staging::{change_mode, create_dir, symlink};
 use super::target::{Target, sync_dirs};
-use super::work::{cores, judge_prefix, read_and_write, read_entries};
+use super::work::{cores, is_fetched_ahead, judge_prefix, read_and_write, read_entries};
 use crate::error::{Error, Refusal, Result};
 use crate::progress::Throttle;
 use crate::snapshot::archive::fault::Fault;
@@ -68,7 +68,8 @@ pub(super) fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &Ext
         platform = Platform::Apple;
         plan = decide(archive, options, platform)?;
     }
-    let late = !target.merges() && plan.reads_links_late(archive);
+    // Where everything is fetched ahead, reading the links' targets first would be a request for each.
+    let late = !target.merges() && is_fetched_ahead(archive);
     if !late {
         plan.follow_links(archive, platform)?;
         refuse(&plan)?;

@@ -33,8 +33,7 @@ pub(super) fn read_entries<S: Source, T: Copy + Send + Sync>(
     let (directory, source, stopped) = (&archive.directory, &*archive.source, || stop.load(Ordering::Relaxed));
     let (record, next) = (|job: &(u32, T)| directory.record(job.0), |job: &(u32, T)| directory.next(job.0));
     jobs.sort_by_key(|job| record(job).offset);
-    let everything = 0..directory.start;
-    let is_ahead = source.prefetch(slice::from_ref(&everything)).is_some();
+    let is_ahead = is_fetched_ahead(archive);
     if !is_ahead {
         jobs.sort_by_key(|job| record(job).size <= LARGE);
     }
@@ -133,6 +132,12 @@ pub(super) fn read_some<S: Source, E>(
         fetched.finish(number);
     }
     Ok(())
+}
+
+/// Whether the source fetches ahead what it is told to.
+pub(super) fn is_fetched_ahead<S: Source>(archive: &Archive<S>) -> bool {
+    let everything = 0..archive.directory.start;
+    archive.source.prefetch(slice::from_ref(&everything)).is_some()
 }
 
 /// Looks for entries before the first one.
