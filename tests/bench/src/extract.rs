@@ -102,7 +102,7 @@ fn run_quietly(command: &mut Command) {
     assert!(status.success(), "{command:?}");
 }
 
-fn installed(tool: &str) -> bool {
+pub fn installed(tool: &str) -> bool {
     Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
