@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::path::Path;
 use std::time::Duration;
 
-use squarecloud_blocking::{Archive, Entry, EntryKind, ExtractOptions, Remote, Snapshot};
+use squarecloud_blocking::{Archive, Entry, EntryKind, ExtractOptions, Snapshot};
 
 use crate::origin::Log;
 
@@ -105,7 +105,7 @@ pub fn run(kind: &str, zip: &Path, url: &str, log: &Log, base: &Path) {
     let fresh = open();
     log.take();
     let what = format!("+ read {} neighbours", names.len());
-    table.line(&what, (3.0, 1.05 * span.bytes + 64.0 * KIB), || read_many(&fresh, &names));
+    table.line(&what, (3.0, 1.05 * span.bytes + 64.0 * KIB), || fresh.read_many(&names).unwrap());
 
     if let Some(&(_, folder)) = FOLDERS.iter().find(|(of, _)| *of == kind) {
         let span = Span::of(&local, |entry| entry.name().starts_with(folder));
@@ -122,8 +122,4 @@ pub fn run(kind: &str, zip: &Path, url: &str, log: &Log, base: &Path) {
     table.line("open, extract everything", everything, || open().extract(base.join("all")).unwrap());
     std::fs::remove_dir_all(base.join("all")).unwrap();
     table.line("open, verify", everything, || assert!(open().verify().unwrap().is_ok()));
-}
-
-fn read_many(archive: &Archive<Remote>, names: &[&str]) {
-    names.iter().for_each(|name| drop(archive.read(name).unwrap()));
 }

@@ -76,16 +76,15 @@ impl Noise {
     }
 }
 
+/// A name, and what writes such an archive.
+type Kind = (&'static str, fn(&Path));
+
 /// The four kinds of archive.
-pub const KINDS: [(&str, fn(&Path)); 4] = [
-    ("small-files", small_files),
-    ("one-large", one_large),
-    ("incompressible", incompressible),
-    ("few", few),
-];
+pub const KINDS: [Kind; 4] =
+    [("small-files", small_files), ("one-large", one_large), ("incompressible", incompressible), ("few", few)];
 
 /// What is read from a host: about 7, 50, 215, 370 and 50 MB.
-pub const REMOTE: [(&str, fn(&Path)); 5] = [
+pub const REMOTE: [Kind; 5] = [
     ("few", |path| files(path, 400_000)),
     ("small-files", small_files),
     ("one-large", |path| large(path, 715_000_000)),

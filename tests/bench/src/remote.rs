@@ -139,7 +139,7 @@ impl Race<'_> {
             }
         }
         println!("{} at {setting} ({} rounds)", self.kind, self.rounds);
-        self.print(&ways);
+        self.print(&ways, if setting.rate.is_some() { 0.6 } else { 0.5 });
     }
 
     fn round(&self, way: &mut Way, url: &str) {
@@ -163,35 +163,39 @@ impl Race<'_> {
         }
     }
 
-    fn print(&self, ways: &[Way]) {
+    /// `target` is for the ratio to the second way.
+    fn print(&self, ways: &[Way], target: f64) {
         let finished: Vec<&[Round]> = ways.iter().map(|way| way.rounds.as_deref().unwrap_or_default()).collect();
         let (ours, curl) = (finished[0], finished[1]);
         for (way, rounds) in ways.iter().zip(&finished) {
-            let Some(last) = rounds.last() else {
+            let Some((requests, bytes)) = rounds.last().map(|round| round.cost) else {
                 let here = way.steps.iter().all(|step| installed(&step[0]));
-                let why = if here { "failed" } else { "not installed" };
-                println!("  {:<32} {why:>13}", way.name);
+                println!("  {:<32} {:>13}", way.name, if here { "failed" } else { "not installed" });
                 continue;
             };
-            print!("  {:<32} {:>11.3} s", way.name, median(rounds.iter().map(Round::seconds)));
-            let (requests, bytes) = last.cost;
-            let whole = self.zip.metadata().unwrap().len() as f64;
-            if way.name == OURS {
-                let peak = rounds.iter().filter_map(|round| peak(&round.printed)).max().unwrap_or(0);
-                let peak = peak as f64 / 1024.0;
-                println!("   {requests} requests, {:.3} of the archive, {peak:.0} MiB peak", bytes as f64 / whole);
-            } else if way.name == READ {
-                let ratios = rounds.iter().zip(curl).map(|(read, curl)| read.seconds() / curl.steps[0]);
-                println!("   this / curl's download = {:.3}", ratio(ratios));
-            } else {
-                let ratios = ours.iter().zip(*rounds).map(|(ours, this)| ours.seconds() / this.seconds());
-                println!("   ours / this = {:.2}   ({requests} requests)", ratio(ratios));
+            print!("  {:<32} {:>11.3} s   ", way.name, median(rounds.iter().map(Round::seconds)));
+            let ratio_to_ours = ratio(ours.iter().zip(*rounds).map(|(ours, this)| ours.seconds() / this.seconds()));
+            match way.name {
+                OURS => {
+                    let part = bytes as f64 / self.zip.metadata().unwrap().len() as f64;
+                    let peak = rounds.iter().filter_map(|round| peak(&round.printed)).max().unwrap_or(0) as f64;
+                    println!("{requests} requests, {part:.3} of the archive, {:.0} MiB peak, target 48", peak / 1024.0);
+                }
+                READ => {
+                    let ratios = rounds.iter().zip(curl).map(|(read, curl)| read.seconds() / curl.steps[0]);
+                    println!("this / curl's download = {:.3}   {requests} requests", ratio(ratios));
+                }
+                RIPUNZIP => println!("ours / this = {ratio_to_ours:.2}   {requests} requests"),
+                CURL => println!("ours / this = {ratio_to_ours:.2}   target {target:.2}"),
+                _ => println!("ours / this = {ratio_to_ours:.2}   target 1.00   {requests} requests"),
             }
         }
     }
 }
 
 const OURS: &str = "straight from the host";
+const CURL: &str = "curl, then unzip";
+const RIPUNZIP: &str = "ripunzip unzip-uri";
 const READ: &str = "one small file";
 
 fn ways(zip: &Path) -> Vec<Way> {
@@ -199,8 +203,8 @@ fn ways(zip: &Path) -> Vec<Way> {
     let small = counts::small(&local).name().to_owned();
     vec![
         way(OURS, &["OURS extract URL DIR/files"]),
-        way("curl, then unzip", &["curl -sS -o DIR/a.zip URL", "unzip -q DIR/a.zip -d DIR/files"]),
-        way("ripunzip unzip-uri", &["ripunzip unzip-uri URL -d DIR/files"]),
+        way(CURL, &["curl -sS -o DIR/a.zip URL", "unzip -q DIR/a.zip -d DIR/files"]),
+        way(RIPUNZIP, &["ripunzip unzip-uri URL -d DIR/files"]),
         way("our download, then extract", &["OURS download URL DIR 1"]),
         way("  with 4 connections", &["OURS download URL DIR 4"]),
         way(READ, &[&format!("OURS read URL {small}")]),
