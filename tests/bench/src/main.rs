@@ -32,7 +32,7 @@ fn main() {
         Some("host") if args.len() > 1 => remote::host(&args[1..]),
         _ => {
             eprintln!("which benchmark? api, oneshot, download [ROUNDS], extract [KIND], open, make DIR,");
-            eprintln!("remote [MILLISECONDS] [ROUNDS] [MB/S A CONNECTION, 0 for all] [KIND],");
+            eprintln!("remote [MILLISECONDS or all] [ROUNDS] [MB/S A CONNECTION, 0 for all] [KIND],");
             eprintln!("host FILE [MILLISECONDS] [MB/S A CONNECTION]");
             std::process::exit(2);
         }

@@ -47,7 +47,7 @@ impl fmt::Display for Setting {
     }
 }
 
-/// `[MILLISECONDS] [ROUNDS] [MB/S] [KIND]`: without the first, the three networks that the targets are for.
+/// `[MILLISECONDS] [ROUNDS] [MB/S] [KIND]`: without a number first, the three networks that the targets are for.
 pub fn run(args: &[String]) {
     let number = |n: usize| args.get(n).and_then(|word| word.parse::<f64>().ok());
     let near = Setting { millis: 0, rate: None };
@@ -174,12 +174,12 @@ impl Race<'_> {
                 continue;
             };
             print!("  {:<32} {:>11.3} s   ", way.name, median(rounds.iter().map(Round::seconds)));
+            let peak = rounds.iter().filter_map(|round| peak(&round.printed)).max().unwrap_or(0) / 1024;
             let ratio_to_ours = ratio(ours.iter().zip(*rounds).map(|(ours, this)| ours.seconds() / this.seconds()));
             match way.name {
                 OURS => {
                     let part = bytes as f64 / self.zip.metadata().unwrap().len() as f64;
-                    let peak = rounds.iter().filter_map(|round| peak(&round.printed)).max().unwrap_or(0) as f64;
-                    println!("{requests} requests, {part:.3} of the archive, {:.0} MiB peak, target 48", peak / 1024.0);
+                    println!("{requests} requests, {part:.3} of the archive, {peak} MiB peak, target 48");
                 }
                 READ => {
                     let ratios = rounds.iter().zip(curl).map(|(read, curl)| read.seconds() / curl.steps[0]);
@@ -187,7 +187,7 @@ impl Race<'_> {
                 }
                 RIPUNZIP => println!("ours / this = {ratio_to_ours:.2}   {requests} requests"),
                 CURL => println!("ours / this = {ratio_to_ours:.2}   target {target:.2}"),
-                _ => println!("ours / this = {ratio_to_ours:.2}   target 1.00   {requests} requests"),
+                _ => println!("ours / this = {ratio_to_ours:.2}   target 1.00   {requests} requests, {peak} MiB peak"),
             }
         }
     }
