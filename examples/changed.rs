@@ -23,9 +23,9 @@ fn run(args: Args) -> common::Result {
     let app = connection.client.app(&connection.app_id);
     let snapshots = app.all_snapshots()?;
     let (newest, others) = snapshots.split_first().ok_or("the app has no snapshot yet")?;
-    // What a schedule takes every day is seldom exactly a day older.
+    // Daily snapshots are seldom exactly 24 hours apart.
     let yesterdays = others.iter().find(|info| newest.created_at - info.created_at > Duration::hours(23));
-    let older = yesterdays.or(others.first()).ok_or("the app has only one snapshot yet")?;
+    let older = yesterdays.or(others.first()).ok_or("the app has only one snapshot so far")?;
     let said = if yesterdays.is_none() { " (no snapshot is a day older)" } else { "" };
     common::note(format!("From {} to {} UTC{said}:", common::date(older.created_at), common::date(newest.created_at)));
 

@@ -15,7 +15,7 @@ struct Args {
     file: String,
     /// The app's id; without SQUARECLOUD_API_KEY, the sandbox's app
     app_id: Option<String>,
-    /// The directory where it gets that path
+    /// Write it below this directory, under its path in the app
     #[arg(short, long, value_name = "DIRECTORY", default_value = ".")]
     output: PathBuf,
 }
@@ -29,9 +29,13 @@ fn run(args: Args) -> common::Result {
     let options = ExtractOptions::new().prefix(&args.file).overwrite(Overwrite::Keep).progress(common::bar("Copying"));
     for info in connection.client.app(&connection.app_id).all_snapshots()? {
         let Some(archive) = common::unless_damaged(connection.client.open(&info)?.archive())? else { continue };
-        let Some(_) = archive.entry(&args.file).filter(|entry| entry.kind() == EntryKind::File) else { continue };
+        if archive.entry(&args.file).is_none_or(|entry| entry.kind() != EntryKind::File) {
+            continue;
+        }
         let Some(made) = common::unless_damaged(archive.extract_with(&args.output, &options))? else { continue };
-        let 0 = made.kept else { return Err("the file is there already".into()) };
+        if made.kept > 0 {
+            return Err("the file is there already".into());
+        }
         let (date, path) = (common::date(info.created_at), common::path(&args.output.join(&args.file)));
         return common::say(format!("The file, from the snapshot of {date} UTC, is\n{path}"));
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+mod again;
 mod code;
 mod display;
 mod predicates;

@@ -1,7 +1,7 @@
 //! PURE. Bytes that are fetched ahead of the reads, and how far ahead that may go.
 //!
-//! Readers claim the ranges in their order. The reader that is furthest behind decides what may still be needed and, by a
-//! fixed distance, what may be there already: so the reader of the lowest byte never waits for one that may not be fetched.
+//! Readers claim the ranges in order. The one that is furthest behind decides: blocks more than [`BACK`] behind it are
+//! dropped, and nothing is fetched more than [`DISTANCE`] ahead of it. So there is always room for the byte it waits for.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use super::spans::{BUFFER, Piece, position};
 
-/// How far the fetching may be ahead of the last reader, in bytes: what three of four connections fetch meanwhile.
+/// How far the fetching may be ahead of the last reader, in bytes: three pieces, so that three connections can each finish
+/// one while the fourth is slow.
 pub(super) const DISTANCE: u64 = 24 << 20;
 
 /// How far a reader may go back without another request.
@@ -17,6 +18,7 @@ const BACK: u64 = 64 << 10;
 
 /// What is there, and who reads where.
 pub(super) struct Ahead {
+    /// What an earlier range has is not in a later one: a byte moves one reader.
     ranges: Vec<Range<u64>>,
     pieces: Vec<Piece>,
     /// The offset of the next byte of each piece.
@@ -32,20 +34,42 @@ pub(super) struct Ahead {
 
 /// What is known of a byte.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Lookup {
     /// It is in the block, after so many others.
     Here(Arc<Vec<u8>>, usize),
     /// It will come.
-    Awaited,
+    Pending,
     /// It will not, or not again.
-    Elsewhere,
+    NotPrefetched,
 }
 
 impl Ahead {
     pub(super) fn new(ranges: &[Range<u64>], pieces: Vec<Piece>) -> Self {
         let next = pieces.iter().map(|piece| piece.start).collect();
         let (blocks, spare, reading) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { ranges: ranges.to_vec(), pieces, next, blocks, spare, claimed: 0, reading }
+        let mut before = 0;
+        let disjoint = ranges.iter().map(|range| {
+            let start = range.start.max(before);
+            before = before.max(range.end);
+            start..range.end
+        });
+        Self { ranges: disjoint.collect(), pieces, next, blocks, spare, claimed: 0, reading }
+    }
+
+    /// How many ranges are being read.
+    pub(super) fn readers(&self) -> usize {
+        self.reading.len()
+    }
+
+    /// Whether the byte at `offset` may not be there before some reader has gone on.
+    pub(super) fn is_far(&self, offset: u64) -> bool {
+        position(&self.pieces, offset) >= self.needed().saturating_add(DISTANCE)
+    }
+
+    /// Lets all bytes go.
+    pub(super) fn clear(&mut self) {
+        self.blocks.clear();
+        self.spare.clear();
     }
 
     /// The next range, for one reader.
@@ -59,25 +83,27 @@ impl Ahead {
     /// No more of a range is needed.
     pub(super) fn finish(&mut self, range: usize) {
         self.reading.retain(|(other, _)| *other != range);
-        self.forget();
+        self.drop_read();
     }
 
-    /// Looks for the byte at `offset`; what its range has in front of it is no longer needed.
-    pub(super) fn look(&mut self, offset: u64) -> Found {
+    /// Moves the reader of the byte at `offset` there, and looks for it; what its range has in front is no longer needed.
+    pub(super) fn advance(&mut self, offset: u64) -> Lookup {
         let is_in = |number: usize| self.ranges.get(number).is_some_and(|range| range.contains(&offset));
-        let Some(reader) = self.reading.iter_mut().find(|(number, _)| is_in(*number)) else { return Found::Elsewhere };
+        let Some(reader) = self.reading.iter_mut().find(|(number, _)| is_in(*number)) else {
+            return Lookup::NotPrefetched;
+        };
         reader.1 = offset;
-        self.forget();
+        self.drop_read();
         if let Some((start, block)) = self.blocks.range(..=offset).next_back()
             && let Ok(skip) = usize::try_from(offset - start)
             && skip < block.len()
         {
-            return Found::Here(Arc::clone(block), skip);
+            return Lookup::Here(Arc::clone(block), skip);
         }
         let piece = self.pieces.partition_point(|piece| piece.end <= offset);
         let is_to_come = self.pieces.get(piece).is_some_and(|piece| piece.start <= offset)
             && self.next.get(piece).is_some_and(|next| *next <= offset);
-        if is_to_come { Found::Awaited } else { Found::Elsewhere }
+        if is_to_come { Lookup::Pending } else { Lookup::NotPrefetched }
     }
 
     /// Whether the next `count` bytes of a piece may be there already.
@@ -98,7 +124,7 @@ impl Ahead {
         let start = *next;
         *next += block.len() as u64;
         self.blocks.insert(start, Arc::new(block));
-        self.forget();
+        self.drop_read();
     }
 
     /// The position of the first byte that may still be needed.
@@ -108,7 +134,8 @@ impl Ahead {
         first.map_or(u64::MAX, |offset| position(&self.pieces, offset))
     }
 
-    fn forget(&mut self) {
+    /// Drops what no reader needs any more.
+    fn drop_read(&mut self) {
         let needed = self.needed().saturating_sub(BACK);
         while let Some(first) = self.blocks.first_entry()
             && position(&self.pieces, first.key() + first.get().len() as u64 - 1) < needed
@@ -152,13 +179,13 @@ mod tests {
                     *reader = None;
                     continue;
                 }
-                match ahead.look(*at) {
-                    Found::Here(block, skip) => {
+                match ahead.advance(*at) {
+                    Lookup::Here(block, skip) => {
                         let count = (block.len() - skip).min((ranges[*number].end - *at) as usize);
                         (*at, read, idle) = (*at + count as u64, read + count as u64, 0);
                     }
-                    Found::Awaited => {}
-                    Found::Elsewhere => panic!("a byte was thrown away before it was read"),
+                    Lookup::Pending => {}
+                    Lookup::NotPrefetched => panic!("a byte was thrown away before it was read"),
                 }
             } else {
                 let connection = &mut connections[usize::from(how % 4)];
@@ -208,14 +235,17 @@ mod tests {
     fn what_is_read_again_or_out_of_turn_is_elsewhere() {
         let ranges = [0..10, 20..30];
         let mut ahead = Ahead::new(&ranges, pieces(&ranges, u64::MAX));
-        assert_eq!(ahead.look(0), Found::Elsewhere, "nobody claimed it");
-        assert_eq!((ahead.claim(), ahead.look(0), ahead.look(20)), (Some(0), Found::Awaited, Found::Elsewhere));
+        assert_eq!(ahead.advance(0), Lookup::NotPrefetched, "nobody claimed it");
+        assert_eq!(
+            (ahead.claim(), ahead.advance(0), ahead.advance(20)),
+            (Some(0), Lookup::Pending, Lookup::NotPrefetched)
+        );
         ahead.put(0, vec![7; 30]);
-        assert!(matches!(ahead.look(3), Found::Here(_, 3)));
+        assert!(matches!(ahead.advance(3), Lookup::Here(_, 3)));
         ahead.finish(0);
         assert_eq!((ahead.claim(), ahead.claim()), (Some(1), None));
-        assert!(matches!(ahead.look(29), Found::Here(_, 29)));
+        assert!(matches!(ahead.advance(29), Lookup::Here(_, 29)));
         ahead.finish(1);
-        assert!(ahead.blocks.is_empty() && ahead.look(29) == Found::Elsewhere);
+        assert!(ahead.blocks.is_empty() && ahead.advance(29) == Lookup::NotPrefetched);
     }
 }

@@ -12,8 +12,8 @@ use crate::types::SnapshotInfo;
 
 mod ahead;
 pub(crate) mod archive;
-mod connections;
 pub(crate) mod download;
+mod fetcher;
 mod files;
 mod leftovers;
 mod location;
@@ -178,20 +178,20 @@ impl Snapshot {
 
     /// Opens the archive on the snapshot host: listing, reading, verifying and extracting it fetch only what is needed.
     ///
-    /// Opening costs one request, and a second one where the central directory is longer than 66 KiB, as it is with some 700
-    /// files. After that:
+    /// Opening costs one request, or two where there are more than about 700 files (a central directory of over 66 KiB).
+    /// After that:
     ///
     /// | work | requests | bytes |
     /// |---|---|---|
     /// | [listing](crate::Archive::entries), [comparing](crate::Archive::diff) | none | none |
-    /// | [reading](crate::Archive::read) a small entry, or [several](crate::Archive::read_many) that are neighbours | 1 | their compressed sizes, and up to 16 KiB |
-    /// | [extracting](crate::Archive::extract) a folder | 1 for every 8 MiB, and for every gap that is larger than 256 KiB | theirs, 64 KiB a gap and a hundredth |
-    /// | extracting or [verifying](crate::Archive::verify) everything | 1 for every 8 MiB | the archive's, once |
+    /// | [reading](crate::Archive::read) a small file, or [several](crate::Archive::read_many) next to each other | 1 | their compressed sizes, and up to 16 KiB |
+    /// | [extracting](crate::Archive::extract_with) a folder | 1 per 8 MiB, and 1 per larger gap between its files | their compressed sizes, up to 64 KiB per gap, and 1 % |
+    /// | extracting or [verifying](crate::Archive::verify) everything | 1 per 8 MiB | the archive, once |
     ///
-    /// Extracting begins with the first bytes and uses up to four connections, so it ends about when the transfer does:
-    /// sooner than after a [download](Self::download), except for small snapshots (about 2 MB, where the host is 50 ms away),
-    /// which a download gets with a request less. What has been extracted is worth as much as after a download, but there is
-    /// no zip to keep. [`Remote::stats`] returns what was sent and received.
+    /// Extraction starts with the first bytes and uses up to four connections, so it finishes about when the transfer does.
+    /// That is faster than [downloading](Self::download) first, except for small snapshots (under about 2 MB where the host is
+    /// 50 ms away), which a download gets with one request fewer. The same checks are made; only the zip is not kept.
+    /// [`Remote::stats`] returns the requests and bytes so far.
     ///
     /// ```no_run
     /// # let snapshot = squarecloud_blocking::Client::from_env()?.snapshot("0123456789abcdef0123456789abcdef")?;

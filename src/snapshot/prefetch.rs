@@ -6,8 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::ahead::{Ahead, Found};
-use super::connections::{Connections, Sink};
+use super::ahead::{Ahead, Lookup};
+use super::fetcher::{Fetcher, Sink, Written};
 use super::location::Location;
 use super::queue::Job;
 use super::range::{Object, Range as Requested};
@@ -17,10 +17,10 @@ use super::stream::Stream;
 use crate::error::{Error, Result};
 use crate::progress::pause_in;
 
-/// Over how many connections ranges are fetched: with a limit a connection, or a long way, each adds its share.
+/// How many connections fetch. Several help where the host limits the speed of each, or is far away.
 pub(super) const CONNECTIONS: usize = 4;
 
-/// How often a connection that has to wait looks whether it still has to.
+/// How often a connection that has to wait checks whether it may go on.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What is wrong when a response is not the one that was requested, of the same snapshot.
@@ -28,16 +28,16 @@ pub(super) const CHANGED: &str =
     "the snapshot changed while it was being read, or the host stopped serving ranges; open it again";
 
 /// The ranges, as their readers see them.
-pub(super) struct Fetched<'a> {
-    /// For what is read outside of them, or again.
+pub(super) struct RemotePrefetch<'a> {
+    /// Reads what was not fetched ahead.
     source: &'a dyn Source,
-    connections: Arc<Connections<Fetching>>,
+    fetcher: Arc<Fetcher<Shared>>,
     /// Starts the connections.
     start: Once,
 }
 
 /// What the connections and the readers share.
-struct Fetching {
+struct Shared {
     location: Location,
     object: Object,
     state: Mutex<State>,
@@ -48,9 +48,13 @@ struct State {
     ahead: Ahead,
     /// How many connections there are.
     connections: usize,
+    /// How many readers wait for what may not be fetched yet.
+    far: usize,
+    /// Why no more bytes come.
+    failure: Option<Error>,
 }
 
-impl<'a> Fetched<'a> {
+impl<'a> RemotePrefetch<'a> {
     pub(super) fn new(
         source: &'a dyn Source,
         location: &Location,
@@ -60,20 +64,20 @@ impl<'a> Fetched<'a> {
     ) -> Self {
         let job = |(piece, span): (usize, &Piece)| Job { piece, at: span.start, end: Some(span.end), stream: None };
         let jobs = pieces.iter().enumerate().map(job).collect();
-        let state = State { ahead: Ahead::new(ranges, pieces), connections: 0 };
+        let state = State { ahead: Ahead::new(ranges, pieces), connections: 0, far: 0, failure: None };
         let (location, object) = (location.clone(), object.clone());
-        let fetching = Fetching { location, object, state: Mutex::new(state), changed: Condvar::new() };
-        Self { source, connections: Arc::new(Connections::new(fetching, jobs)), start: Once::new() }
+        let shared = Shared { location, object, state: Mutex::new(state), changed: Condvar::new() };
+        Self { source, fetcher: Arc::new(Fetcher::new(shared, jobs)), start: Once::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.connections.sink.state()
+        self.fetcher.sink.state()
     }
 
     fn start(&self) {
-        for _ in 0..CONNECTIONS.min(self.connections.queue.len()) {
-            // Counted at once, so that no reader takes it for one that has ended.
-            let connection = Connected::new(&self.connections);
+        for _ in 0..CONNECTIONS.min(self.fetcher.queue.len()) {
+            // Counted before its thread runs, or a reader could think that all connections have ended.
+            let connection = ConnectionGuard::new(&self.fetcher);
             // Where the system has no more threads, there are fewer connections; without any, each read is a request.
             let work = move || connection.0.work();
             if thread::Builder::new().name("snapshot-fetch".into()).spawn(work).is_err() {
@@ -82,44 +86,62 @@ impl<'a> Fetched<'a> {
         }
     }
 
-    /// Why no more bytes come. The first reader gets the reason.
-    fn failure(&self) -> Error {
-        let location = &self.connections.sink.location;
-        match self.connections.take_end() {
+    /// The block with the byte at `offset`, once it has come; `None` if it will not.
+    fn wait_for(&self, offset: u64) -> Result<Option<(Arc<Vec<u8>>, usize)>> {
+        let (mut state, mut is_far) = (self.state(), false);
+        let result = loop {
+            match state.ahead.advance(offset) {
+                Lookup::Here(block, skip) => break Ok(Some((block, skip))),
+                Lookup::Pending if self.fetcher.is_stopped() => break Err(self.failure(&mut state)),
+                Lookup::Pending if state.connections > 0 => {}
+                Lookup::Pending | Lookup::NotPrefetched => break Ok(None),
+            }
+            if state.ahead.is_far(offset) != is_far {
+                is_far = !is_far;
+                state.far = if is_far { state.far + 1 } else { state.far - 1 };
+                self.fetcher.sink.changed.notify_all();
+            }
+            // Whoever reads out of turn waits for nobody, or all of them would wait for ever.
+            if is_far && state.far >= state.ahead.readers() {
+                break Ok(None);
+            }
+            state = self.fetcher.sink.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        };
+        state.far -= usize::from(is_far);
+        drop(state);
+        self.fetcher.sink.changed.notify_all();
+        result
+    }
+
+    /// Why no more bytes come.
+    fn failure(&self, state: &mut State) -> Error {
+        let location = &self.fetcher.sink.location;
+        let why = || match self.fetcher.take_reason() {
             Some(Err(error)) => error,
             Some(Ok(stream)) => stream.error(CHANGED),
             None => Error::Cancelled { action: "reading", path: location.file_name.as_ref().into() },
+        };
+        match state.failure.get_or_insert_with(why) {
+            Error::Cancelled { action, path } => Error::Cancelled { action, path: path.clone() },
+            error => error.again(),
         }
     }
 }
 
-impl Source for Fetched<'_> {
+impl Source for RemotePrefetch<'_> {
     fn size(&self) -> io::Result<u64> {
         self.source.size()
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let mut state = self.state();
-        loop {
-            match state.ahead.look(offset) {
-                Found::Here(block, skip) => {
-                    drop(state);
-                    self.connections.sink.changed.notify_all();
-                    return io::Read::read(&mut block.get(skip..).unwrap_or_default(), buf);
-                }
-                Found::Awaited if self.connections.is_stopped() => return Err(self.failure().into()),
-                Found::Awaited if state.connections > 0 => {
-                    state = self.connections.sink.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                }
-                Found::Awaited | Found::Elsewhere => break,
-            }
+        match self.wait_for(offset)? {
+            Some((block, skip)) => io::Read::read(&mut block.get(skip..).unwrap_or_default(), buf),
+            None => self.source.read_at(offset, buf),
         }
-        drop(state);
-        self.source.read_at(offset, buf)
     }
 }
 
-impl Prefetch for Fetched<'_> {
+impl Prefetch for RemotePrefetch<'_> {
     fn claim(&self) -> Option<usize> {
         self.start.call_once(|| self.start());
         self.state().ahead.claim()
@@ -127,43 +149,43 @@ impl Prefetch for Fetched<'_> {
 
     fn finish(&self, range: usize) {
         self.state().ahead.finish(range);
-        self.connections.sink.changed.notify_all();
+        self.fetcher.sink.changed.notify_all();
     }
 
     fn stop(&self) {
-        self.connections.stop();
+        self.fetcher.stop();
     }
 }
 
-impl Drop for Fetched<'_> {
+impl Drop for RemotePrefetch<'_> {
     fn drop(&mut self) {
-        self.connections.stop();
+        self.fetcher.stop();
+        // A connection to a silent host may live a little longer.
+        self.state().ahead.clear();
     }
 }
 
-impl Fetching {
+impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Sink for Fetching {
+impl Sink for Shared {
     fn stream(&self, at: u64, end: Option<u64>) -> Stream {
         let range = end.map_or(Requested::From(at), |end| Requested::Span(at, end));
         Stream::new(self.location.clone(), self.object.clone(), range)
     }
 
-    fn write(&self, connections: &Connections<Self>, piece: usize, bytes: &[u8]) -> Result<bool> {
+    fn write(&self, fetcher: &Fetcher<Self>, piece: usize, bytes: &[u8]) -> Result<Written> {
         if bytes.is_empty() {
-            return Ok(true);
+            return Ok(Written::Taken);
         }
         let mut state = self.state();
-        while !state.ahead.has_room(piece, bytes.len()) {
-            if connections.is_stopped() {
-                return Ok(true);
-            }
-            if connections.queue.has_before(piece) {
-                return Ok(false);
+        while !fetcher.is_stopped() && !state.ahead.has_room(piece, bytes.len()) {
+            // A piece that the readers need first was given back.
+            if fetcher.queue.has_before(piece) {
+                return Ok(Written::NoRoom);
             }
             let waited = self.changed.wait_timeout(state, LOOK);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -171,16 +193,20 @@ impl Sink for Fetching {
         let mut block = state.ahead.block(bytes.len());
         drop(state);
         block.extend_from_slice(bytes);
-        self.state().ahead.put(piece, block);
+        let mut state = self.state();
+        if !fetcher.is_stopped() {
+            state.ahead.put(piece, block);
+        }
+        drop(state);
         self.changed.notify_all();
-        Ok(true)
+        Ok(Written::Taken)
     }
 
     fn wait(&self, pause: Duration, go_on: &dyn Fn() -> Result<bool>) -> Result<()> {
         pause_in(LOOK, pause, &|time| self.location.agent.sleep(time), go_on)
     }
 
-    fn ended(&self) {
+    fn stopped(&self) {
         // A reader that has just looked must be waiting before it is told.
         drop(self.state());
         self.changed.notify_all();
@@ -188,17 +214,21 @@ impl Sink for Fetching {
 }
 
 /// A connection, counted as long as it lives.
-struct Connected(Arc<Connections<Fetching>>);
+struct ConnectionGuard(Arc<Fetcher<Shared>>);
 
-impl Connected {
-    fn new(connections: &Arc<Connections<Fetching>>) -> Self {
-        connections.sink.state().connections += 1;
-        Self(Arc::clone(connections))
+impl ConnectionGuard {
+    fn new(fetcher: &Arc<Fetcher<Shared>>) -> Self {
+        fetcher.sink.state().connections += 1;
+        Self(Arc::clone(fetcher))
     }
 }
 
-impl Drop for Connected {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
+        if thread::panicking() {
+            // Nobody else has its piece.
+            self.0.stop();
+        }
         self.0.sink.state().connections -= 1;
         self.0.sink.changed.notify_all();
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::archive::{LAST, check_end};
 use super::location::Location;
-use super::prefetch::{CHANGED, CONNECTIONS, Fetched};
+use super::prefetch::{CHANGED, CONNECTIONS, RemotePrefetch};
 use super::range::{Object, Range};
 use super::source::{Prefetch, Source};
 use super::spans::pieces;
@@ -17,41 +17,40 @@ use crate::error::Result;
 
 /// The largest snapshot that is taken into memory where ranges do not work.
 const SMALL: u64 = 8 * 1024 * 1024;
-/// How much more is fetched than a read asks for, since small files have neighbours, and how much at most.
+/// How much more is fetched than a read asks for: small files have neighbours.
 const MORE: u64 = 14 * 1024;
+/// The longest read that is kept.
 const WINDOW: u64 = 1024 * 1024;
-/// A range of up to so many bytes is one read of an archive, and nothing is gained by fetching it ahead.
-const ONE_READ: u64 = 256 * 1024;
 /// How many windows are kept.
 const WINDOWS: usize = 4;
 
-/// A snapshot's bytes at any offset, fetched when they are read, or before.
+/// A snapshot's bytes at any offset, fetched when they are read, or ahead of it.
 ///
-/// Opening it sends one request, for the length, the version and the last 66 KiB. After that, each read that earlier
-/// ones do not cover sends one request (for 14 KiB more, or up to 1 MiB when reads follow each other; a larger read is one
-/// request, too). Every response is checked to come from the same version. It takes at most about 6 MiB of memory. Reads
-/// from several threads use a connection each.
+/// Opening it sends one request, for the length, the version and the last 66 KiB. After that, a read sends a request unless
+/// the bytes are kept from an earlier one: for 14 KiB more than it asks for, or up to 1 MiB when reads follow each other.
+/// Every response must come from the same version, or the read fails. It takes about 6 MiB of memory, and about 32 MiB more
+/// while it fetches ahead. Reads from several threads use a connection each.
 ///
-/// Who knows what will be read says so with [`prefetch`](Source::prefetch), as an `Archive` does: the ranges
-/// are fetched in requests of up to 8 MiB, over up to four connections, at most 24 MiB ahead of the reads. Gaps of up to
-/// 256 KiB between them are fetched, too, as long as they are few.
+/// If you know which ranges you will read, call [`prefetch`](Source::prefetch), as an `Archive` does. They are fetched in
+/// requests of up to 8 MiB, over up to four connections, at most 24 MiB ahead of the reads. Gaps between them are fetched, too,
+/// where that saves a request: up to 256 KiB each, and 64 KiB on average.
 ///
 /// When the snapshot host does not serve ranges, a snapshot of up to 8 MiB is held in memory.
 pub struct Remote {
     location: Location,
     object: Object,
     /// The last bytes: the end of central directory record and most central directories lie there.
-    end: Window,
+    tail: Cached,
     /// What was fetched last, the newest at the end.
-    windows: Mutex<Vec<Window>>,
+    windows: Mutex<Vec<Cached>>,
 }
 
-struct Window {
+struct Cached {
     start: u64,
     bytes: Vec<u8>,
 }
 
-impl Window {
+impl Cached {
     fn end(&self) -> u64 {
         self.start + self.bytes.len() as u64
     }
@@ -88,10 +87,10 @@ impl Remote {
                 ));
             }
         }
-        let end = Window { start: stream.at - bytes.len() as u64, bytes };
-        let first = if end.start == 0 { &end.bytes } else { &b"PK"[..] };
-        check_end(&[], &end.bytes, stream.at).map_err(|why| location.not_an_archive(first, why, stream.status))?;
-        Ok(Self { location, object: stream.object, end, windows: Mutex::new(Vec::new()) })
+        let tail = Cached { start: stream.at - bytes.len() as u64, bytes };
+        let first = if tail.start == 0 { &tail.bytes } else { &b"PK"[..] };
+        check_end(&[], &tail.bytes, stream.at).map_err(|why| location.not_an_archive(first, why, stream.status))?;
+        Ok(Self { location, object: stream.object, tail, windows: Mutex::new(Vec::new()) })
     }
 
     /// Returns what this source has cost so far, the opening included.
@@ -129,7 +128,7 @@ impl Remote {
         }
     }
 
-    fn windows(&self) -> std::sync::MutexGuard<'_, Vec<Window>> {
+    fn windows(&self) -> std::sync::MutexGuard<'_, Vec<Cached>> {
         self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -137,29 +136,29 @@ impl Remote {
     fn window_len(&self, offset: u64, wanted: u64) -> u64 {
         let windows = self.windows();
         let before = windows.iter().rev().find(|w| w.end() == offset).map_or(0, |w| w.bytes.len() as u64);
-        (before * 4).max(wanted + MORE).min(WINDOW).min(self.end.start - offset)
+        (before * 4).max(wanted + MORE).min(WINDOW).min(self.tail.start - offset)
     }
 }
 
 impl Source for Remote {
     fn size(&self) -> io::Result<u64> {
-        Ok(self.end.end())
+        Ok(self.tail.end())
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        if buf.is_empty() || offset >= self.end.end() {
+        if buf.is_empty() || offset >= self.tail.end() {
             return Ok(0);
         }
         let cached = self.windows().iter().rev().find_map(|window| window.copy(offset, buf));
-        if let Some(count) = cached.or_else(|| self.end.copy(offset, buf)) {
+        if let Some(count) = cached.or_else(|| self.tail.copy(offset, buf)) {
             return Ok(count);
         }
-        let room = usize::try_from(self.end.start - offset).unwrap_or(usize::MAX).min(buf.len());
+        let room = usize::try_from(self.tail.start - offset).unwrap_or(usize::MAX).min(buf.len());
         if let Some(large) = buf.get_mut(..room).filter(|room| room.len() as u64 >= WINDOW) {
             return Ok(self.fetch(offset, large).map(|()| room)?);
         }
         let length = usize::try_from(self.window_len(offset, room as u64)).unwrap_or(0);
-        let mut window = Window { start: offset, bytes: vec![0; length] };
+        let mut window = Cached { start: offset, bytes: vec![0; length] };
         self.fetch(offset, &mut window.bytes)?;
         let count = window.copy(offset, buf).unwrap_or(0);
         let mut windows = self.windows();
@@ -173,12 +172,11 @@ impl Source for Remote {
     }
 
     fn prefetch(&self, ranges: &[ops::Range<u64>]) -> Option<Box<dyn Prefetch + '_>> {
-        let pieces = pieces(ranges, self.end.start);
-        let bytes: u64 = pieces.iter().map(|piece| piece.end - piece.start).sum();
-        if bytes == 0 || (ranges.len() == 1 && bytes <= ONE_READ) {
+        let pieces = pieces(ranges, self.tail.start);
+        if pieces.is_empty() {
             return None;
         }
-        Some(Box::new(Fetched::new(self, &self.location, &self.object, ranges, pieces)))
+        Some(Box::new(RemotePrefetch::new(self, &self.location, &self.object, ranges, pieces)))
     }
 }
 
@@ -194,6 +192,6 @@ pub struct RemoteStats {
 
 impl fmt::Debug for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Remote").field("size", &self.end.end()).finish_non_exhaustive()
+        f.debug_struct("Remote").field("size", &self.tail.end()).finish_non_exhaustive()
     }
 }

@@ -45,10 +45,11 @@ pub trait Source: Send + Sync {
     /// When reading fails. Callers retry a read that fails with [`io::ErrorKind::Interrupted`].
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// Says which ranges will be read, in the order of their offsets, and returns a source that fetches them before they
-    /// are read; `None`, the default, where that would save nothing, as it does for a file or for bytes in memory.
+    /// Announces ranges that will be read, sorted by offset and without overlaps, and returns a source that fetches them in
+    /// the background; `None`, the default, where that would save nothing, as for a file: read from `self` then.
     ///
-    /// Nothing is fetched before the first [`claim`](Prefetch::claim).
+    /// Fetching starts with the first [`claim`](Prefetch::claim). A source that wraps another one and keeps the default loses
+    /// the prefetching: it works, but is slower and sends more requests.
     fn prefetch(&self, ranges: &[Range<u64>]) -> Option<Box<dyn Prefetch + '_>> {
         let _ = ranges;
         None
@@ -57,37 +58,46 @@ pub trait Source: Send + Sync {
 
 /// Ranges of a [`Source`] that are fetched before they are read; made by [`Source::prefetch`].
 ///
-/// Each range is claimed, read from its beginning to its end, and finished, by any of several threads. What is read outside
-/// of a claimed range, or a second time, is fetched by itself. A range that is claimed and never finished holds up those
-/// behind it. Dropping it ends the fetching.
+/// Several threads may share it. Each claims a range, reads it from front to back, and finishes it. Finish every range that
+/// was claimed: while one is open, no more than 24 MiB behind its reader are fetched, and reads there wait. A read outside of a
+/// claimed range, or of bytes that have been read, sends a request of its own. Dropping it stops the fetching.
 ///
-/// ```no_run
+/// ```
 /// use std::io::{Read, Seek, SeekFrom};
 /// use squarecloud_blocking::{Cursor, Source};
 ///
-/// /// Reads parts of a snapshot as fast as the network is.
-/// fn parts(source: &impl Source, ranges: &[std::ops::Range<u64>]) -> std::io::Result<Vec<u8>> {
+/// fn read(source: &dyn Source, range: &std::ops::Range<u64>, bytes: &mut Vec<u8>) -> std::io::Result<()> {
+///     let mut cursor = Cursor::new(source);
+///     cursor.seek(SeekFrom::Start(range.start))?;
+///     cursor.take(range.end - range.start).read_to_end(bytes)?;
+///     Ok(())
+/// }
+///
+/// /// Reads parts of a snapshot as fast as the network allows.
+/// fn read_all(source: &impl Source, ranges: &[std::ops::Range<u64>]) -> std::io::Result<Vec<u8>> {
 ///     let mut bytes = Vec::new();
-///     if let Some(fetched) = source.prefetch(ranges) {
-///         while let Some(number) = fetched.claim() {
-///             let (start, end) = (ranges[number].start, ranges[number].end);
-///             let mut cursor = Cursor::new(&*fetched);
-///             cursor.seek(SeekFrom::Start(start))?;
-///             cursor.take(end - start).read_to_end(&mut bytes)?;
-///             fetched.finish(number);
-///         }
+///     let Some(fetched) = source.prefetch(ranges) else {
+///         ranges.iter().try_for_each(|range| read(source, range, &mut bytes))?;
+///         return Ok(bytes);
+///     };
+///     while let Some(number) = fetched.claim() {
+///         read(&*fetched, &ranges[number], &mut bytes)?;
+///         fetched.finish(number);
 ///     }
 ///     Ok(bytes)
 /// }
+/// # assert_eq!(read_all(&b"a snapshot".to_vec(), &[0..1, 2..10])?, b"asnapshot");
+/// # Ok::<(), std::io::Error>(())
 /// ```
 pub trait Prefetch: Source {
-    /// Returns the number of the next range, which is the caller's until it is finished; `None` after the last one.
+    /// Claims the next range and returns its index in the ranges given; `None` when all have been claimed.
     fn claim(&self) -> Option<usize>;
 
-    /// Says that no more of a claimed range will be read.
+    /// Says that no more of a claimed range will be read: `range` is what [`claim`](Self::claim) returned.
     fn finish(&self, range: usize);
 
-    /// Ends the fetching: reads that wait for it fail with [`Error::Cancelled`](crate::Error::Cancelled).
+    /// Stops the fetching. Reads that wait for it fail with an [`io::Error`] that holds
+    /// [`Error::Cancelled`](crate::Error::Cancelled).
     fn stop(&self);
 }
 

@@ -1,4 +1,4 @@
-//! I/O. The one engine that gets bytes of a snapshot in order: requests, reads, and continues after a failure.
+//! I/O. Bytes of a snapshot in order, one connection after another: requests, reads, and continues after a failure.
 
 use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant};

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::connections::{Connections, Sink};
+use super::fetcher::{Fetcher, Sink, Written};
 use super::location::Location;
 use super::options::DownloadOptions;
 use super::part::Part;
@@ -71,9 +71,9 @@ impl<'a> Transfer<'a> {
             if part.pieces().is_empty() {
                 first = Some(self.begin(part, first.take(), connections)?);
             }
-            let pieces = Pieces::new(self, part, first.take());
-            let Some(stream) = fetch_all(&pieces, connections)? else {
-                let status = pieces.sink.status.into_inner();
+            let fetcher = PartSink::fetcher(self, part, first.take());
+            let Some(stream) = fetch_all(&fetcher, connections)? else {
+                let status = fetcher.sink.status.into_inner();
                 part.file.set_len(part.done()).map_err(|e| Error::io("writing", &part.path, e))?;
                 return Ok(Some(status).filter(|status| *status > 0));
             };
@@ -111,8 +111,8 @@ impl<'a> Transfer<'a> {
     }
 }
 
-/// The pieces of a part file, shared by the connections that fetch them.
-struct Pieces<'a> {
+/// A part file that several connections write to.
+struct PartSink<'a> {
     transfer: &'a Transfer<'a>,
     part: &'a Part,
     /// Bytes received, and how many of them a sync was requested for.
@@ -124,9 +124,9 @@ struct Pieces<'a> {
     status: AtomicU16,
 }
 
-impl<'a> Pieces<'a> {
-    /// `first` has begun the first piece.
-    fn new(transfer: &'a Transfer<'a>, part: &'a Part, mut first: Option<Stream>) -> Connections<Self> {
+impl<'a> PartSink<'a> {
+    /// What fetches the part file's pieces, of which `first` has begun the first.
+    fn fetcher(transfer: &'a Transfer<'a>, part: &'a Part, mut first: Option<Stream>) -> Fetcher<Self> {
         let status = first.as_ref().and_then(|first| first.status);
         let jobs = part.pieces().iter().enumerate().filter_map(|(number, piece)| {
             let done = part.done_of(number);
@@ -136,7 +136,7 @@ impl<'a> Pieces<'a> {
         });
         let jobs = jobs.collect();
         let (bytes, synced, status) = (part.done().into(), part.done().into(), status.unwrap_or(0).into());
-        Connections::new(Self { transfer, part, bytes, synced, sync: Mutex::new(None), status }, jobs)
+        Fetcher::new(Self { transfer, part, bytes, synced, sync: Mutex::new(None), status }, jobs)
     }
 
     fn sync_now_and_then(&self) {
@@ -150,7 +150,7 @@ impl<'a> Pieces<'a> {
     }
 }
 
-impl Sink for Pieces<'_> {
+impl Sink for PartSink<'_> {
     fn stream(&self, at: u64, end: Option<u64>) -> Stream {
         let range = end.map_or(Range::From(at), |end| Range::Span(at, end));
         self.transfer.stream(self.part.object().clone(), range)
@@ -160,17 +160,17 @@ impl Sink for Pieces<'_> {
         self.bytes.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    fn write(&self, _: &Connections<Self>, piece: usize, bytes: &[u8]) -> Result<bool> {
+    fn write(&self, _: &Fetcher<Self>, piece: usize, bytes: &[u8]) -> Result<Written> {
         self.part.write(piece, bytes)?;
         self.sync_now_and_then();
-        Ok(true)
+        Ok(Written::Taken)
     }
 
-    fn tick(&self, connections: &Connections<Self>, stream: &Stream) -> Result<()> {
+    fn tick(&self, fetcher: &Fetcher<Self>, stream: &Stream) -> Result<()> {
         if stream.is_open() {
             self.status.store(stream.status.unwrap_or(0), Ordering::Relaxed);
         }
-        let waiting = || connections.queue.is_waiting();
+        let waiting = || fetcher.queue.is_waiting();
         self.transfer.tick(&self.bytes, self.part.object().total, stream.attempt, waiting)
     }
 
@@ -181,28 +181,42 @@ impl Sink for Pieces<'_> {
 
 /// Fetches all pieces over up to `connections` connections, one of them the calling thread's. `Some`: the snapshot must be
 /// fetched from its beginning, with the stream that found out.
-fn fetch_all(pieces: &Connections<Pieces<'_>>, connections: usize) -> Result<Option<Stream>> {
+fn fetch_all(fetcher: &Fetcher<PartSink<'_>>, connections: usize) -> Result<Option<Stream>> {
     let (sync, due) = mpsc::sync_channel(1);
-    let set_sync = |sync| *pieces.sink.sync.lock().unwrap_or_else(PoisonError::into_inner) = sync;
-    set_sync(Some(sync));
     thread::scope(|scope| {
+        let _syncing = Syncing::new(&fetcher.sink, sync);
         // Where the system has no more threads, there are fewer connections and one sync at the end.
-        let _ = thread::Builder::new().spawn_scoped(scope, move || sync_whenever_due(pieces, due));
+        let _ = thread::Builder::new().spawn_scoped(scope, move || sync_whenever_due(fetcher, due));
         thread::scope(|scope| {
-            for _ in 1..connections.min(pieces.queue.len()) {
-                if thread::Builder::new().spawn_scoped(scope, || pieces.work()).is_err() {
+            for _ in 1..connections.min(fetcher.queue.len()) {
+                if thread::Builder::new().spawn_scoped(scope, || fetcher.work()).is_err() {
                     break;
                 }
             }
-            pieces.work();
+            fetcher.work();
         });
-        set_sync(None);
     });
-    pieces.take_end().transpose()
+    fetcher.take_reason().transpose()
 }
 
-fn sync_whenever_due(pieces: &Connections<Pieces<'_>>, due: Receiver<()>) {
-    if let Err(error) = due.into_iter().try_for_each(|()| pieces.sink.part.sync_and_note()) {
-        pieces.end(Err(error));
+/// Lets syncs be requested, as long as it lives: a callback may panic.
+struct Syncing<'a>(&'a PartSink<'a>);
+
+impl<'a> Syncing<'a> {
+    fn new(sink: &'a PartSink<'a>, sync: SyncSender<()>) -> Self {
+        *sink.sync.lock().unwrap_or_else(PoisonError::into_inner) = Some(sync);
+        Self(sink)
+    }
+}
+
+impl Drop for Syncing<'_> {
+    fn drop(&mut self) {
+        *self.0.sync.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+fn sync_whenever_due(fetcher: &Fetcher<PartSink<'_>>, due: Receiver<()>) {
+    if let Err(error) = due.into_iter().try_for_each(|()| fetcher.sink.part.sync_and_note()) {
+        fetcher.stop_with(Err(error));
     }
 }

@@ -94,6 +94,8 @@ mod public_surface;
 #[cfg(feature = "zip")]
 mod raw_zip;
 mod readme;
+#[cfg(all(unix, feature = "zip"))]
+mod remote_review;
 mod sandbox_account;
 mod sandbox_control;
 mod sandbox_faults;

@@ -16,7 +16,7 @@ use crate::snapshot::archive::format::DEFLATE;
 use crate::snapshot::source::Source;
 
 /// What one read asks for at most. A bare file read in inflate's small steps costs three times the time.
-const SPAN: usize = 256 << 10;
+pub(super) const READ_SIZE: usize = 256 << 10;
 
 /// What takes an entry's content, piece by piece.
 pub(super) type Out<'o> = &'o mut dyn FnMut(&[u8]) -> Result<()>;
@@ -53,8 +53,8 @@ impl Read for Bounded<'_> {
 
 impl<'s> Window<'s> {
     pub(super) fn new(source: &'s dyn Source) -> Self {
-        let buffered = BufReader::with_capacity(SPAN, Bounded { source, at: 0, until: 0 });
-        Self { buffered, piece: vec![0; SPAN] }
+        let buffered = BufReader::with_capacity(READ_SIZE, Bounded { source, at: 0, until: 0 });
+        Self { buffered, piece: vec![0; READ_SIZE] }
     }
 
     /// Sets where reading ahead ends.

@@ -69,13 +69,16 @@ pub(super) fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &Ext
         plan = decide(archive, options, platform)?;
     }
     // Where everything is fetched ahead, reading the links' targets first would be a request for each.
-    let late = !target.merges() && is_fetched_ahead(archive);
-    if !late {
+    let links_with_data = !target.compares_links() && is_fetched_ahead(archive);
+    if !links_with_data {
         plan.follow_links(archive, platform)?;
         refuse(&plan)?;
     }
     let planned = plan.leaves().count();
-    target.compare(&mut plan, platform, |leaf, path| is_same(archive, leaf, path))?;
+    target.compare(&mut plan, |leaf, path| is_same(archive, leaf, path))?;
+    if !links_with_data {
+        target.check_links(&plan, platform)?;
+    }
     staging.judge(&plan)?;
     let sizes = plan.files.iter().map(|leaf| archive.directory.record(leaf.index).size);
     let bytes = sizes.fold(0, u64::saturating_add);
@@ -85,21 +88,22 @@ pub(super) fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &Ext
     let lost = Lost { times: 0.into(), modes: 0.into(), no_modes: !staging.keeps_modes() };
     let threads = options.threads.unwrap_or_else(|| cores().max(if durable { SYNCING } else { 1 }));
     let work = Work { archive, options, root: staging.tree.clone(), platform, threads, durable, meter, lost };
-    let targets = run_reporting(&work.meter, || work.make_files(&plan, late))?;
-    if late {
+    let targets = run_reporting(&work.meter, || work.make_files(&plan, links_with_data))?;
+    if links_with_data {
         plan.set_targets(archive, targets, platform);
         refuse(&plan)?;
+        target.check_links(&plan, platform)?;
     }
     work.make_links(&plan)?;
-    let late = target.place(staging, &plan, durable, |root, folders| work.finish(root, folders))?;
-    let late_links = late.iter().filter(|leaf| leaf.target.is_some()).count();
+    let appeared = target.place(staging, &plan, durable, |root, folders| work.finish(root, folders))?;
+    let appeared_links = appeared.iter().filter(|leaf| leaf.target.is_some()).count();
     Ok(Extracted {
         path: dir.to_owned(),
-        files: plan.files.len() - (late.len() - late_links),
+        files: plan.files.len() - (appeared.len() - appeared_links),
         directories: plan.folders.len(),
-        links: plan.links.len() - late_links,
+        links: plan.links.len() - appeared_links,
         bytes,
-        kept: planned - plan.leaves().count() + late.len(),
+        kept: planned - plan.leaves().count() + appeared.len(),
         times_not_kept: work.lost.times.into_inner(),
         modes_not_kept: work.lost.modes.into_inner(),
     })
@@ -152,8 +156,8 @@ struct Lost {
 }
 
 impl<'a, S: Source> Work<'a, S> {
-    /// Makes the directories, and the files by all workers; with `links`, reads the links' targets on the way.
-    fn make_files(&self, plan: &ExtractPlan, links: bool) -> Result<Vec<(u32, String)>> {
+    /// Makes the directories, and the files by all workers; on the way, reads the links' targets if they are wanted.
+    fn make_files(&self, plan: &ExtractPlan, with_links: bool) -> Result<Vec<(u32, String)>> {
         for folder in &plan.folders {
             let path = self.root.join(&folder.path);
             // The owner has all permissions until the directory is filled: see `finish`.
@@ -162,7 +166,7 @@ impl<'a, S: Source> Work<'a, S> {
                 .map_err(|e| not_made("creating", &folder.path, &path, e))?;
         }
         let targets = Mutex::new(Vec::new());
-        let leaves = plan.leaves().filter(|leaf| links || leaf.target.is_none());
+        let leaves = plan.leaves().filter(|leaf| with_links || leaf.target.is_none());
         let leaves = leaves.map(|leaf| (leaf.index, Some(leaf)));
         let unwritten = plan.unwritten.iter().map(|index| (*index, None));
         let read = |reader: &mut Reader<'_>, index: u32, leaf: Option<&Leaf>| match leaf {

@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io;
 
+use super::Archive;
 use super::data::{Out, Window};
 use super::entry::Entry;
 use crate::error::{Refusal, Result};
@@ -18,13 +19,15 @@ use crate::snapshot::archive::format::{
     UTF8, ZIP64, fields_of, has_record, has_signature, u32_at, u64_at,
 };
 use crate::snapshot::archive::name;
-use crate::snapshot::source::Source;
+use crate::snapshot::source::{Source, read_exact_at};
 
 /// Reads entries: judges the local file header, decodes the data and judges what follows it. Each worker thread has
 /// its own.
 pub(super) struct Reader<'a> {
     directory: &'a CentralDirectory,
     window: Window<'a>,
+    /// What is read out of turn.
+    source: &'a dyn Source,
     /// Whether what lies between an entry and the next one is judged, too.
     gaps: bool,
 }
@@ -38,14 +41,15 @@ struct Located {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader for single entries: what follows their data is not looked at.
-    pub(super) fn of_some(directory: &'a CentralDirectory, source: &'a dyn Source) -> Self {
-        Self { directory, window: Window::new(source), gaps: false }
+    /// A reader for single entries: what follows their data is not looked at. It reads them from `fetched`.
+    pub(super) fn of_some<S: Source>(archive: &'a Archive<S>, fetched: &'a dyn Source) -> Self {
+        let (directory, source) = (&*archive.directory, &*archive.source);
+        Self { directory, window: Window::new(fetched), source, gaps: false }
     }
 
     /// A reader that judges what lies between the entries, too.
-    pub(super) fn of_all(directory: &'a CentralDirectory, source: &'a dyn Source) -> Self {
-        Self { gaps: true, ..Self::of_some(directory, source) }
+    pub(super) fn of_all<S: Source>(archive: &'a Archive<S>, fetched: &'a dyn Source) -> Self {
+        Self { gaps: true, ..Self::of_some(archive, fetched) }
     }
 
     /// Reads ahead to `until`: what is in front of it is read next.
@@ -112,7 +116,7 @@ impl<'a> Reader<'a> {
         Ok(if damaged.is_empty() { sharing } else { damaged })
     }
 
-    /// Looks for entries before the first one.
+    /// Looks for unlisted entries in front of the first listed one.
     pub(super) fn judge_prefix(&mut self) -> Result<()> {
         self.read_ahead_to(0);
         unlisted(&mut self.window, 0, self.directory.first(), has_record).map_err(|e| e.error(None))
@@ -138,7 +142,7 @@ impl<'a> Reader<'a> {
         if at + record.compressed > limit {
             // Where the next entry is said to begin there may be none.
             let mut found = [0; 4];
-            self.window.read_exact(limit, &mut found)?;
+            read_exact_at(self.source, limit, &mut found)?;
             let refusal = if found == LOCAL { Refusal::Overlap } else { Refusal::Corrupt };
             return Err(Fault::new(refusal, "its data runs into what follows it").into());
         }

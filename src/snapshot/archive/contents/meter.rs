@@ -1,4 +1,4 @@
-//! How far an extraction or a verification is, and cancelling it.
+//! Progress of an extraction or a verification: counts, reports and cancels.
 
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -15,7 +15,7 @@ use crate::snapshot::archive::name::{self, Platform};
 pub(super) struct Leaf {
     pub(super) index: u32,
     pub(super) path: String,
-    /// A link's target.
+    /// A link's target: empty until it has been read.
     pub(super) target: Option<String>,
 }
 

@@ -1,6 +1,6 @@
-//! What an extraction would do, decided before the first byte is written: from the central directory and the links'
-//! targets alone. Local file headers are judged when the data is read, into a private directory; so are the links' targets,
-//! where reading them first would cost more.
+//! What an extraction would do, decided from the central directory before anything is written. The links' targets are read
+//! first, too, except where the source fetches ahead: then they come with the files' data. Local file headers are judged when
+//! the data is read, into a private directory.
 
 use std::collections::{HashMap, HashSet};
 
@@ -28,8 +28,8 @@ pub struct ExtractPlan {
     pub(super) unwritten: Vec<u32>,
     bytes: u64,
     refused: Vec<BadEntry>,
-    /// There are more paths or longer link targets than allowed: the targets are not read.
-    is_immodest: bool,
+    /// There are more paths or longer link targets than allowed, so the targets are not read.
+    exceeds_limits: bool,
 }
 
 impl ExtractPlan {
@@ -77,11 +77,11 @@ impl ExtractPlan {
 
     /// Reads the links' targets and refuses those that lead out.
     pub(super) fn follow_links<S: Source>(&mut self, archive: &Archive<S>, platform: Platform) -> Result<()> {
-        if self.is_immodest {
+        if self.exceeds_limits {
             return Ok(());
         }
-        let (mut targets, indices) = (Vec::new(), self.links.iter().map(|leaf| leaf.index).collect::<Vec<_>>());
-        read_some(archive, &indices, |reader, _, index| {
+        let (mut targets, indices) = (Vec::new(), self.links.iter().map(|leaf| leaf.index).collect());
+        read_some(archive, indices, true, |reader, index| {
             match read_target(reader, index, platform) {
                 Ok(target) => targets.push((index, target)),
                 Err(error) => self.refused.push(BadEntry::of(error)?),
@@ -101,7 +101,9 @@ impl ExtractPlan {
     ) {
         let mut targets: HashMap<u32, String> = targets.into_iter().collect();
         for leaf in &mut self.links {
-            leaf.target = targets.remove(&leaf.index).or(leaf.target.take());
+            if let Some(target) = targets.remove(&leaf.index) {
+                leaf.target = Some(target);
+            }
         }
         for (leaf, fault) in links::refused(&self.links, platform, None) {
             self.refused.push(BadEntry::new(Some(archive.directory.name(leaf.index)), fault));
@@ -233,7 +235,7 @@ impl<S: Source> Draft<'_, S> {
         }
         let long = self.options.links != Links::Skip && targets > links::LONGEST_TOGETHER;
         let long = long.then(|| Fault::new(Refusal::TooLarge, "the targets of its links have more than 64 MiB"));
-        self.plan.is_immodest = count.is_err() || long.is_some();
+        self.plan.exceeds_limits = count.is_err() || long.is_some();
         for fault in [count.err(), whole.err(), long].into_iter().flatten() {
             self.refuse(None, fault);
         }
@@ -249,7 +251,7 @@ impl<S: Source> Draft<'_, S> {
         }
         let leaves = self.plan.leaves().map(|leaf| leaf.index);
         let chosen: HashSet<u32> = leaves.chain(self.plan.unwritten.iter().copied()).collect();
-        let mut reader = Reader::of_all(&self.archive.directory, &*self.archive.source);
+        let mut reader = Reader::of_all(self.archive, &*self.archive.source);
         let overlaps = reader.judge_overlaps(|index| chosen.contains(&index))?;
         self.plan.refused.extend(overlaps.into_iter().map(|(_, bad)| bad));
         Ok(())

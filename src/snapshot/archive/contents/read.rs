@@ -1,5 +1,6 @@
 //! Archives read without extracting them: the content of entries, and whether all of it is whole.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
@@ -48,9 +49,8 @@ impl<S: Source> Archive<S> {
         Ok(contents.pop().unwrap_or_default())
     }
 
-    /// Returns the contents of several entries, in the order of `names`, as [`read`](Self::read) returns one. They are read
-    /// in the order of their data: straight from a snapshot's host, neighbours come in one request. Memory: the contents,
-    /// 1 GiB at most all together.
+    /// Returns the contents of several entries, in the order of `names`. Straight from the snapshot host, entries that are
+    /// next to each other in the zip are fetched in one request. Memory: all contents together, 1 GiB at most.
     ///
     /// ```
     /// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
@@ -64,7 +64,7 @@ impl<S: Source> Archive<S> {
     /// ```
     ///
     /// # Errors
-    /// Those of [`read`](Self::read), for the first entry that has one.
+    /// Those of [`read`](Self::read), for any of the entries; then nothing is returned.
     pub fn read_many(&self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Vec<u8>>> {
         let entries: Vec<_> = names.into_iter().map(|name| self.find(name.as_ref())).collect::<Result<_>>()?;
         self.contents(&entries)
@@ -82,21 +82,28 @@ impl<S: Source> Archive<S> {
             };
             left = rest;
         }
-        let mut contents = vec![Vec::new(); entries.len()];
-        let indices: Vec<u32> = entries.iter().map(|entry| entry.index).collect();
-        let read = |reader: &mut Reader<'_>, place: usize, index: u32| {
-            let content = reader.content(index)?;
-            if let Some(at) = contents.get_mut(place) {
-                *at = content;
-            }
+        let mut indices: Vec<u32> = entries.iter().map(|entry| entry.index).collect();
+        indices.sort_unstable();
+        indices.dedup();
+        let mut contents = HashMap::new();
+        let read = |reader: &mut Reader<'_>, index: u32| {
+            contents.insert(index, reader.content(index)?);
             Ok(())
         };
-        work::read_some(self, &indices, read).map_err(|error| self.naming(error))?;
-        Ok(contents)
+        work::read_some(self, indices, false, read).map_err(|error| self.naming(error))?;
+        // The last of those that have the same name gets the content, the others a copy.
+        let mut last_first: Vec<Vec<u8>> = Vec::with_capacity(entries.len());
+        for (place, entry) in entries.iter().enumerate().rev() {
+            let again = entries.iter().take(place).any(|other| other.index == entry.index);
+            let content = if again { contents.get(&entry.index).cloned() } else { contents.remove(&entry.index) };
+            last_first.push(content.unwrap_or_default());
+        }
+        last_first.reverse();
+        Ok(last_first)
     }
 
-    /// Writes the content of an entry to `to` and returns its size. Memory: half a MiB. The size and CRC-32 are
-    /// checked, but only at the end: on an error, what was written already is worth nothing.
+    /// Writes the content of an entry to `to` and returns its size. Memory: half a MiB; for a large entry straight from the
+    /// snapshot host, about 32 MiB. The size and CRC-32 are checked, but only at the end: on an error, what was written already is worth nothing.
     ///
     /// ```
     /// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
@@ -114,14 +121,14 @@ impl<S: Source> Archive<S> {
         let entry = self.find(name)?;
         let failed = |e| Error::io("writing", name, e);
         let mut out = |piece: &[u8]| to.write_all(piece).map_err(failed);
-        let result = work::read_some(self, &[entry.index], |reader, _, index| reader.read(index, &mut out));
+        let result = work::read_some(self, vec![entry.index], false, |reader, index| reader.read(index, &mut out));
         result.map_err(|error| self.naming(error))?;
         to.flush().map_err(failed)?;
         Ok(entry.size())
     }
 
-    /// Returns a reader of an entry's content, which a thread of its own decodes meanwhile. Memory: about 1 MiB. Where
-    /// the system has no more threads, it is [read](Self::read) into memory at once, with the limit of that method.
+    /// Returns a reader of an entry's content, which a thread of its own decodes meanwhile. Memory: about 1 MiB; for a large
+    /// entry straight from the snapshot host, about 32 MiB. Where the system has no more threads, it is [read](Self::read) into memory at once, with the limit of that method.
     ///
     /// # Errors
     /// Those of [`copy`](Self::copy) that show before anything is read; later ones come from the stream.
@@ -138,8 +145,8 @@ impl<S: Source> Archive<S> {
     }
 
     /// Compares every entry's headers and data with the central directory: structure, sizes and CRC-32. Everything is
-    /// decoded once by all cores and nothing is written. Memory: half a MiB a core; straight from a snapshot's host, about
-    /// 32 MiB more.
+    /// decoded once by all cores and nothing is written. Memory: half a MiB a core; straight from the snapshot host, about
+    /// 32 MiB more. To see progress or to cancel, use [`verify_with`](Self::verify_with).
     ///
     /// Names and links are harmless until extracted: they are judged by [`plan`](Self::plan).
     ///
@@ -164,7 +171,7 @@ impl<S: Source> Archive<S> {
 
     /// Verifies as [`verify`](Self::verify) does, with a callback that receives the progress and can cancel the call.
     ///
-    /// The callback is called at least every 100 ms, also while the source is slow, as a snapshot's host can be.
+    /// Calls come at least every 100 ms, even when the source is slow.
     ///
     /// # Errors
     /// As [`verify`](Self::verify), and [`Error::Cancelled`].
@@ -181,7 +188,7 @@ impl<S: Source> Archive<S> {
     }
 
     fn check(&self, meter: &Meter<'_>) -> Result<Verified> {
-        let mut reader = Reader::of_all(&self.directory, &*self.source);
+        let mut reader = Reader::of_all(self, &*self.source);
         let mut whole = Vec::new();
         if let Err(error) = work::judge_prefix(self) {
             whole.push(BadEntry::of(error)?);
@@ -261,7 +268,7 @@ fn send_pieces<S: Source>(archive: &Archive<S>, index: u32, sender: &SyncSender<
         let gone = |_| Error::Cancelled { action: "reading", path: name.into() };
         if piece.is_empty() { Ok(()) } else { sender.send(Ok(piece.to_vec())).map_err(gone) }
     };
-    let last = match work::read_some(archive, &[index], |reader, _, index| reader.decode(index, &mut send)) {
+    let last = match work::read_some(archive, vec![index], false, |reader, index| reader.decode(index, &mut send)) {
         Ok(()) => Ok(Vec::new()),
         Err(Failure::Source(e)) => Err(e),
         Err(e) => Err(archive.naming(e.error(Some(name))).into()),

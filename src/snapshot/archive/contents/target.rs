@@ -103,18 +103,13 @@ impl Target {
     }
 
     /// Whether what is there already stays or is replaced, so that the plan has to be compared with it.
-    pub(super) fn merges(&self) -> bool {
+    fn merges(&self) -> bool {
         self.exists && (self.overwrite != Overwrite::Refuse || !self.unfinished.is_empty())
     }
 
     /// Takes out of the plan what stays as it is: with [`Overwrite::Keep`], whatever exists; in a target that a killed
     /// extraction filled in part, what `is_same`. Links that are there are never followed.
-    pub(super) fn compare(
-        &self,
-        plan: &mut ExtractPlan,
-        platform: Platform,
-        is_same: impl Fn(&Leaf, &Path) -> bool,
-    ) -> Result<()> {
+    pub(super) fn compare(&self, plan: &mut ExtractPlan, is_same: impl Fn(&Leaf, &Path) -> bool) -> Result<()> {
         if !self.merges() {
             return Ok(());
         }
@@ -150,7 +145,17 @@ impl Target {
         }
         plan.files.retain(|leaf| !kept.contains(&leaf.index));
         plan.links.retain(|leaf| !kept.contains(&leaf.index));
-        check_links(plan, &self.path, platform)
+        Ok(())
+    }
+
+    /// Refuses links that lead out over links that are there already.
+    pub(super) fn check_links(&self, plan: &ExtractPlan, platform: Platform) -> Result<()> {
+        if self.merges() { check_links(plan, &self.path, platform) } else { Ok(()) }
+    }
+
+    /// Whether it has to be told from their targets which links are there already.
+    pub(super) fn compares_links(&self) -> bool {
+        !self.unfinished.is_empty()
     }
 
     /// Moves the finished tree to the target, on the disk if it is to be `durable`, and returns what was kept instead

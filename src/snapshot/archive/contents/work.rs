@@ -1,4 +1,5 @@
-//! Work shared out to threads: batches made beforehand, claimed in their order.
+//! Entries read in the order of their data: all of them by worker threads, or a few in the calling thread. What will be read
+//! is claimed from the source, which may fetch it ahead.
 
 use std::ops::Range;
 use std::panic::resume_unwind;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use std::{io, slice, thread};
 
 use super::Archive;
-use super::data::Out;
+use super::data::{Out, READ_SIZE};
 use super::local::Reader;
 use crate::error::{Error, Result};
 use crate::snapshot::source::{Prefetch, Source};
@@ -21,8 +22,8 @@ const LARGE: u64 = 1 << 20;
 const BATCH: usize = 32;
 const BATCH_BYTES: u64 = 4 << 20;
 
-/// Reads the entries of all jobs, each a pair of index and what `read` does with it, with the gaps behind them. The first
-/// error stops the others at their next entry.
+/// Reads the entries of `jobs` in so many threads, and judges the gaps behind them. `read` gets an entry's index and what the
+/// job carries. The first error stops the other threads at their next entry.
 pub(super) fn read_entries<S: Source, T: Copy + Send + Sync>(
     archive: &Archive<S>,
     mut jobs: Vec<(u32, T)>,
@@ -32,38 +33,32 @@ pub(super) fn read_entries<S: Source, T: Copy + Send + Sync>(
 ) -> Result<()> {
     let (directory, source, stopped) = (&archive.directory, &*archive.source, || stop.load(Ordering::Relaxed));
     let (record, next) = (|job: &(u32, T)| directory.record(job.0), |job: &(u32, T)| directory.next(job.0));
-    jobs.sort_by_key(|job| record(job).offset);
     let is_ahead = is_fetched_ahead(archive);
-    if !is_ahead {
-        jobs.sort_by_key(|job| record(job).size <= LARGE);
-    }
+    jobs.sort_by_key(|job| (!is_ahead && record(job).size <= LARGE, record(job).offset));
     let batches = batches(&jobs, |job| record(job).size, |a, b| !is_ahead || next(a) >= record(b).offset);
     let range = |batch: &&[(u32, T)]| {
         batch.first().map_or(0, |job| record(job).offset)..batch.iter().map(next).max().unwrap_or(0)
     };
     let ranges: Vec<_> = batches.iter().map(range).collect();
-    let fetched = fetched(source, &ranges);
+    let fetched = prefetch_or_direct(source, &ranges);
     let failed = Mutex::new(None);
     let work = &|| {
-        let mut reader = Reader::of_all(directory, &*fetched);
+        let mut reader = Reader::of_all(archive, &*fetched);
         while !stopped()
             && let Some(number) = fetched.claim()
         {
             let (Some(batch), Some(range)) = (batches.get(number), ranges.get(number)) else { break };
+            let _claim = Claim { fetched: &*fetched, number, stop };
             reader.read_ahead_to(range.end);
             let mut going = batch.iter().take_while(|_| !stopped());
             if let Err(e) = going.try_for_each(|(index, what)| read(&mut reader, *index, *what)) {
-                let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                // That another thread has failed is not the reason.
-                if failed.as_ref().is_none_or(Error::is_cancelled) {
-                    *failed = Some(e);
-                }
+                // Stored before the others stop: what they then say is not the reason.
+                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
                 stop.store(true, Ordering::Relaxed);
             }
-            fetched.finish(number);
         }
     };
-    // Who waits for the network does not look whether the work has been stopped.
+    // A worker that waits for the network cannot notice `stop`.
     let watch = &|| {
         let is_stopped = stopped();
         if is_stopped {
@@ -73,6 +68,22 @@ pub(super) fn read_entries<S: Source, T: Copy + Send + Sync>(
     };
     run_workers(threads.min(batches.len()), work, is_ahead.then_some(watch));
     failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+/// A range that a worker has claimed, finished whatever becomes of it: a callback may panic.
+struct Claim<'a> {
+    fetched: &'a dyn Prefetch,
+    number: usize,
+    stop: &'a AtomicBool,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+        self.fetched.finish(self.number);
+    }
 }
 
 /// Runs `work` in so many threads, and meanwhile `watch`, as long as it is true.
@@ -113,22 +124,29 @@ fn batches<T>(jobs: &[T], size: impl Fn(&T) -> u64, adjoin: impl Fn(&T, &T) -> b
     jobs.chunk_by(together).collect()
 }
 
-/// Reads single entries in the order of their data, in the calling thread: `read` gets the place in `indices`, too.
+/// Reads single entries in the order of their data, in the calling thread; with `gaps`, what lies behind them is judged, too.
 pub(super) fn read_some<S: Source, E>(
     archive: &Archive<S>,
-    indices: &[u32],
-    mut read: impl FnMut(&mut Reader<'_>, usize, u32) -> Result<(), E>,
+    mut indices: Vec<u32>,
+    gaps: bool,
+    mut read: impl FnMut(&mut Reader<'_>, u32) -> Result<(), E>,
 ) -> Result<(), E> {
     let directory = &archive.directory;
-    let mut order: Vec<(usize, u32)> = indices.iter().copied().enumerate().collect();
-    order.sort_by_key(|(_, index)| directory.record(*index).offset);
-    let ranges: Vec<_> = order.iter().map(|(_, index)| directory.span(*index)).collect();
-    let fetched = fetched(&*archive.source, &ranges);
-    let mut reader = Reader::of_some(directory, &*fetched);
+    indices.sort_by_key(|index| directory.record(*index).offset);
+    let range = |index: &u32| match gaps {
+        true => directory.record(*index).offset..directory.next(*index),
+        false => directory.span(*index),
+    };
+    let ranges: Vec<_> = indices.iter().map(range).collect();
+    let fetched = prefetch_or_direct(&*archive.source, &ranges);
+    let mut reader = match gaps {
+        true => Reader::of_all(archive, &*fetched),
+        false => Reader::of_some(archive, &*fetched),
+    };
     while let Some(number) = fetched.claim() {
-        let (Some((place, index)), Some(range)) = (order.get(number), ranges.get(number)) else { break };
+        let (Some(index), Some(range)) = (indices.get(number), ranges.get(number)) else { break };
         reader.read_ahead_to(range.end);
-        read(&mut reader, *place, *index)?;
+        read(&mut reader, *index)?;
         fetched.finish(number);
     }
     Ok(())
@@ -140,35 +158,38 @@ pub(super) fn is_fetched_ahead<S: Source>(archive: &Archive<S>) -> bool {
     archive.source.prefetch(slice::from_ref(&everything)).is_some()
 }
 
-/// Looks for entries before the first one.
+/// Looks for unlisted entries in front of the first listed one.
 pub(super) fn judge_prefix<S: Source>(archive: &Archive<S>) -> Result<()> {
     let prefix = 0..archive.directory.first();
     if prefix.is_empty() {
         return Ok(());
     }
-    let fetched = fetched(&*archive.source, slice::from_ref(&prefix));
+    let fetched = prefetch_or_direct(&*archive.source, slice::from_ref(&prefix));
     fetched.claim();
-    Reader::of_all(&archive.directory, &*fetched).judge_prefix()
+    Reader::of_all(archive, &*fetched).judge_prefix()
 }
 
-fn fetched<'s>(source: &'s dyn Source, ranges: &[Range<u64>]) -> Box<dyn Prefetch + 's> {
-    source.prefetch(ranges).unwrap_or_else(|| Box::new(Unfetched::new(source, ranges.len())))
+/// The ranges, fetched ahead where that gains anything: what is a single read anyway is not.
+fn prefetch_or_direct<'s>(source: &'s dyn Source, ranges: &[Range<u64>]) -> Box<dyn Prefetch + 's> {
+    let is_one_read = matches!(ranges, [range] if range.end - range.start <= READ_SIZE as u64);
+    let fetched = if is_one_read { None } else { source.prefetch(ranges) };
+    fetched.unwrap_or_else(|| Box::new(Direct::new(source, ranges.len())))
 }
 
 /// Claims ranges of a source that fetches nothing ahead.
-struct Unfetched<'a> {
+struct Direct<'a> {
     source: &'a dyn Source,
     ranges: usize,
     claimed: AtomicUsize,
 }
 
-impl<'a> Unfetched<'a> {
+impl<'a> Direct<'a> {
     fn new(source: &'a dyn Source, ranges: usize) -> Self {
         Self { source, ranges, claimed: AtomicUsize::new(0) }
     }
 }
 
-impl Source for Unfetched<'_> {
+impl Source for Direct<'_> {
     fn size(&self) -> io::Result<u64> {
         self.source.size()
     }
@@ -178,7 +199,7 @@ impl Source for Unfetched<'_> {
     }
 }
 
-impl Prefetch for Unfetched<'_> {
+impl Prefetch for Direct<'_> {
     fn claim(&self) -> Option<usize> {
         Some(self.claimed.fetch_add(1, Ordering::Relaxed)).filter(|range| *range < self.ranges)
     }

@@ -1,4 +1,4 @@
-//! I/O. The connections that fetch the pieces of a snapshot, into whatever takes them.
+//! I/O. Pieces of a snapshot, fetched over several connections into a sink: a part file, or memory.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use super::stream::{Step, Stream};
 use crate::api::retry::{backoff, jitter};
 use crate::error::{Error, Result};
 
-/// What takes the pieces.
+/// Where the pieces go: makes their streams, takes their bytes, and knows how to pause.
 pub(super) trait Sink: Sized {
     /// The bytes from `at` to `end`, or to the object's end.
     fn stream(&self, at: u64, end: Option<u64>) -> Stream;
@@ -18,32 +18,41 @@ pub(super) trait Sink: Sized {
     /// This many bytes were received, which are still to be written.
     fn received(&self, _count: usize) {}
 
-    /// Takes the next bytes of a piece. `false`: there is no room for them, and another piece is wanted first.
-    fn write(&self, connections: &Connections<Self>, piece: usize, bytes: &[u8]) -> Result<bool>;
+    /// Takes the next bytes of a piece, or has no room for them.
+    fn write(&self, fetcher: &Fetcher<Self>, piece: usize, bytes: &[u8]) -> Result<Written>;
 
     /// Called after every step of a connection; an error ends all of them.
-    fn tick(&self, _connections: &Connections<Self>, _stream: &Stream) -> Result<()> {
+    fn tick(&self, _fetcher: &Fetcher<Self>, _stream: &Stream) -> Result<()> {
         Ok(())
     }
 
     /// Pauses as long as `go_on` says so.
     fn wait(&self, pause: Duration, go_on: &dyn Fn() -> Result<bool>) -> Result<()>;
 
-    /// The connections have ended before all pieces were there.
-    fn ended(&self) {}
+    /// Called when the connections are told to stop: whoever waits should look.
+    fn stopped(&self) {}
 }
 
-/// The connections and what they share.
-pub(super) struct Connections<S> {
+/// What became of the bytes of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// They are no longer the connection's.
+    Taken,
+    /// A piece in front of this one is wanted first.
+    NoRoom,
+}
+
+/// What the connections share.
+pub(super) struct Fetcher<S> {
     pub(super) sink: S,
     pub(super) queue: Queue,
-    /// What ended one connection before all pieces were there; the others end, too.
-    ended: Mutex<Option<Result<Stream>>>,
+    /// What stopped the connections before all pieces were there.
+    reason: Mutex<Option<Result<Stream>>>,
     stop: AtomicBool,
 }
 
 /// What came of a piece.
-enum Fetched {
+enum Outcome {
     /// Everything, or another connection is to fetch the rest.
     Done,
     /// Another connection is to fetch the rest, and this one may come back after a pause.
@@ -54,9 +63,9 @@ enum Fetched {
     StartOver(Box<Stream>),
 }
 
-impl<S: Sink> Connections<S> {
+impl<S: Sink> Fetcher<S> {
     pub(super) fn new(sink: S, jobs: Vec<Job>) -> Self {
-        Self { sink, queue: Queue::new(jobs), ended: Mutex::new(None), stop: AtomicBool::new(false) }
+        Self { sink, queue: Queue::new(jobs), reason: Mutex::new(None), stop: AtomicBool::new(false) }
     }
 
     /// One connection: piece after piece until none is left.
@@ -66,41 +75,41 @@ impl<S: Sink> Connections<S> {
         let mut buffer = vec![0; BUFFER];
         while let Some(job) = self.queue.next(connection) {
             match self.fetch(job, &mut buffer, &mut connection) {
-                Ok(Fetched::Done) => refused = 0,
-                Ok(Fetched::GivenBack(asked)) => {
+                Ok(Outcome::Done) => refused = 0,
+                Ok(Outcome::GivenBack(asked)) => {
                     let go_on = || Ok(!self.is_stopped() && self.queue.is_at_work());
                     let _ = self.sink.wait(backoff(refused, jitter()).max(asked), &go_on);
                     refused += 1;
                 }
-                Ok(Fetched::Left) => return,
-                Ok(Fetched::StartOver(stream)) => self.end(Ok(*stream)),
-                Err(error) => self.end(Err(error)),
+                Ok(Outcome::Left) => return,
+                Ok(Outcome::StartOver(stream)) => self.stop_with(Ok(*stream)),
+                Err(error) => self.stop_with(Err(error)),
             }
         }
     }
 
-    /// Ends all connections. `Ok`: the snapshot must be fetched from its beginning, with the stream that found out.
-    pub(super) fn end(&self, why: Result<Stream>) {
-        guard(&self.ended).get_or_insert(why);
+    /// Stops all connections. `Ok`: the snapshot must be fetched from its beginning, with the stream that found out.
+    pub(super) fn stop_with(&self, why: Result<Stream>) {
+        guard(&self.reason).get_or_insert(why);
         self.stop();
     }
 
-    /// Ends all connections: nobody wants their bytes any more.
+    /// Stops all connections: nobody wants their bytes any more.
     pub(super) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.sink.ended();
+        self.sink.stopped();
     }
 
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// What ended the connections; once.
-    pub(super) fn take_end(&self) -> Option<Result<Stream>> {
-        guard(&self.ended).take()
+    /// What stopped the connections; once.
+    pub(super) fn take_reason(&self) -> Option<Result<Stream>> {
+        guard(&self.reason).take()
     }
 
-    fn fetch(&self, job: Job, buffer: &mut [u8], connection: &mut Connection) -> Result<Fetched> {
+    fn fetch(&self, job: Job, buffer: &mut [u8], connection: &mut Connection) -> Result<Outcome> {
         let Job { piece, at, end, stream } = job;
         let mut stream = stream.unwrap_or_else(|| self.sink.stream(at, end));
         let rest = |at| Job { piece, at, end, stream: None };
@@ -115,9 +124,9 @@ impl<S: Sink> Connections<S> {
             // What came is kept, whatever ends the transfer.
             let is_full = filled == buffer.len();
             if is_full || self.is_stopped() || !matches!(step, Ok(Step::Opened | Step::Bytes(_))) {
-                if !self.sink.write(self, piece, buffer.get(..filled).unwrap_or_default())? {
+                if self.sink.write(self, piece, buffer.get(..filled).unwrap_or_default())? == Written::NoRoom {
                     self.queue.put_back(rest(stream.at - filled as u64));
-                    return Ok(Fetched::Done);
+                    return Ok(Outcome::Done);
                 }
                 filled = 0;
             }
@@ -126,7 +135,7 @@ impl<S: Sink> Connections<S> {
             }
             if brought_nothing(&step) && self.queue.give_back(rest(stream.at), connection) {
                 // The pause is what the host asks for, if it does.
-                return Ok(if let Ok(Step::Retry(pause)) = step { Fetched::GivenBack(pause) } else { Fetched::Left });
+                return Ok(if let Ok(Step::Retry(pause)) = step { Outcome::GivenBack(pause) } else { Outcome::Left });
             }
             match step? {
                 Step::Opened | Step::Bytes(_) => {}
@@ -134,13 +143,13 @@ impl<S: Sink> Connections<S> {
                     let go_on = || self.tick(&stream).map(|()| !self.is_stopped());
                     self.queue.pausing(|| self.sink.wait(pause, &go_on))?;
                 }
-                Step::StartOver => return Ok(Fetched::StartOver(Box::new(stream))),
-                // The first request of all is for less than a piece.
+                Step::StartOver => return Ok(Outcome::StartOver(Box::new(stream))),
+                // The first request of a download is for less than a piece.
                 Step::End if end.is_some_and(|end| stream.at < end) => stream = self.sink.stream(stream.at, end),
-                Step::End => return Ok(Fetched::Done),
+                Step::End => return Ok(Outcome::Done),
             }
         }
-        Ok(Fetched::Done)
+        Ok(Outcome::Done)
     }
 
     fn tick(&self, stream: &Stream) -> Result<()> {
