@@ -256,15 +256,14 @@ fn asked_for(host: &Origin<false>, total: usize) -> Vec<usize> {
 fn there_are_at_most_four_connections() {
     let corpus = big();
     for work in [Work::Everything, Work::Verify, Work::Copy] {
-        let (bytes, most, now) = (corpus.bytes.clone(), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let (highest, _) = (most.clone(), now);
+        let (bytes, most) = (corpus.bytes.clone(), AtomicU64::new(0));
         let host = Origin::<false>::start(move |asked| Reply::right(&bytes, ONE, asked));
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let (host, done) = (&host, &done);
+            let (host, done, most) = (&host, &done, &most);
             scope.spawn(move || {
                 while !done.load(SeqCst) {
-                    highest.fetch_max(host.connections(), SeqCst);
+                    most.fetch_max(host.connections(), SeqCst);
                     std::thread::sleep(Duration::from_millis(1));
                 }
             });

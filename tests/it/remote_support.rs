@@ -67,7 +67,7 @@ impl Corpus {
         let (mut sum, mut ranges) = (0, Vec::new());
         for index in 0..zip.len() {
             let entry = zip.by_index_raw(index).unwrap();
-            if pick(entry.name()) {
+            if pick(&entry.name().unwrap()) {
                 sum += entry.compressed_size();
                 ranges.push(entry.header_start()..entry.data_start().unwrap() + entry.compressed_size());
             }
