@@ -118,12 +118,9 @@ fn slow(corpus: &Corpus) -> Origin<false> {
 #[track_caller]
 fn assert_ends(host: &Origin<false>, archive: Archive<Remote>) {
     wait_until(|| host.under_way() == 0);
-    let (asked, sent) = (host.asked().len(), host.sent());
-    assert!(sent < 60 << 20, "it went on to the end: {sent} bytes");
-    std::thread::sleep(Duration::from_millis(20));
-    assert_eq!((host.asked().len(), host.sent()), (asked, sent), "it goes on behind the caller's back");
     drop(archive);
     wait_until(|| host.connections() == 0);
+    assert!(host.sent() <= WINDOW + BUFFERS + (4 << 20), "it went on: {} bytes", host.sent());
 }
 
 #[test]
