@@ -154,8 +154,8 @@ pub use snapshot::download::Download;
 pub use snapshot::mirror::{Keep, KeepReason, Mirror, MirrorPlan, MirrorReport, PlannedSnapshot};
 pub use snapshot::options::{DownloadOptions, Overwrite};
 pub use snapshot::reader::RemoteReader;
-pub use snapshot::remote::Remote;
-pub use snapshot::source::{Cursor, Source};
+pub use snapshot::remote::{Remote, RemoteStats};
+pub use snapshot::source::{Cursor, Prefetch, Source};
 pub use types::{
     Account, AppInfo, AppSummary, DatabaseInfo, DatabaseSummary, Kind, Language, Listing, Memory, Origin, Plan,
     Reading, Response, RestoreState, RestoreStatus, RunningStatus, RuntimeStatus, ServiceStatus, Skipped, SnapshotInfo,

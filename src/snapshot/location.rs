@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::range::{Head, Object, Range, Worth, judge, number};
@@ -28,6 +29,21 @@ pub(crate) struct Location {
     pub(crate) is_unique: bool,
     /// What a listing says of it.
     pub(crate) info: Option<Arc<SnapshotInfo>>,
+    pub(crate) traffic: Arc<Traffic>,
+}
+
+/// What was sent and received.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) requests: AtomicU64,
+    /// Of response bodies.
+    pub(crate) bytes: AtomicU64,
+}
+
+impl Traffic {
+    pub(crate) fn received(&self, count: usize) {
+        self.bytes.fetch_add(count as u64, Ordering::Relaxed);
+    }
 }
 
 impl Location {
@@ -39,6 +55,7 @@ impl Location {
             headers.push(("range", value));
             headers.extend(known.etag.clone().map(|etag| ("if-match", etag)));
         }
+        self.traffic.requests.fetch_add(1, Ordering::Relaxed);
         let response = self.agent.get(&self.url, &headers, idle, known.total)?;
         let fields = &response.headers;
         let head = Head {
@@ -70,6 +87,7 @@ impl Location {
                 _ => break,
             }
         }
+        self.traffic.received(count);
         let excerpt = excerpt(bytes.get(..count).unwrap_or_default(), &response.queries);
         self.unexpected(response.status, problem, excerpt, response.retry_after)
     }

@@ -10,7 +10,9 @@ use crate::error::Result;
 use crate::secret::{SignedKey, SignedUrl};
 use crate::types::SnapshotInfo;
 
+mod ahead;
 pub(crate) mod archive;
+mod connections;
 pub(crate) mod download;
 mod files;
 mod leftovers;
@@ -19,12 +21,14 @@ pub(crate) mod mirror;
 mod name;
 pub(crate) mod options;
 mod part;
+mod prefetch;
 mod queue;
 mod range;
 pub(crate) mod reader;
 mod record;
 pub(crate) mod remote;
 pub(crate) mod source;
+mod spans;
 mod stream;
 mod transfer;
 
@@ -67,8 +71,8 @@ impl Snapshot {
     pub(crate) fn new(agent: SnapshotAgent, url: SignedUrl, key: SignedKey, info: Option<SnapshotInfo>) -> Self {
         let named = name::of_link(url.path(), url.query(), info.as_ref());
         let (file_name, version) = (named.file_name.into(), named.version.map(Arc::from));
-        let (is_unique, info) = (named.is_unique, info.map(Arc::new));
-        Self { location: Location { agent, url: url.into(), file_name, version, is_unique, info }, key }
+        let (is_unique, info, traffic) = (named.is_unique, info.map(Arc::new), Arc::default());
+        Self { location: Location { agent, url: url.into(), file_name, version, is_unique, info, traffic }, key }
     }
 
     /// Returns the signed download link.

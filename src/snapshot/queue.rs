@@ -27,7 +27,7 @@ pub(crate) enum Connection {
     OnTrial,
 }
 
-/// What no connection has taken, the last one first, and how many connections are at work and pausing before an attempt.
+/// What no connection has taken, the first piece at the end, and how many connections are at work and pausing before an attempt.
 #[derive(Default)]
 struct State {
     jobs: Vec<Job>,
@@ -35,7 +35,14 @@ struct State {
     pausing: usize,
 }
 
-/// The pieces that are still to be fetched, shared by the connections.
+impl State {
+    fn insert(&mut self, job: Job) {
+        let at = self.jobs.partition_point(|other| other.piece > job.piece);
+        self.jobs.insert(at, job);
+    }
+}
+
+/// The pieces that are still to be fetched, shared by the connections: the first one next.
 pub(crate) struct Queue(Mutex<State>);
 
 impl Queue {
@@ -81,9 +88,19 @@ impl Queue {
         *connection = if others > 0 { Connection::OnTrial } else { Connection::AtWork };
         state.at_work = others.max(1);
         if others > 0 {
-            state.jobs.push(job);
+            state.insert(job);
         }
         others > 0
+    }
+
+    /// Puts the rest of a piece back for later: another one is wanted first.
+    pub(crate) fn put_back(&self, job: Job) {
+        self.state().insert(job);
+    }
+
+    /// Whether a piece in front of this one was given back and waits for a connection.
+    pub(crate) fn has_before(&self, piece: usize) -> bool {
+        self.state().jobs.last().is_some_and(|job| job.piece < piece)
     }
 
     /// Whether a connection on trial may still be of use.

@@ -2,12 +2,16 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::ops;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::archive::{LAST, check_end};
 use super::location::Location;
+use super::prefetch::{CONNECTIONS, Fetched};
 use super::range::{Object, Range};
-use super::source::Source;
+use super::source::{Prefetch, Source};
+use super::spans::pieces;
 use super::stream::{Step, Stream};
 use crate::error::Result;
 
@@ -18,12 +22,20 @@ const WINDOW: (u64, u64) = (128 * 1024, 1024 * 1024);
 /// How many windows are kept.
 const WINDOWS: usize = 4;
 
-/// A snapshot's bytes at any offset, fetched when they are read.
+/// What is wrong when a response is not the one that was requested, of the same snapshot.
+pub(super) const CHANGED: &str =
+    "the snapshot changed while it was being read, or the host stopped serving ranges; open it again";
+
+/// A snapshot's bytes at any offset, fetched when they are read, or before.
 ///
 /// Opening it sends one request, for the length, the version and the last 66 KiB. After that, each read that earlier
-/// ones do not cover sends one request (for at least 128 KiB, or up to 1 MiB when reads follow each other). Every
-/// response is checked to come from the same version. It takes at most about 6 MiB of memory. Reads from several
-/// threads use a connection each.
+/// ones do not cover sends one request (for at least 128 KiB, or up to 1 MiB when reads follow each other; a larger read is
+/// one request, too). Every response is checked to come from the same version. It takes at most about 6 MiB of memory. Reads
+/// from several threads use a connection each.
+///
+/// Who knows what will be read says so with [`prefetch`](Source::prefetch), as [`Archive`](crate::Archive) does: the ranges
+/// are fetched in requests of up to 8 MiB, over up to four connections, at most 24 MiB ahead of the reads. Gaps of up to
+/// 256 KiB between them are fetched, too, as long as they are few.
 ///
 /// When the snapshot host does not serve ranges, a snapshot of up to 8 MiB is held in memory.
 pub struct Remote {
@@ -56,6 +68,9 @@ impl Window {
 
 impl Remote {
     pub(crate) fn open(location: Location) -> Result<Self> {
+        // One agent for all requests, so that they find each other's connections.
+        let agent = location.agent.over(CONNECTIONS);
+        let location = Location { agent, traffic: Arc::default(), ..location };
         let range = Range::Last(LAST as u64);
         let mut stream = Stream::new(location.clone(), Object::default(), range);
         let (mut bytes, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
@@ -80,10 +95,27 @@ impl Remote {
         Ok(Self { location, object: stream.object, end, windows: Mutex::new(Vec::new()) })
     }
 
-    /// The bytes from `start` to `end`, over a connection of its own.
-    fn fetch(&self, start: u64, end: u64) -> Result<Window> {
-        let mut bytes = vec![0; usize::try_from(end - start).unwrap_or(0)];
-        let range = Range::Span(start, end);
+    /// Returns what this source has cost so far, the opening included.
+    ///
+    /// ```no_run
+    /// # let snapshot = squarecloud_blocking::Client::from_env()?.snapshot("0123456789abcdef0123456789abcdef")?;
+    /// # #[cfg(feature = "zip")] {
+    /// let archive = snapshot.archive()?;
+    /// let config = archive.read("squarecloud.app")?;
+    /// let stats = archive.source().stats();
+    /// println!("{} bytes in {} requests", stats.bytes, stats.requests);
+    /// # }
+    /// # Ok::<(), squarecloud_blocking::Error>(())
+    /// ```
+    pub fn stats(&self) -> RemoteStats {
+        let traffic = &self.location.traffic;
+        let (requests, bytes) = (traffic.requests.load(Ordering::Relaxed), traffic.bytes.load(Ordering::Relaxed));
+        RemoteStats { requests, bytes }
+    }
+
+    /// Fills `bytes` from `start`, over a connection of its own.
+    fn fetch(&self, start: u64, bytes: &mut [u8]) -> Result<()> {
+        let range = Range::Span(start, start + bytes.len() as u64);
         let mut stream = Stream::new(self.location.clone(), self.object.clone(), range);
         // A byte more, so that the stream can see its end.
         let mut more = [0; 1];
@@ -91,12 +123,8 @@ impl Remote {
             let filled = usize::try_from(stream.at - start).unwrap_or(usize::MAX);
             let room = bytes.get_mut(filled..).filter(|room| !room.is_empty()).unwrap_or(&mut more);
             match stream.step_or_sleep(room)? {
-                Step::End => return Ok(Window { start, bytes }),
-                Step::StartOver => {
-                    return Err(stream.error(
-                        "the snapshot changed while it was being read, or the host stopped serving ranges; open it again",
-                    ));
-                }
+                Step::End => return Ok(()),
+                Step::StartOver => return Err(stream.error(CHANGED)),
                 Step::Opened | Step::Bytes(_) | Step::Retry(_) => {}
             }
         }
@@ -128,7 +156,13 @@ impl Source for Remote {
         if let Some(count) = cached.or_else(|| self.end.copy(offset, buf)) {
             return Ok(count);
         }
-        let window = self.fetch(offset, self.window_end(offset, buf.len() as u64))?;
+        let room = usize::try_from(self.end.start - offset).unwrap_or(usize::MAX).min(buf.len());
+        if let Some(large) = buf.get_mut(..room).filter(|room| room.len() as u64 >= WINDOW.1) {
+            return Ok(self.fetch(offset, large).map(|()| room)?);
+        }
+        let length = usize::try_from(self.window_end(offset, room as u64) - offset).unwrap_or(0);
+        let mut window = Window { start: offset, bytes: vec![0; length] };
+        self.fetch(offset, &mut window.bytes)?;
         let count = window.copy(offset, buf).unwrap_or(0);
         let mut windows = self.windows();
         // The window that this one continues is no longer needed.
@@ -139,6 +173,24 @@ impl Source for Remote {
         windows.push(window);
         Ok(count)
     }
+
+    fn prefetch(&self, ranges: &[ops::Range<u64>]) -> Option<Box<dyn Prefetch + '_>> {
+        let pieces = pieces(ranges, self.end.start);
+        if pieces.is_empty() {
+            return None;
+        }
+        Some(Box::new(Fetched::new(self, &self.location, &self.object, ranges, pieces)))
+    }
+}
+
+/// What a [`Remote`] has cost: [`Remote::stats`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RemoteStats {
+    /// Requests sent, those that failed included; one with all its redirects counts once.
+    pub requests: u64,
+    /// Bytes received of response bodies.
+    pub bytes: u64,
 }
 
 impl fmt::Debug for Remote {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Bytes that can be read at any offset, by several threads at once.
@@ -43,6 +44,48 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When reading fails. Callers retry a read that fails with [`io::ErrorKind::Interrupted`].
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Says which ranges will be read, in the order of their offsets, and returns a source that fetches them before they
+    /// are read; `None`, the default, where that would save nothing, as it does for a file or for bytes in memory.
+    ///
+    /// Nothing is fetched before the first [`claim`](Prefetch::claim).
+    fn prefetch(&self, ranges: &[Range<u64>]) -> Option<Box<dyn Prefetch + '_>> {
+        let _ = ranges;
+        None
+    }
+}
+
+/// Ranges of a [`Source`] that are fetched before they are read; made by [`Source::prefetch`].
+///
+/// Each range is claimed, read from its beginning to its end, and finished, by any of several threads. What is read outside
+/// of a claimed range, or a second time, is fetched by itself. A range that is claimed and never finished holds up those
+/// behind it. Dropping it ends the fetching.
+///
+/// ```no_run
+/// use std::io::{Read, Seek, SeekFrom};
+/// use squarecloud_blocking::{Cursor, Source};
+///
+/// /// Reads parts of a snapshot as fast as the network is.
+/// fn parts(source: &impl Source, ranges: &[std::ops::Range<u64>]) -> std::io::Result<Vec<u8>> {
+///     let mut bytes = Vec::new();
+///     if let Some(fetched) = source.prefetch(ranges) {
+///         while let Some(number) = fetched.claim() {
+///             let (start, end) = (ranges[number].start, ranges[number].end);
+///             let mut cursor = Cursor::new(&*fetched);
+///             cursor.seek(SeekFrom::Start(start))?;
+///             cursor.take(end - start).read_to_end(&mut bytes)?;
+///             fetched.finish(number);
+///         }
+///     }
+///     Ok(bytes)
+/// }
+/// ```
+pub trait Prefetch: Source {
+    /// Returns the number of the next range, which is the caller's until it is finished; `None` after the last one.
+    fn claim(&self) -> Option<usize>;
+
+    /// Says that no more of a claimed range will be read.
+    fn finish(&self, range: usize);
 }
 
 impl Source for File {
@@ -96,6 +139,10 @@ macro_rules! pointer {
 
             fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
                 (**self).read_at(offset, buf)
+            }
+
+            fn prefetch(&self, ranges: &[Range<u64>]) -> Option<Box<dyn Prefetch + '_>> {
+                (**self).prefetch(ranges)
             }
         }
     )*};

@@ -171,6 +171,7 @@ impl Stream {
             self.end = self.end.or(Some(self.at));
             return Ok(Step::End);
         }
+        self.location.traffic.received(count);
         let count64 = count as u64;
         if let Some(left) = &mut open.left {
             let Some(rest) = left.checked_sub(count64) else {

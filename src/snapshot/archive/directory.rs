@@ -21,6 +21,9 @@ const LARGEST: u64 = 512 << 20;
 /// How much of a prefix is looked at before anything is read: a script's length. `verify` and `extract` look at all of it.
 const HEAD: u64 = 4096;
 
+/// How long the extra field of a local file header may be without another read. Few tools write more than 60 bytes.
+const EXTRA: u64 = 1024;
+
 /// What an entry's central header says, ZIP64 resolved and the prefix added.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Record {
@@ -178,6 +181,13 @@ impl CentralDirectory {
     pub(super) fn next(&self, index: u32) -> u64 {
         let (starts, offset) = (&self.layout().starts, self.record(index).offset);
         starts.get(starts.partition_point(|start| *start <= offset)).copied().unwrap_or(self.start)
+    }
+
+    /// Where an entry is without what follows its data, if its local file header has no very long extra field.
+    pub(super) fn span(&self, index: u32) -> Range<u64> {
+        let record = self.record(index);
+        let least = record.offset + (LOCAL_LEN + self.header(index).name.len()) as u64 + record.compressed;
+        record.offset..(least + EXTRA).min(self.start)
     }
 
     /// Where the entries' data may be. The first call sorts them: 8 bytes an entry.

@@ -22,19 +22,19 @@ const SPAN: usize = 256 << 10;
 pub(super) type Out<'o> = &'o mut dyn FnMut(&[u8]) -> Result<()>;
 
 /// Positioned reads through a buffer, so that neighbours cost one read; each worker has its own.
-pub(super) struct Window<'s, S: ?Sized> {
-    buffered: BufReader<Bounded<'s, S>>,
+pub(super) struct Window<'s> {
+    buffered: BufReader<Bounded<'s>>,
     /// The piece of content in the making.
     piece: Vec<u8>,
 }
 
-struct Bounded<'s, S: ?Sized> {
-    source: &'s S,
+struct Bounded<'s> {
+    source: &'s dyn Source,
     at: u64,
     until: u64,
 }
 
-impl<S: Source + ?Sized> Read for Bounded<'_, S> {
+impl Read for Bounded<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let room = self.until.saturating_sub(self.at).min(out.len() as u64) as usize;
         let Some(out) = out.get_mut(..room).filter(|out| !out.is_empty()) else { return Ok(0) };
@@ -51,8 +51,8 @@ impl<S: Source + ?Sized> Read for Bounded<'_, S> {
     }
 }
 
-impl<'s, S: Source + ?Sized> Window<'s, S> {
-    pub(super) fn new(source: &'s S) -> Self {
+impl<'s> Window<'s> {
+    pub(super) fn new(source: &'s dyn Source) -> Self {
         let buffered = BufReader::with_capacity(SPAN, Bounded { source, at: 0, until: 0 });
         Self { buffered, piece: vec![0; SPAN] }
     }

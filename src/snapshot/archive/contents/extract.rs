@@ -5,17 +5,18 @@ use std::fs::{self, File, FileTimes, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use super::Archive;
 use super::entry::Entry;
-use super::local::Reader;
+use super::local::{Reader, compare};
 use super::options::ExtractOptions;
 use super::paths::{Folder, Leaf};
-use super::plan::{self, ExtractPlan};
+use super::plan::{self, ExtractPlan, read_target};
 use super::staging::{change_mode, create_dir, symlink};
 use super::target::{Target, sync_dirs};
-use super::work::{Meter, cores, read_and_write, read_entries};
+use super::work::{Meter, cores, judge_prefix, read_and_write, read_entries};
 use crate::error::{Error, Refusal, Result};
 use crate::progress::Throttle;
 use crate::snapshot::archive::fault::Fault;
@@ -60,11 +61,16 @@ pub(super) fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &Ext
     // Except on Windows, the file system decides whether names that differ only in case are the same.
     let mut platform = if cfg!(windows) { Platform::Windows } else { Platform::Unix };
     let mut plan = decide(archive, options, platform)?;
-    Reader::of_all(archive).judge_prefix()?;
+    judge_prefix(archive)?;
     let staging = target.staging()?;
     if platform == Platform::Unix && staging.ignores_case() {
         platform = Platform::Apple;
         plan = decide(archive, options, platform)?;
+    }
+    let late = !target.merges() && plan.reads_links_late(archive);
+    if !late {
+        plan.follow_links(archive, platform)?;
+        refuse(&plan)?;
     }
     let planned = plan.leaves().count();
     target.compare(&mut plan, platform, |leaf, path| is_same(archive, leaf, path))?;
@@ -76,8 +82,13 @@ pub(super) fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &Ext
     let durable = options.durable.unwrap_or(options.overwrite == Overwrite::Replace);
     let lost = Lost { times: 0.into(), modes: 0.into(), no_modes: !staging.keeps_modes() };
     let threads = options.threads.unwrap_or_else(|| cores().max(if durable { SYNCING } else { 1 }));
-    let work = Work { archive, options, plan: &plan, root: staging.tree.clone(), threads, durable, meter, lost };
-    work.run()?;
+    let work = Work { archive, options, root: staging.tree.clone(), platform, threads, durable, meter, lost };
+    let targets = work.make_files(&plan, late)?;
+    if late {
+        plan.set_targets(archive, targets, platform);
+        refuse(&plan)?;
+    }
+    work.make_links(&plan)?;
     let late = target.place(staging, &plan, durable, |root, folders| work.finish(root, folders))?;
     let late_links = late.iter().filter(|leaf| leaf.target.is_some()).count();
     Ok(Extracted {
@@ -92,13 +103,16 @@ pub(super) fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &Ext
     })
 }
 
-/// The plan, if nothing is refused.
+/// The plan but for the links' targets, if nothing is refused.
 fn decide<S: Source>(archive: &Archive<S>, options: &ExtractOptions, platform: Platform) -> Result<ExtractPlan> {
     let plan = plan::draw(archive, options, platform)?;
-    match plan.refused().first() {
-        Some(bad) => Err(bad.clone().into()),
-        None => Ok(plan),
-    }
+    refuse(&plan)?;
+    Ok(plan)
+}
+
+/// The first thing that is refused.
+fn refuse(plan: &ExtractPlan) -> Result<()> {
+    plan.refused().first().map_or(Ok(()), |bad| Err(bad.clone().into()))
 }
 
 /// Whether what exists at a path is what would be written there.
@@ -108,7 +122,7 @@ fn is_same<S: Source>(archive: &Archive<S>, leaf: &Leaf, path: &Path) -> bool {
         None => {
             let found = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file);
             let file = found.and_then(|_| File::open(path).ok());
-            file.is_some_and(|file| Reader::of_some(archive).compare(leaf.index, &file).is_ok())
+            file.is_some_and(|file| compare(&archive.directory.record(leaf.index), &file).is_ok())
         }
     }
 }
@@ -117,9 +131,9 @@ fn is_same<S: Source>(archive: &Archive<S>, leaf: &Leaf, path: &Path) -> bool {
 struct Work<'a, S: Source> {
     archive: &'a Archive<S>,
     options: &'a ExtractOptions,
-    plan: &'a ExtractPlan,
     /// Where the tree grows.
     root: PathBuf,
+    platform: Platform,
     threads: usize,
     /// Whether everything is on the disk before it is moved to the target.
     durable: bool,
@@ -136,31 +150,43 @@ struct Lost {
 }
 
 impl<'a, S: Source> Work<'a, S> {
-    /// Makes the whole tree in the staging directory.
-    fn run(&self) -> Result<()> {
-        for folder in &self.plan.folders {
+    /// Makes the directories, and the files by all workers; with `links`, reads the links' targets on the way.
+    fn make_files(&self, plan: &ExtractPlan, links: bool) -> Result<Vec<(u32, String)>> {
+        for folder in &plan.folders {
             let path = self.root.join(&folder.path);
             // The owner has all permissions until the directory is filled: see `finish`.
             let mode = folder.index.and_then(|index| self.mode(index));
             create_dir(&path, mode.map_or(0o777, |mode| mode | 0o700))
                 .map_err(|e| not_made("creating", &folder.path, &path, e))?;
         }
-        let files = self.plan.files.iter().map(|leaf| (leaf.index, Some(leaf)));
-        let unwritten = self.plan.unwritten.iter().map(|index| (*index, None));
-        let read = |reader: &mut Reader<'_, S>, index: u32, leaf: Option<&Leaf>| match leaf {
+        let targets = Mutex::new(Vec::new());
+        let leaves = plan.leaves().filter(|leaf| links || leaf.target.is_none());
+        let leaves = leaves.map(|leaf| (leaf.index, Some(leaf)));
+        let unwritten = plan.unwritten.iter().map(|index| (*index, None));
+        let read = |reader: &mut Reader<'_>, index: u32, leaf: Option<&Leaf>| match leaf {
+            Some(Leaf { target: Some(_), .. }) => {
+                let target = read_target(reader, index, self.platform)?;
+                targets.lock().unwrap_or_else(PoisonError::into_inner).push((index, target));
+                Ok(())
+            }
             Some(leaf) => self.write(leaf, reader),
             None => reader.read(index, &mut |_| Ok(())),
         };
-        let jobs = files.chain(unwritten).collect();
+        let jobs = leaves.chain(unwritten).collect();
         read_entries(self.archive, jobs, self.threads, &self.meter.stop, read)?;
-        for leaf in &self.plan.links {
+        Ok(targets.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes the links: the tree is whole.
+    fn make_links(&self, plan: &ExtractPlan) -> Result<()> {
+        for leaf in &plan.links {
             let path = self.root.join(&leaf.path);
             let target = leaf.target.as_deref().unwrap_or_default();
             symlink(target.as_ref(), &path).map_err(|e| not_made("linking", &leaf.path, &path, e))?;
             self.meter.add(0, 1)?;
         }
         if self.durable {
-            sync_dirs(self.plan.folders.iter().rev().map(|folder| self.root.join(&folder.path)))?;
+            sync_dirs(plan.folders.iter().rev().map(|folder| self.root.join(&folder.path)))?;
             sync_dirs([&self.root])?;
         }
         self.meter.report_now()
@@ -181,7 +207,7 @@ impl<'a, S: Source> Work<'a, S> {
     }
 
     /// Writes one file: open, write, set its time, close.
-    fn write(&self, leaf: &Leaf, reader: &mut Reader<'_, S>) -> Result<()> {
+    fn write(&self, leaf: &Leaf, reader: &mut Reader<'_>) -> Result<()> {
         let (index, path) = (leaf.index, self.root.join(&leaf.path));
         let mut options = OpenOptions::new();
         options.read(self.options.verify).write(true).create_new(true);
@@ -198,7 +224,7 @@ impl<'a, S: Source> Work<'a, S> {
             reader.read(index, &mut write)?;
         }
         if self.options.verify {
-            reader.compare(index, &file).map_err(|e| Error::io("reading back", &path, e))?;
+            compare(&self.archive.directory.record(index), &file).map_err(|e| Error::io("reading back", &path, e))?;
         }
         self.set_time(index, &file);
         if self.lost.no_modes && self.mode(index).is_some() {

@@ -8,7 +8,6 @@
 use std::fs::File;
 use std::io;
 
-use super::Archive;
 use super::data::{Out, Window};
 use super::entry::Entry;
 use crate::error::{Refusal, Result};
@@ -23,9 +22,9 @@ use crate::snapshot::source::Source;
 
 /// Reads entries: judges the local file header, decodes the data and judges what follows it. Each worker thread has
 /// its own.
-pub(super) struct Reader<'a, S> {
+pub(super) struct Reader<'a> {
     directory: &'a CentralDirectory,
-    window: Window<'a, S>,
+    window: Window<'a>,
     /// Whether what lies between an entry and the next one is judged, too.
     gaps: bool,
 }
@@ -38,28 +37,25 @@ struct Located {
     complete: bool,
 }
 
-impl<'a, S: Source> Reader<'a, S> {
+impl<'a> Reader<'a> {
     /// A reader for single entries: what follows their data is not looked at.
-    pub(super) fn of_some(archive: &'a Archive<S>) -> Self {
-        Self { directory: &archive.directory, window: Window::new(&*archive.source), gaps: false }
+    pub(super) fn of_some(directory: &'a CentralDirectory, source: &'a dyn Source) -> Self {
+        Self { directory, window: Window::new(source), gaps: false }
     }
 
     /// A reader that judges what lies between the entries, too.
-    pub(super) fn of_all(archive: &'a Archive<S>) -> Self {
-        Self { gaps: true, ..Self::of_some(archive) }
+    pub(super) fn of_all(directory: &'a CentralDirectory, source: &'a dyn Source) -> Self {
+        Self { gaps: true, ..Self::of_some(directory, source) }
     }
 
-    /// Reads ahead to `until`: the entries up to there are read next.
+    /// Reads ahead to `until`: what is in front of it is read next.
     pub(super) fn read_ahead_to(&mut self, until: u64) {
         self.window.read_ahead_to(until);
     }
 
-    /// One read for an entry's header and data, if the header's extra field is not a very long one.
-    fn read_ahead_to_end_of(&mut self, index: u32) {
-        let (record, name) = (self.directory.record(index), self.directory.header(index).name);
-        let header = (LOCAL_LEN + name.len() + 64) as u64;
-        let end = record.offset + header + record.compressed;
-        self.read_ahead_to(end.min(self.directory.start));
+    /// The entry's name.
+    pub(super) fn name(&self, index: u32) -> &'a str {
+        self.directory.name(index)
     }
 
     /// Reads one entry. Its local file header is judged before the first byte is given to `out`.
@@ -72,9 +68,6 @@ impl<'a, S: Source> Reader<'a, S> {
 
     /// [`read`](Self::read), with an error of the source as it is.
     pub(super) fn decode(&mut self, index: u32, out: Out<'_>) -> Result<(), Failure> {
-        if !self.gaps {
-            self.read_ahead_to_end_of(index);
-        }
         let next = if self.gaps { self.directory.next(index) } else { self.directory.start };
         let located = self.locate(index, next)?;
         Entry { directory: self.directory, index }.readable()?;
@@ -92,23 +85,11 @@ impl<'a, S: Source> Reader<'a, S> {
         content
             .try_reserve_exact(usize::try_from(honest).unwrap_or(usize::MAX))
             .map_err(|e| Failure::Source(io::Error::other(e)).error(Some(self.directory.name(index))))?;
-        self.read_ahead_to_end_of(index);
         self.read(index, &mut |piece| {
             content.extend_from_slice(piece);
             Ok(())
         })?;
         Ok(content)
-    }
-
-    /// Reads back what was written of an entry and compares its size and checksum.
-    pub(super) fn compare(&self, index: u32, written: &File) -> io::Result<()> {
-        let record = self.directory.record(index);
-        let record = Record { compressed: record.size, method: STORED, ..record };
-        match Window::new(written).unpack(0, &record, &mut |_| Ok(())) {
-            Ok(()) => Ok(()),
-            Err(Failure::Source(e)) => Err(e),
-            Err(_) => Err(io::Error::other("the file is not what was written; check the disk")),
-        }
     }
 
     /// What is wrong with the entries that seem to share bytes with another. A wrong offset or size looks the same, so
@@ -177,6 +158,16 @@ impl<'a, S: Source> Reader<'a, S> {
             None => return Err(Fault::corrupt("its data descriptor contradicts the central directory").into()),
         }
         unlisted(&mut self.window, end, next, has_signature)
+    }
+}
+
+/// Reads back what was written of an entry and compares its size and checksum.
+pub(super) fn compare(record: &Record, written: &File) -> io::Result<()> {
+    let record = Record { compressed: record.size, method: STORED, ..*record };
+    match Window::new(written).unpack(0, &record, &mut |_| Ok(())) {
+        Ok(()) => Ok(()),
+        Err(Failure::Source(e)) => Err(e),
+        Err(_) => Err(io::Error::other("the file is not what was written; check the disk")),
     }
 }
 
@@ -257,12 +248,7 @@ fn descriptor(b: &[u8], record: &Record, gap: u64) -> Option<usize> {
 }
 
 /// Looks for entries and central directories in bytes that belong to no entry; `found` tells whether some have any.
-fn unlisted<S: Source + ?Sized>(
-    window: &mut Window<'_, S>,
-    from: u64,
-    to: u64,
-    found: fn(&[u8]) -> bool,
-) -> Result<(), Failure> {
+fn unlisted(window: &mut Window<'_>, from: u64, to: u64, found: fn(&[u8]) -> bool) -> Result<(), Failure> {
     const STEP: usize = 64 << 10;
     for at in (from..to).step_by(STEP) {
         // What begins at the step's end may go on behind it.

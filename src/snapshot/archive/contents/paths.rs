@@ -173,7 +173,8 @@ mod tests {
         }
         let bytes = writer.finish().unwrap().into_inner();
         let archive = Archive::new(bytes).unwrap();
-        let plan = plan::draw(&archive, &ExtractOptions::new(), platform).unwrap();
+        let mut plan = plan::draw(&archive, &ExtractOptions::new(), platform).unwrap();
+        plan.follow_links(&archive, platform).unwrap();
         plan.refused().iter().map(|bad| bad.refusal).collect()
     }
 

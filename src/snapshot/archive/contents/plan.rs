@@ -1,7 +1,8 @@
 //! What an extraction would do, decided before the first byte is written: from the central directory and the links'
-//! targets alone. Local file headers are judged when the data is read, into a private directory.
+//! targets alone. Local file headers are judged when the data is read, into a private directory; so are the links' targets,
+//! where reading them first would cost more.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::Archive;
 use super::entry::{Entry, EntryKind};
@@ -9,6 +10,7 @@ use super::links;
 use super::local::Reader;
 use super::options::{ExtractOptions, Links};
 use super::paths::{Folder, Leaf, assign, respell, under, wanted};
+use super::work::read_some;
 use crate::error::{Error, Refusal, Result};
 use crate::snapshot::archive::directory::Record;
 use crate::snapshot::archive::fault::{BadEntry, Fault, Judged};
@@ -26,6 +28,8 @@ pub struct ExtractPlan {
     pub(super) unwritten: Vec<u32>,
     bytes: u64,
     refused: Vec<BadEntry>,
+    /// There are more paths or longer link targets than allowed: the targets are not read.
+    is_immodest: bool,
 }
 
 impl ExtractPlan {
@@ -70,6 +74,51 @@ impl ExtractPlan {
     pub(super) fn leaves(&self) -> impl Iterator<Item = &Leaf> + Clone {
         self.files.iter().chain(&self.links)
     }
+
+    /// Whether the links' targets are better read with the files' data: they are spread over what is fetched ahead.
+    pub(super) fn reads_links_late<S: Source>(&self, archive: &Archive<S>) -> bool {
+        let spans: Vec<_> = self.links.iter().map(|leaf| archive.directory.span(leaf.index)).collect();
+        archive.source.prefetch(&spans).is_some()
+    }
+
+    /// Reads the links' targets and refuses those that lead out.
+    pub(super) fn follow_links<S: Source>(&mut self, archive: &Archive<S>, platform: Platform) -> Result<()> {
+        if self.is_immodest {
+            return Ok(());
+        }
+        let (mut targets, indices) = (Vec::new(), self.links.iter().map(|leaf| leaf.index).collect::<Vec<_>>());
+        read_some(archive, &indices, |reader, _, index| {
+            match read_target(reader, index, platform) {
+                Ok(target) => targets.push((index, target)),
+                Err(error) => self.refused.push(BadEntry::of(error)?),
+            }
+            Ok::<_, Error>(())
+        })?;
+        self.set_targets(archive, targets, platform);
+        Ok(())
+    }
+
+    /// Sets the links' targets and refuses those that lead out.
+    pub(super) fn set_targets<S: Source>(
+        &mut self,
+        archive: &Archive<S>,
+        targets: Vec<(u32, String)>,
+        platform: Platform,
+    ) {
+        let mut targets: HashMap<u32, String> = targets.into_iter().collect();
+        for leaf in &mut self.links {
+            leaf.target = targets.remove(&leaf.index).or(leaf.target.take());
+        }
+        for (leaf, fault) in links::refused(&self.links, platform, None) {
+            self.refused.push(BadEntry::new(Some(archive.directory.name(leaf.index)), fault));
+        }
+    }
+}
+
+/// Reads a link's target.
+pub(super) fn read_target(reader: &mut Reader<'_>, index: u32, platform: Platform) -> Result<String> {
+    let content = reader.content(index)?;
+    links::target(content, platform).map_err(|fault| fault.error(Some(reader.name(index))))
 }
 
 /// A plan in the making.
@@ -82,7 +131,7 @@ struct Draft<'a, S: Source> {
     listed: Vec<Folder>,
 }
 
-/// Decides everything.
+/// Decides everything but whether the links stay inside: see [`ExtractPlan::follow_links`].
 ///
 /// # Errors
 /// `NoSuchEntry`, and what the source fails with. What is wrong with the archive is part of the plan.
@@ -98,13 +147,10 @@ pub(super) fn draw<S: Source>(
         }
     }
     draft.judge_choice()?;
-    let modest = draft.settle();
-    let mut reader = Reader::of_all(archive);
-    draft.refuse_overlaps(&mut reader)?;
+    draft.settle();
+    draft.refuse_overlaps()?;
     if options.links == Links::Skip {
         draft.plan.unwritten.extend(draft.plan.links.drain(..).map(|leaf| leaf.index));
-    } else if modest {
-        draft.follow_links(&mut reader)?;
     }
     Ok(draft.plan)
 }
@@ -161,9 +207,8 @@ impl<S: Source> Draft<'_, S> {
         if nothing && !self.archive.is_empty() { none("") } else { Ok(()) }
     }
 
-    /// Gives every path one owner and judges the whole. False when there are more paths or longer link targets than
-    /// allowed: then they are not read.
-    fn settle(&mut self) -> bool {
+    /// Gives every path one owner and judges the whole.
+    fn settle(&mut self) {
         let limits = &self.options.limits;
         let sum = |leaves: &[Leaf], of: fn(Record) -> u64| {
             let all = leaves.iter().map(|leaf| of(self.archive.directory.record(leaf.index)));
@@ -183,42 +228,25 @@ impl<S: Source> Draft<'_, S> {
         }
         let long = self.options.links != Links::Skip && targets > links::LONGEST_TOGETHER;
         let long = long.then(|| Fault::new(Refusal::TooLarge, "the targets of its links have more than 64 MiB"));
-        let modest = count.is_ok() && long.is_none();
+        self.plan.is_immodest = count.is_err() || long.is_some();
         for fault in [count.err(), whole.err(), long].into_iter().flatten() {
             self.refuse(None, fault);
         }
         for (index, fault) in faults {
             self.refuse(Some(index), fault);
         }
-        modest
     }
 
     /// Refuses entries that share bytes with another.
-    fn refuse_overlaps(&mut self, reader: &mut Reader<'_, S>) -> Result<()> {
+    fn refuse_overlaps(&mut self) -> Result<()> {
         if self.archive.directory.layout().overlapping.is_empty() {
             return Ok(());
         }
         let leaves = self.plan.leaves().map(|leaf| leaf.index);
         let chosen: HashSet<u32> = leaves.chain(self.plan.unwritten.iter().copied()).collect();
+        let mut reader = Reader::of_all(&self.archive.directory, &*self.archive.source);
         let overlaps = reader.judge_overlaps(|index| chosen.contains(&index))?;
         self.plan.refused.extend(overlaps.into_iter().map(|(_, bad)| bad));
-        Ok(())
-    }
-
-    /// Reads the links' targets and refuses those that lead out.
-    fn follow_links(&mut self, reader: &mut Reader<'_, S>) -> Result<()> {
-        let mut links = std::mem::take(&mut self.plan.links);
-        for leaf in &mut links {
-            match reader.content(leaf.index).map(|content| links::target(content, self.platform)) {
-                Ok(Ok(target)) => leaf.target = Some(target),
-                Ok(Err(fault)) => self.refuse(Some(leaf.index), fault),
-                Err(error) => self.plan.refused.push(BadEntry::of(error)?),
-            }
-        }
-        for (leaf, fault) in links::refused(&links, self.platform, None) {
-            self.refuse(Some(leaf.index), fault);
-        }
-        self.plan.links = links;
         Ok(())
     }
 }

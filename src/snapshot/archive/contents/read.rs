@@ -43,11 +43,55 @@ impl<S: Source> Archive<S> {
     /// the source fails.
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
         let entry = self.find(name)?;
-        if entry.size() > READ_LIMIT {
-            let detail = "it is larger than 1 GiB; write it somewhere with `copy`";
-            return Err(self.naming(Fault::new(Refusal::TooLarge, detail).error(Some(name))));
+        let mut contents = self.contents(&[entry])?;
+        Ok(contents.pop().unwrap_or_default())
+    }
+
+    /// Returns the contents of several entries, in the order of `names`, as [`read`](Self::read) returns one. They are read
+    /// in the order of their data: straight from a snapshot's host, neighbours come in one request. Memory: the contents,
+    /// 1 GiB at most all together.
+    ///
+    /// ```
+    /// # let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    /// # for (name, text) in [("a.txt", "first"), ("b.txt", "second")] {
+    /// #     zip.start_file(name, zip::write::SimpleFileOptions::default())?;
+    /// #     std::io::Write::write_all(&mut zip, text.as_bytes())?;
+    /// # }
+    /// # let archive = squarecloud_blocking::Archive::new(zip.finish()?.into_inner())?;
+    /// assert_eq!(archive.read_many(["b.txt", "a.txt"])?, [b"second".to_vec(), b"first".to_vec()]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read), for the first entry that has one.
+    pub fn read_many(&self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Vec<u8>>> {
+        let entries: Vec<_> = names.into_iter().map(|name| self.find(name.as_ref())).collect::<Result<_>>()?;
+        self.contents(&entries)
+    }
+
+    fn contents(&self, entries: &[Entry<'_>]) -> Result<Vec<Vec<u8>>> {
+        let mut left = READ_LIMIT;
+        for entry in entries {
+            let Some(rest) = left.checked_sub(entry.size()) else {
+                let detail = match entries.len() {
+                    1 => "it is larger than 1 GiB; write it somewhere with `copy`",
+                    _ => "with those before it, it is larger than 1 GiB; read fewer at once",
+                };
+                return Err(self.naming(Fault::new(Refusal::TooLarge, detail).error(Some(entry.name()))));
+            };
+            left = rest;
         }
-        Reader::of_some(self).content(entry.index).map_err(|error| self.naming(error))
+        let mut contents = vec![Vec::new(); entries.len()];
+        let indices: Vec<u32> = entries.iter().map(|entry| entry.index).collect();
+        let read = |reader: &mut Reader<'_>, place: usize, index: u32| {
+            let content = reader.content(index)?;
+            if let Some(at) = contents.get_mut(place) {
+                *at = content;
+            }
+            Ok(())
+        };
+        work::read_some(self, &indices, read).map_err(|error| self.naming(error))?;
+        Ok(contents)
     }
 
     /// Writes the content of an entry to `to` and returns its size. Memory: half a MiB. The size and CRC-32 are
@@ -68,7 +112,8 @@ impl<S: Source> Archive<S> {
     pub fn copy(&self, name: &str, mut to: impl Write) -> Result<u64> {
         let entry = self.find(name)?;
         let failed = |e| Error::io("writing", name, e);
-        let result = Reader::of_some(self).read(entry.index, &mut |piece| to.write_all(piece).map_err(failed));
+        let mut out = |piece: &[u8]| to.write_all(piece).map_err(failed);
+        let result = work::read_some(self, &[entry.index], |reader, _, index| reader.read(index, &mut out));
         result.map_err(|error| self.naming(error))?;
         to.flush().map_err(failed)?;
         Ok(entry.size())
@@ -136,13 +181,13 @@ impl<S: Source> Archive<S> {
     }
 
     fn check(&self, meter: &Meter<'_>) -> Result<Verified> {
-        let mut reader = Reader::of_all(self);
+        let mut reader = Reader::of_all(&self.directory, &*self.source);
         let mut whole = Vec::new();
-        if let Err(error) = reader.judge_prefix() {
+        if let Err(error) = work::judge_prefix(self) {
             whole.push(BadEntry::of(error)?);
         }
         let found = Mutex::new((0, reader.judge_overlaps(|_| true)?));
-        let read = |reader: &mut Reader<'_, S>, index: u32, ()| {
+        let read = |reader: &mut Reader<'_>, index: u32, ()| {
             let result = reader.read(index, &mut |piece| meter.add(piece.len() as u64, 0));
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
             match result {
@@ -216,7 +261,7 @@ fn send_pieces<S: Source>(archive: &Archive<S>, index: u32, sender: &SyncSender<
         let gone = |_| Error::Cancelled { action: "reading", path: name.into() };
         if piece.is_empty() { Ok(()) } else { sender.send(Ok(piece.to_vec())).map_err(gone) }
     };
-    let last = match Reader::of_some(archive).decode(index, &mut send) {
+    let last = match work::read_some(archive, &[index], |reader, _, index| reader.decode(index, &mut send)) {
         Ok(()) => Ok(Vec::new()),
         Err(Failure::Source(e)) => Err(e),
         Err(e) => Err(archive.naming(e.error(Some(name))).into()),

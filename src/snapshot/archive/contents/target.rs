@@ -102,9 +102,9 @@ impl Target {
         None
     }
 
-    /// Whether directories may be there already.
-    fn merges(&self) -> bool {
-        self.overwrite != Overwrite::Refuse || !self.unfinished.is_empty()
+    /// Whether what is there already stays or is replaced, so that the plan has to be compared with it.
+    pub(super) fn merges(&self) -> bool {
+        self.exists && (self.overwrite != Overwrite::Refuse || !self.unfinished.is_empty())
     }
 
     /// Takes out of the plan what stays as it is: with [`Overwrite::Keep`], whatever exists; in a target that a killed
@@ -115,7 +115,7 @@ impl Target {
         platform: Platform,
         is_same: impl Fn(&Leaf, &Path) -> bool,
     ) -> Result<()> {
-        if !self.exists || !self.merges() {
+        if !self.merges() {
             return Ok(());
         }
         // What another one moves there just now may be taken away again.

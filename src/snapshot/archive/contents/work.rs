@@ -1,5 +1,6 @@
-//! Work shared out to threads: no queue and no lock, one counter over batches made beforehand.
+//! Work shared out to threads: batches made beforehand, claimed in their order.
 
+use std::ops::Range;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel, sync_channel};
@@ -12,40 +13,55 @@ use super::data::Out;
 use super::local::Reader;
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Throttle};
-use crate::snapshot::source::Source;
+use crate::snapshot::source::{Prefetch, Source};
 
-/// Entries above this are begun first, one at a time, so that none is begun last.
+/// Entries above this are begun one at a time; where nothing is fetched ahead, before the others, so that none is begun last.
 const LARGE: u64 = 1 << 20;
 
 /// Neighbours that one worker takes together: their data comes in one read and their files are one folder's.
 const BATCH: usize = 32;
 const BATCH_BYTES: u64 = 4 << 20;
 
-/// Reads the entries of all jobs, each a pair of index and what `read` does with it, in the order of their data. The
-/// first error stops the others at their next entry.
+/// Reads the entries of all jobs, each a pair of index and what `read` does with it, with the gaps behind them. The first
+/// error stops the others at their next entry.
 pub(super) fn read_entries<S: Source, T: Copy + Send + Sync>(
     archive: &Archive<S>,
     mut jobs: Vec<(u32, T)>,
     threads: usize,
     stop: &AtomicBool,
-    read: impl Fn(&mut Reader<'_, S>, u32, T) -> Result<()> + Sync,
+    read: impl Fn(&mut Reader<'_>, u32, T) -> Result<()> + Sync,
 ) -> Result<()> {
-    let (directory, stopped) = (&archive.directory, || stop.load(Ordering::Relaxed));
-    jobs.sort_by_key(|(index, _)| directory.record(*index).offset);
-    let batches = batches(jobs, |(index, _)| directory.record(*index).size);
-    let (next, failed) = (AtomicUsize::new(0), Mutex::new(None));
+    let (directory, source, stopped) = (&archive.directory, &*archive.source, || stop.load(Ordering::Relaxed));
+    let (record, next) = (|job: &(u32, T)| directory.record(job.0), |job: &(u32, T)| directory.next(job.0));
+    jobs.sort_by_key(|job| record(job).offset);
+    let is_ahead = source.prefetch(&[0..directory.start]).is_some();
+    if !is_ahead {
+        jobs.sort_by_key(|job| record(job).size <= LARGE);
+    }
+    let batches = batches(&jobs, |job| record(job).size, |a, b| !is_ahead || next(a) == record(b).offset);
+    let range = |batch: &&[(u32, T)]| {
+        batch.first().map_or(0, |job| record(job).offset)..batch.iter().map(next).max().unwrap_or(0)
+    };
+    let ranges: Vec<_> = batches.iter().map(range).collect();
+    let fetched = fetched(source, &ranges);
+    let failed = Mutex::new(None);
     let work = &|| {
-        let mut reader = Reader::of_all(archive);
-        while !stopped() {
-            let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-            let ends = batch.iter().map(|(index, _)| directory.next(*index));
-            reader.read_ahead_to(ends.max().unwrap_or(0));
+        let mut reader = Reader::of_all(directory, &*fetched);
+        while !stopped()
+            && let Some(number) = fetched.claim()
+        {
+            let (Some(batch), Some(range)) = (batches.get(number), ranges.get(number)) else { break };
+            reader.read_ahead_to(range.end);
             let mut going = batch.iter().take_while(|_| !stopped());
             if let Err(e) = going.try_for_each(|(index, what)| read(&mut reader, *index, *what)) {
-                // Stored before the others stop: what they then say is not the reason.
-                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
+                let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                // That another thread has failed is not the reason.
+                if failed.as_ref().is_none_or(Error::is_cancelled) {
+                    *failed = Some(e);
+                }
                 stop.store(true, Ordering::Relaxed);
             }
+            fetched.finish(number);
         }
     };
     let workers = threads.min(batches.len());
@@ -59,23 +75,87 @@ pub(super) fn read_entries<S: Source, T: Copy + Send + Sync>(
     failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
-/// Large jobs first, one at a time, then the others as they come.
-fn batches<T>(jobs: Vec<T>, size: impl Fn(&T) -> u64) -> Vec<Vec<T>> {
+/// The jobs in pieces for one worker each, in their order: large ones by themselves, small ones together if they `adjoin`.
+fn batches<T>(jobs: &[T], size: impl Fn(&T) -> u64, adjoin: impl Fn(&T, &T) -> bool) -> Vec<&[T]> {
     // Few entries: smaller batches, so that the threads end together.
     let most = BATCH.min(jobs.len() / 16).max(1);
-    let (large, small): (Vec<T>, Vec<T>) = jobs.into_iter().partition(|job| size(job) > LARGE);
-    let mut batches: Vec<Vec<T>> = large.into_iter().map(|job| vec![job]).collect();
-    let (mut batch, mut bytes) = (Vec::new(), 0);
-    for job in small {
-        if batch.len() == most || bytes + size(&job) > BATCH_BYTES {
-            batches.push(std::mem::take(&mut batch));
-            bytes = 0;
+    let (mut count, mut bytes) = (0, 0);
+    let together = |a: &T, b: &T| {
+        (count, bytes) = (count + 1, bytes + size(a));
+        let fits = count < most && bytes + size(b) <= BATCH_BYTES && size(a).max(size(b)) <= LARGE && adjoin(a, b);
+        if !fits {
+            (count, bytes) = (0, 0);
         }
-        bytes += size(&job);
-        batch.push(job);
+        fits
+    };
+    jobs.chunk_by(together).collect()
+}
+
+/// Reads single entries in the order of their data, in the calling thread: `read` gets the place in `indices`, too.
+pub(super) fn read_some<S: Source, E>(
+    archive: &Archive<S>,
+    indices: &[u32],
+    mut read: impl FnMut(&mut Reader<'_>, usize, u32) -> Result<(), E>,
+) -> Result<(), E> {
+    let directory = &archive.directory;
+    let mut order: Vec<(usize, u32)> = indices.iter().copied().enumerate().collect();
+    order.sort_by_key(|(_, index)| directory.record(*index).offset);
+    let ranges: Vec<_> = order.iter().map(|(_, index)| directory.span(*index)).collect();
+    let fetched = fetched(&*archive.source, &ranges);
+    let mut reader = Reader::of_some(directory, &*fetched);
+    while let Some(number) = fetched.claim() {
+        let (Some((place, index)), Some(range)) = (order.get(number), ranges.get(number)) else { break };
+        reader.read_ahead_to(range.end);
+        read(&mut reader, *place, *index)?;
+        fetched.finish(number);
     }
-    batches.push(batch);
-    batches
+    Ok(())
+}
+
+/// Looks for entries before the first one.
+pub(super) fn judge_prefix<S: Source>(archive: &Archive<S>) -> Result<()> {
+    let prefix = 0..archive.directory.first();
+    if prefix.is_empty() {
+        return Ok(());
+    }
+    let fetched = fetched(&*archive.source, &[prefix]);
+    fetched.claim();
+    Reader::of_all(&archive.directory, &*fetched).judge_prefix()
+}
+
+fn fetched<'s>(source: &'s dyn Source, ranges: &[Range<u64>]) -> Box<dyn Prefetch + 's> {
+    source.prefetch(ranges).unwrap_or_else(|| Box::new(Unfetched::new(source, ranges.len())))
+}
+
+/// Claims ranges of a source that fetches nothing ahead.
+struct Unfetched<'a> {
+    source: &'a dyn Source,
+    ranges: usize,
+    claimed: AtomicUsize,
+}
+
+impl<'a> Unfetched<'a> {
+    fn new(source: &'a dyn Source, ranges: usize) -> Self {
+        Self { source, ranges, claimed: AtomicUsize::new(0) }
+    }
+}
+
+impl Source for Unfetched<'_> {
+    fn size(&self) -> io::Result<u64> {
+        self.source.size()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.source.read_at(offset, buf)
+    }
+}
+
+impl Prefetch for Unfetched<'_> {
+    fn claim(&self) -> Option<usize> {
+        Some(self.claimed.fetch_add(1, Ordering::Relaxed)).filter(|range| *range < self.ranges)
+    }
+
+    fn finish(&self, _: usize) {}
 }
 
 /// How many pieces of content may wait to be written.
@@ -180,13 +260,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_job_is_in_one_batch_and_large_ones_come_first() {
-        let sizes: Vec<u64> = (0..1000).map(|i| if i % 100 == 7 { LARGE + 1 } else { i % 50 }).collect();
-        let batches = batches((0..1000).collect(), |i: &usize| sizes[*i]);
-        assert!(batches[..10].iter().all(|batch| batch.len() == 1 && batch[0] % 100 == 7));
-        let mut all = batches.concat();
-        all.sort_unstable();
-        assert_eq!(all, (0..1000).collect::<Vec<_>>());
+    fn every_job_is_in_one_batch_and_large_ones_are_alone() {
+        let jobs: Vec<u64> = (0..1000).map(|i| if i % 100 == 7 { LARGE + 1 } else { i }).collect();
+        for adjoining in [true, false] {
+            let batches = batches(&jobs, |size| *size, |a, b| !adjoining || b - a == 1);
+            assert_eq!(batches.concat(), jobs);
+            assert!(
+                batches.iter().all(|batch| batch.len() <= BATCH && (batch.len() == 1 || !batch.contains(&(LARGE + 1))))
+            );
+            assert!(batches.len() < 60, "{} batches", batches.len());
+        }
+        let apart = batches(&jobs[..50], |_| BATCH_BYTES, |_, _| true);
+        assert_eq!(apart.len(), 50);
+        assert_eq!(batches(&[1, 2, 3], |_| 1, |_, _| true).len(), 3);
     }
 
     #[test]
@@ -199,7 +285,7 @@ mod tests {
         let jobs = || (0..1000).map(|index| (index, ())).collect::<Vec<_>>();
         for threads in [1, 4] {
             let seen = Mutex::new(Vec::new());
-            let read = |_: &mut Reader<'_, _>, index, ()| {
+            let read = |_: &mut Reader<'_>, index, ()| {
                 seen.lock().unwrap().push(index);
                 Ok(())
             };
@@ -208,8 +294,8 @@ mod tests {
             seen.sort_unstable();
             assert_eq!(seen, (0..1000).collect::<Vec<u32>>());
         }
-        let count = AtomicUsize::new(0);
-        let fail = |_: &mut Reader<'_, _>, _, ()| {
+        let count = AtomicU64::new(0);
+        let fail = |_: &mut Reader<'_>, _, ()| {
             count.fetch_add(1, Ordering::Relaxed);
             Err(Error::invalid("it", "is wrong"))
         };
