@@ -132,6 +132,10 @@ pub struct Cost {
 }
 
 impl Cost {
+    pub fn and(self, more: Self) -> Self {
+        Self { requests: self.requests + more.requests, bytes: self.bytes + more.bytes }
+    }
+
     #[track_caller]
     pub fn assert_within(self, allowed: Self, told: &str) {
         assert!(self.requests <= allowed.requests && self.bytes <= allowed.bytes, "{told}: {self:?}, not {allowed:?}");
