@@ -95,6 +95,8 @@ mod remote_connections;
 #[cfg(feature = "zip")]
 mod remote_cost;
 #[cfg(feature = "zip")]
+mod remote_fault_kinds;
+#[cfg(feature = "zip")]
 mod remote_faults;
 #[cfg(feature = "zip")]
 mod remote_hosts;
