@@ -10,12 +10,13 @@ use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use indicatif::{DecimalBytes, ProgressBar, ProgressFinish, ProgressStyle};
 use squarecloud_blocking::time::{OffsetDateTime, UtcOffset};
-use squarecloud_blocking::{Client, Progress};
+use squarecloud_blocking::{Client, Progress, Refusal};
 
 pub type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
@@ -71,6 +72,20 @@ pub fn note(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// A line on stdout. Unlike `println`, it does not panic when nobody can read it, and says so.
+pub fn say(line: impl Display) -> Result {
+    Ok(writeln!(io::stdout(), "{line}")?)
+}
+
+/// `None`, and a note, when a snapshot or what is wanted of it is damaged: that of another may not be.
+pub fn unless_damaged<T>(result: squarecloud_blocking::Result<T>) -> Result<Option<T>> {
+    match result {
+        Err(error) if error.refusal() == Some(Refusal::Corrupt) => note(format!("{error:#}")),
+        result => return Ok(Some(result?)),
+    }
+    Ok(None)
+}
+
 /// A callback that shows progress as a bar on stderr, if that is a terminal. The bar goes when everything is done, or
 /// when the callback is dropped.
 pub fn bar(verb: &'static str) -> impl Fn(Progress) -> ControlFlow<()> + Send + Sync {
@@ -116,6 +131,12 @@ pub fn fit(text: &str, width: usize) -> String {
     format!("{}{}", console::truncate_str(&text, width - width / 2, "…"), end.as_str())
 }
 
+/// A path, whole: it must be of use. Only control characters are escaped.
+pub fn path(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if text.contains(char::is_control) { text.escape_debug().to_string() } else { text.into_owned() }
+}
+
 /// The header of [`row`].
 pub const HEADER: &str = "      size  changed (UTC)     name";
 
@@ -124,4 +145,14 @@ pub const HEADER: &str = "      size  changed (UTC)     name";
 pub fn row(entry: &squarecloud_blocking::Entry<'_>) -> String {
     let changed = entry.modified().map_or_else(String::new, |time| date(time.assume_utc()));
     format!("{:>10}  {changed:<16}  {}", size(entry.size()), fit(entry.name(), 50))
+}
+
+/// The header of [`change`].
+pub const CHANGES: &str = "                then         now  name";
+
+/// A difference of two archives in one row of at most 80 columns.
+#[cfg(feature = "zip")]
+pub fn change(what: &str, difference: &squarecloud_blocking::Difference) -> String {
+    let [old, new] = [difference.old_size, difference.new_size].map(|bytes| bytes.map_or("-".into(), size));
+    format!("{what:<8}{old:>12}{new:>12}  {}", fit(&difference.name, 46))
 }

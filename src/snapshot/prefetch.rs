@@ -11,7 +11,6 @@ use super::connections::{Connections, Sink};
 use super::location::Location;
 use super::queue::Job;
 use super::range::{Object, Range as Requested};
-use super::remote::Remote;
 use super::source::{Prefetch, Source};
 use super::spans::Piece;
 use super::stream::Stream;
@@ -24,9 +23,14 @@ pub(super) const CONNECTIONS: usize = 4;
 /// How often a connection that has to wait looks whether it still has to.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// What is wrong when a response is not the one that was requested, of the same snapshot.
+pub(super) const CHANGED: &str =
+    "the snapshot changed while it was being read, or the host stopped serving ranges; open it again";
+
 /// The ranges, as their readers see them.
 pub(super) struct Fetched<'a> {
-    remote: &'a Remote,
+    /// For what is read outside of them, or again.
+    source: &'a dyn Source,
     connections: Arc<Connections<Fetching>>,
     /// Starts the connections.
     start: Once,
@@ -48,7 +52,7 @@ struct State {
 
 impl<'a> Fetched<'a> {
     pub(super) fn new(
-        remote: &'a Remote,
+        source: &'a dyn Source,
         location: &Location,
         object: &Object,
         ranges: &[Range<u64>],
@@ -59,7 +63,7 @@ impl<'a> Fetched<'a> {
         let state = State { ahead: Ahead::new(ranges, pieces), connections: 0 };
         let (location, object) = (location.clone(), object.clone());
         let fetching = Fetching { location, object, state: Mutex::new(state), changed: Condvar::new() };
-        Self { remote, connections: Arc::new(Connections::new(fetching, jobs)), start: Once::new() }
+        Self { source, connections: Arc::new(Connections::new(fetching, jobs)), start: Once::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -83,7 +87,7 @@ impl<'a> Fetched<'a> {
         let location = &self.connections.sink.location;
         match self.connections.take_end() {
             Some(Err(error)) => error,
-            Some(Ok(stream)) => stream.error(super::remote::CHANGED),
+            Some(Ok(stream)) => stream.error(CHANGED),
             None => Error::Cancelled { action: "reading", path: location.file_name.as_ref().into() },
         }
     }
@@ -91,7 +95,7 @@ impl<'a> Fetched<'a> {
 
 impl Source for Fetched<'_> {
     fn size(&self) -> io::Result<u64> {
-        self.remote.size()
+        self.source.size()
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
@@ -111,7 +115,7 @@ impl Source for Fetched<'_> {
             }
         }
         drop(state);
-        self.remote.read_at(offset, buf)
+        self.source.read_at(offset, buf)
     }
 }
 

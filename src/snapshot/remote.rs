@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::archive::{LAST, check_end};
 use super::location::Location;
-use super::prefetch::{CONNECTIONS, Fetched};
+use super::prefetch::{CHANGED, CONNECTIONS, Fetched};
 use super::range::{Object, Range};
 use super::source::{Prefetch, Source};
 use super::spans::pieces;
@@ -17,20 +17,19 @@ use crate::error::Result;
 
 /// The largest snapshot that is taken into memory where ranges do not work.
 const SMALL: u64 = 8 * 1024 * 1024;
-/// How much is fetched for a read that does not follow another one, and at most.
-const WINDOW: (u64, u64) = (128 * 1024, 1024 * 1024);
+/// How much more is fetched than a read asks for, since small files have neighbours, and how much at most.
+const MORE: u64 = 14 * 1024;
+const WINDOW: u64 = 1024 * 1024;
+/// A range of up to so many bytes is one read of an archive, and nothing is gained by fetching it ahead.
+const ONE_READ: u64 = 256 * 1024;
 /// How many windows are kept.
 const WINDOWS: usize = 4;
-
-/// What is wrong when a response is not the one that was requested, of the same snapshot.
-pub(super) const CHANGED: &str =
-    "the snapshot changed while it was being read, or the host stopped serving ranges; open it again";
 
 /// A snapshot's bytes at any offset, fetched when they are read, or before.
 ///
 /// Opening it sends one request, for the length, the version and the last 66 KiB. After that, each read that earlier
-/// ones do not cover sends one request (for at least 128 KiB, or up to 1 MiB when reads follow each other; a larger read is
-/// one request, too). Every response is checked to come from the same version. It takes at most about 6 MiB of memory. Reads
+/// ones do not cover sends one request (for 14 KiB more, or up to 1 MiB when reads follow each other; a larger read is one
+/// request, too). Every response is checked to come from the same version. It takes at most about 6 MiB of memory. Reads
 /// from several threads use a connection each.
 ///
 /// Who knows what will be read says so with [`prefetch`](Source::prefetch), as [`Archive`](crate::Archive) does: the ranges
@@ -134,12 +133,11 @@ impl Remote {
         self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where the window for a read at `offset` ends.
-    fn window_end(&self, offset: u64, wanted: u64) -> u64 {
+    /// How long the window for a read at `offset` is: four times as long as the one that it continues.
+    fn window_len(&self, offset: u64, wanted: u64) -> u64 {
         let windows = self.windows();
-        let before = windows.iter().rev().find(|w| w.end() == offset).map(|w| w.bytes.len() as u64);
-        let length = before.map_or(WINDOW.0, |length| (length * 2).clamp(WINDOW.0, WINDOW.1)).max(wanted.min(WINDOW.1));
-        offset.saturating_add(length).min(self.end.start)
+        let before = windows.iter().rev().find(|w| w.end() == offset).map_or(0, |w| w.bytes.len() as u64);
+        (before * 4).max(wanted + MORE).min(WINDOW).min(self.end.start - offset)
     }
 }
 
@@ -157,10 +155,10 @@ impl Source for Remote {
             return Ok(count);
         }
         let room = usize::try_from(self.end.start - offset).unwrap_or(usize::MAX).min(buf.len());
-        if let Some(large) = buf.get_mut(..room).filter(|room| room.len() as u64 >= WINDOW.1) {
+        if let Some(large) = buf.get_mut(..room).filter(|room| room.len() as u64 >= WINDOW) {
             return Ok(self.fetch(offset, large).map(|()| room)?);
         }
-        let length = usize::try_from(self.window_end(offset, room as u64) - offset).unwrap_or(0);
+        let length = usize::try_from(self.window_len(offset, room as u64)).unwrap_or(0);
         let mut window = Window { start: offset, bytes: vec![0; length] };
         self.fetch(offset, &mut window.bytes)?;
         let count = window.copy(offset, buf).unwrap_or(0);
@@ -176,7 +174,8 @@ impl Source for Remote {
 
     fn prefetch(&self, ranges: &[ops::Range<u64>]) -> Option<Box<dyn Prefetch + '_>> {
         let pieces = pieces(ranges, self.end.start);
-        if pieces.is_empty() {
+        let bytes: u64 = pieces.iter().map(|piece| piece.end - piece.start).sum();
+        if bytes == 0 || (ranges.len() == 1 && bytes <= ONE_READ) {
             return None;
         }
         Some(Box::new(Fetched::new(self, &self.location, &self.object, ranges, pieces)))

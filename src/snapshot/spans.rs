@@ -90,27 +90,33 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn requests(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
-        pieces(ranges, u64::MAX).iter().map(|piece| piece.start..piece.end).collect()
+    /// Where the requests for ranges, each given by start and end, start and end.
+    fn requests(ranges: &[(u64, u64)], limit: u64) -> Vec<(u64, u64)> {
+        let ranges: Vec<_> = ranges.iter().map(|(start, end)| *start..*end).collect();
+        pieces(&ranges, limit).iter().map(|piece| (piece.start, piece.end)).collect()
     }
 
     #[test]
     fn what_is_large_is_cut_and_what_is_near_is_joined() {
-        assert_eq!(requests(&[0..20 * MIB]).len(), 3);
-        assert_eq!(requests(&[0..8 * MIB]), [0..8 * MIB]);
+        let of = |ranges: &[(u64, u64)]| requests(ranges, u64::MAX);
+        assert_eq!(of(&[(0, 20 * MIB)]).len(), 3);
+        assert_eq!(of(&[(0, 8 * MIB)]), [(0, 8 * MIB)]);
         // Gaps of a mebibyte and of 200 KiB.
-        let near = [0..10 * MIB, 11 * MIB..15 * MIB, 15 * MIB + (200 << 10)..17 * MIB];
-        assert_eq!(requests(&near), [0..5 * MIB, 5 * MIB..10 * MIB, 11 * MIB..17 * MIB]);
+        let near = [(0, 10 * MIB), (11 * MIB, 30 * MIB), (30 * MIB + (200 << 10), 32 * MIB)];
+        assert_eq!(
+            of(&near),
+            [(0, 5 * MIB), (5 * MIB, 10 * MIB), (11 * MIB, 18 * MIB), (18 * MIB, 25 * MIB), (25 * MIB, 32 * MIB)]
+        );
         // Two small files: the gap between them is more than they are.
-        assert_eq!(requests(&[0..1000, 100_000..101_000]).len(), 2);
-        assert_eq!(requests(&[0..1000, 60_000..61_000]).len(), 1);
-        assert!(requests(&[5..5, 7..3]).is_empty());
+        assert_eq!(of(&[(0, 1000), (100_000, 101_000)]).len(), 2);
+        assert_eq!(of(&[(0, 1000), (60_000, 61_000)]).len(), 1);
+        assert!(of(&[(5, 5), (7, 3)]).is_empty());
     }
 
     #[test]
     fn what_is_behind_the_limit_is_there_already() {
-        assert_eq!(pieces(&[0..10, 20..30], 5), [Piece { start: 0, end: 5, before: 0 }]);
-        assert!(pieces(&[20..30], 20).is_empty());
+        assert_eq!(requests(&[(0, 10), (20, 30)], 5), [(0, 5)]);
+        assert!(requests(&[(20, 30)], 20).is_empty());
     }
 
     proptest! {

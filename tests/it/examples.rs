@@ -10,13 +10,13 @@ use console::measure_text_width;
 use crate::programs::example;
 use crate::sandbox::Sandbox;
 
-const ALL: [&str; 7] = ["backup", "bring_back", "extract", "inspect", "list", "nightly", "restore"];
 /// Those that work on an app.
-const OF_APP: [&str; 5] = ["backup", "bring_back", "inspect", "list", "restore"];
-const NOTICE: &str = "No SQUARECLOUD_API_KEY is set, so this runs against the built-in sandbox.";
+const OF_APP: [&str; 6] = ["backup", "bring_back", "changed", "inspect", "list", "restore"];
+const OTHERS: [&str; 3] = ["extract", "nightly", "undelete"];
+pub const NOTICE: &str = "No SQUARECLOUD_API_KEY is set, so this runs against the built-in sandbox.";
 
 /// An example in a directory, with nothing of this process's environment that it would heed.
-fn command(dir: &Path, name: &str, args: &[&str]) -> Command {
+pub fn command(dir: &Path, name: &str, args: &[&str]) -> Command {
     let mut command = Command::new(example(name));
     command.args(args).current_dir(dir).stdin(Stdio::null());
     for variable in ["SQUARECLOUD_API_KEY", "SQUARECLOUD_BASE_URL"] {
@@ -27,15 +27,15 @@ fn command(dir: &Path, name: &str, args: &[&str]) -> Command {
 
 /// How a process ended, and what it wrote.
 #[derive(Debug)]
-struct Ended {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub struct Ended {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
 }
 
 impl Ended {
     #[track_caller]
-    fn of(mut command: Command, input: &str) -> Self {
+    pub fn of(mut command: Command, input: &str) -> Self {
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         // It may have ended without reading.
@@ -66,7 +66,7 @@ impl Ended {
 
     /// A success on the sandbox, which only stderr mentions.
     #[track_caller]
-    fn succeeded(self) -> Self {
+    pub fn succeeded(self) -> Self {
         assert!(self.code == Some(0) && !self.out.is_empty(), "{self:?}");
         assert!(!self.out.contains("sandbox"), "{self:?}");
         self
@@ -74,7 +74,7 @@ impl Ended {
 
     /// A failure, said in one line after the notes.
     #[track_caller]
-    fn failed(self, said: &str) -> Self {
+    pub fn failed(self, said: &str) -> Self {
         assert!(self.code == Some(1) && self.out.is_empty(), "{self:?}");
         assert!(self.err.lines().last().is_some_and(|line| line.contains(said)), "{said}: {self:?}");
         self
@@ -89,11 +89,11 @@ impl Ended {
 }
 
 #[track_caller]
-fn run(dir: &Path, name: &str, args: &[&str]) -> Ended {
+pub fn run(dir: &Path, name: &str, args: &[&str]) -> Ended {
     Ended::of(command(dir, name, args), "")
 }
 
-fn empty() -> tempfile::TempDir {
+pub fn empty() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
@@ -225,7 +225,7 @@ fn what_they_leave_is_ignored_by_git() {
 #[test]
 fn help_is_asked_for_and_wrong_usage_is_not() {
     let dir = empty();
-    for name in ALL {
+    for name in OF_APP.into_iter().chain(OTHERS) {
         for option in ["--help", "-h"] {
             let help = Ended::of(command(dir.path(), name, &[option]), "");
             assert!(help.code == Some(0) && help.err.is_empty() && help.out.contains(name), "{help:?}");
@@ -297,7 +297,7 @@ fn a_pipe_that_nobody_reads_is_no_error() {
 #[test]
 fn a_full_disk_is_an_error() {
     let dir = empty();
-    for name in ["list", "inspect", "nightly"] {
+    for name in ["changed", "list", "inspect", "nightly"] {
         let mut command = command(dir.path(), name, &[]);
         let full = File::options().write(true).open("/dev/full").unwrap();
         let output = command.stdout(full).stderr(Stdio::piped()).output().unwrap();

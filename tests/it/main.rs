@@ -57,6 +57,8 @@ mod download_origin;
 mod download_outage;
 #[cfg(feature = "zip")]
 mod examples;
+#[cfg(feature = "zip")]
+mod examples_remote;
 #[cfg(all(target_os = "linux", feature = "zip"))]
 mod extract_disks;
 #[cfg(all(unix, feature = "zip"))]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::clock::DAY;
 use super::demo;
 use super::door::Door;
-use super::files::{FileNode, Files};
+use super::files::{self, FileNode, Files};
 use super::handle::{NewSnapshot, Sandbox};
 use super::record::Port;
 use super::rules::Rules;
@@ -111,8 +111,9 @@ impl Builder {
         let sandbox = Sandbox { shared, base_url, host, api_key, app, database, lenient: self.lenient };
         for day in 1..=self.history {
             let age = Duration::from_secs(u64::from(day) * 86_400);
-            for id in [&sandbox.app, &sandbox.database] {
-                sandbox.put_snapshot(NewSnapshot { age, origin: Some("automatic"), ..NewSnapshot::of(id) });
+            let app_then = (!self.small).then(|| files::to_zip(&demo::bot_before(day)));
+            for (id, bytes) in [(&sandbox.app, app_then), (&sandbox.database, None)] {
+                sandbox.put_snapshot(NewSnapshot { age, bytes, origin: Some("automatic"), ..NewSnapshot::of(id) });
             }
         }
         for port in [Port::Snapshots, Port::Api] {

@@ -63,6 +63,26 @@ pub fn bot() -> Files {
     FILES.get_or_init(make_bot).clone()
 }
 
+/// The bot's files so many days ago. It was deployed the day before yesterday, for the last time.
+pub fn bot_before(days: u32) -> Files {
+    let mut files = bot();
+    if days < 2 {
+        return files;
+    }
+    let mut put = |path: &str, data: Vec<u8>| {
+        files.insert(path.into(), FileNode::new(data, MODE_FILE, DEPLOYED - 3_000_000));
+    };
+    let mut noise = Noise::new(13);
+    put("src/index.js", code(&mut noise, "index", 4700));
+    put("src/commands/coinflip.js", code(&mut noise, "coinflip", 1400));
+    put("data/users.sqlite", table(&mut Noise::new(17), 150_usize.saturating_sub(days as usize) << 10));
+    if days >= 4 {
+        put("data/giveaways.json", b"{ \"open\": [], \"ended\": [\"841905532178461902\"] }\n".into());
+    }
+    files.remove("src/commands/weather.js");
+    files
+}
+
 /// What the demo database's snapshots hold.
 pub fn database() -> Files {
     static FILES: OnceLock<Files> = OnceLock::new();

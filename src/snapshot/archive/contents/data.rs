@@ -225,10 +225,10 @@ mod tests {
         }
     }
 
-    fn unpacked(bytes: &Vec<u8>, size: usize, crc: u32) -> Result<(), Failure> {
+    fn unpacked(bytes: Vec<u8>, size: usize, crc: u32) -> Result<(), Failure> {
         let (compressed, size) = (bytes.len() as u64, size as u64);
         let record = Record { compressed, size, crc, method: DEFLATE, ..Record::default() };
-        Window::new(bytes).unpack(0, &record, &mut |_| Ok(()))
+        Window::new(&bytes).unpack(0, &record, &mut |_| Ok(()))
     }
 
     /// Holds the `zip` crate to what [`Window::unpack`] relies on: a byte behind a deflate stream is seen, wherever it ends.
@@ -245,10 +245,10 @@ mod tests {
             for (more, fine) in [(0, true), (1, false), (10_000, false)] {
                 let mut bytes = stream.clone();
                 bytes.resize(stream.len() + more, 0);
-                let result = unpacked(&bytes, len, crc);
+                let result = unpacked(bytes, len, crc);
                 assert_eq!(result.is_ok(), fine, "{len} {more}: {result:?}");
             }
-            assert!(unpacked(&stream, len, crc ^ 1).is_err());
+            assert!(unpacked(stream, len, crc ^ 1).is_err());
         }
     }
 }

@@ -190,12 +190,7 @@ impl<S: Source> Archive<S> {
     /// [`Error::NoSuchEntry`] when no entry lies under a given prefix, or filter and `strip` leave none;
     /// [`Error::Archive`] when the source fails. What is refused is not an error but part of the plan.
     pub fn plan(&self, options: &ExtractOptions) -> Result<ExtractPlan> {
-        let draw = || {
-            let mut plan = plan::draw(self, options, Platform::HERE)?;
-            plan.follow_links(self, Platform::HERE)?;
-            Ok(plan)
-        };
-        draw().map_err(|error| self.naming(error))
+        plan::draw_whole(self, options, Platform::HERE).map_err(|error| self.naming(error))
     }
 
     /// Extracts everything into `dir`, which must not exist or be empty. All or nothing: the files are written into a

@@ -173,8 +173,7 @@ mod tests {
         }
         let bytes = writer.finish().unwrap().into_inner();
         let archive = Archive::new(bytes).unwrap();
-        let mut plan = plan::draw(&archive, &ExtractOptions::new(), platform).unwrap();
-        plan.follow_links(&archive, platform).unwrap();
+        let plan = plan::draw_whole(&archive, &ExtractOptions::new(), platform).unwrap();
         plan.refused().iter().map(|bad| bad.refusal).collect()
     }
 

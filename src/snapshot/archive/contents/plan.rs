@@ -131,6 +131,17 @@ struct Draft<'a, S: Source> {
     listed: Vec<Folder>,
 }
 
+/// Decides everything.
+pub(super) fn draw_whole<S: Source>(
+    archive: &Archive<S>,
+    options: &ExtractOptions,
+    platform: Platform,
+) -> Result<ExtractPlan> {
+    let mut plan = draw(archive, options, platform)?;
+    plan.follow_links(archive, platform)?;
+    Ok(plan)
+}
+
 /// Decides everything but whether the links stay inside: see [`ExtractPlan::follow_links`].
 ///
 /// # Errors

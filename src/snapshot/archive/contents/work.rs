@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use std::{io, thread};
+use std::{io, slice, thread};
 
 use super::Archive;
 use super::data::Out;
@@ -34,11 +34,12 @@ pub(super) fn read_entries<S: Source, T: Copy + Send + Sync>(
     let (directory, source, stopped) = (&archive.directory, &*archive.source, || stop.load(Ordering::Relaxed));
     let (record, next) = (|job: &(u32, T)| directory.record(job.0), |job: &(u32, T)| directory.next(job.0));
     jobs.sort_by_key(|job| record(job).offset);
-    let is_ahead = source.prefetch(&[0..directory.start]).is_some();
+    let everything = 0..directory.start;
+    let is_ahead = source.prefetch(slice::from_ref(&everything)).is_some();
     if !is_ahead {
         jobs.sort_by_key(|job| record(job).size <= LARGE);
     }
-    let batches = batches(&jobs, |job| record(job).size, |a, b| !is_ahead || next(a) == record(b).offset);
+    let batches = batches(&jobs, |job| record(job).size, |a, b| !is_ahead || next(a) >= record(b).offset);
     let range = |batch: &&[(u32, T)]| {
         batch.first().map_or(0, |job| record(job).offset)..batch.iter().map(next).max().unwrap_or(0)
     };
@@ -118,7 +119,7 @@ pub(super) fn judge_prefix<S: Source>(archive: &Archive<S>) -> Result<()> {
     if prefix.is_empty() {
         return Ok(());
     }
-    let fetched = fetched(&*archive.source, &[prefix]);
+    let fetched = fetched(&*archive.source, slice::from_ref(&prefix));
     fetched.claim();
     Reader::of_all(&archive.directory, &*fetched).judge_prefix()
 }
