@@ -134,7 +134,7 @@ fn a_prefix() {
         let bytes = zip(entries.clone()).with(|z| (z.prefix, z.relative) = (prefix, relative)).bytes();
         let corpus = Corpus::new("a prefix", bytes);
         let places = 1 + u64::from(relative);
-        let look = Cost { requests: places, bytes: places * (128 << 10) };
+        let look = Cost { requests: places, bytes: places * (16 << 10) };
         assert_cost_and(&corpus, &Work::ALL.map(|work| if work == Work::Folder { Work::List } else { work }), look);
         // Before anything is extracted, all of it is looked at.
         let all = Cost { requests: 1, bytes: 300_017 };
