@@ -1,8 +1,9 @@
 //! What a snapshot host may send instead of the right response.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::download_origin::{Asked, Reply};
+use crate::support::Gate;
 
 pub const ONE: Option<&str> = Some("\"one\"");
 
@@ -14,6 +15,14 @@ pub struct Objects {
     pub right: Arc<Vec<u8>>,
     /// Another archive of the same length.
     pub other: Vec<u8>,
+    /// What a stall waits for.
+    pub gate: Mutex<Arc<Gate>>,
+}
+
+impl Objects {
+    fn gate(&self) -> Arc<Gate> {
+        self.gate.lock().unwrap().clone()
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -133,4 +142,18 @@ pub const LASTING: [Fault; 8] = [
     fault("a shorter object", |_, _, _| with(Reply::plain(416, ""), "Content-Range", Some("bytes */9")), CHANGED),
     all_of_it("no ranges any more", |_, _, o| Reply::right(&o.right, ONE, &Asked::default()), CHANGED),
     fault("no validators any more", |_, reply, _| with(reply, "ETag", None), CHANGED),
+];
+
+/// Nothing comes any more, before the first byte of a response or in the middle of it, until the client gives it up.
+pub const STALLS: [Fault; 3] = [
+    fault(
+        "silence",
+        |_, reply, o| {
+            o.gate().wait();
+            reply
+        },
+        &[],
+    ),
+    fault("silence after a byte", |_, reply, o| Reply { hold: Some((1, o.gate())), ..reply }, &[]),
+    fault("a stall", |_, reply, o| Reply { hold: Some((reply.body.len() / 2, o.gate())), ..reply }, &[]),
 ];
