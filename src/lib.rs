@@ -60,10 +60,11 @@
 //! | see progress, cancel, check every CRC, use several connections | [`Snapshot::download_with`] and [`DownloadOptions`] | as the options say |
 //! | read the bytes myself | [`Snapshot::reader`] in order, [`Snapshot::remote`] at any offset | 1 request; 1 for each read that is not buffered |
 //! | look into a zip | [`Archive::open`][open], then `entries`, `read`, `tree` | about 150 bytes of memory an entry |
-//! | look into a snapshot without downloading it | [`Snapshot::archive`][at] | 1 request, and 1 for each entry that is read |
+//! | look into a snapshot without downloading it | [`Snapshot::archive`][at] | 1 request, 2 with some 700 files or more; 1 for each entry that is read |
+//! | read several files of a snapshot | [`Archive::read_many`][many] | 1 request for neighbours |
 //! | check every byte of a zip | [`Archive::verify`][crc] | reads everything, writes nothing |
-//! | see what changed between two snapshots | [`Archive::diff`][diff] | no request, reads nothing |
-//! | get the files out | [`Archive::extract`][get]; [`Archive::plan`][dry] is the dry run | all cores, half a MiB of memory each |
+//! | see what changed between two snapshots | [`Archive::diff`][diff] | nothing but opening them |
+//! | get the files out | [`Archive::extract`][get]; [`Archive::plan`][dry] is the dry run | all cores, half a MiB of memory each; straight from the host, 1 request for 8 MiB and about 32 MiB of memory |
 //! | restore a snapshot | [`App::restore_and_wait`] | 1 request, and 1 every 5 s |
 //! | restore without waiting | [`App::restore`], later [`App::restore_status`] | 1 request each |
 //! | rehearse a restore as a new app | [`Client::upload`] | 1 upload of at most 100 MiB, and 1 request |
@@ -97,11 +98,15 @@
 //!
 // Without `zip`, links to what it gives lead to the table that says so: the first definition of a label counts.
 #![cfg_attr(not(feature = "zip"), doc = "[`Archive`]: #features\n[open]: #features\n[at]: #features\n[dry]: #features")]
-#![cfg_attr(not(feature = "zip"), doc = "[crc]: #features\n[diff]: #features\n[get]: #features\n[recipes]: #features")]
+#![cfg_attr(
+    not(feature = "zip"),
+    doc = "[crc]: #features\n[many]: #features\n[diff]: #features\n[get]: #features\n[recipes]: #features"
+)]
 //!
 //! [open]: Archive::open
 //! [at]: Snapshot::archive
 //! [crc]: Archive::verify
+//! [many]: Archive::read_many
 //! [diff]: Archive::diff
 //! [get]: Archive::extract
 //! [dry]: Archive::plan

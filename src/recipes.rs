@@ -128,8 +128,8 @@
 //!
 //! # One file
 //!
-//! Reads a single file out of the latest snapshot, without downloading the rest: usually two requests to the
-//! snapshot host. Then it puts the file back into the app.
+//! Reads a single file out of the latest snapshot, without downloading the rest: two or three requests to the snapshot
+//! host. Then it puts the file back into the app.
 //!
 //! ```no_run
 //! use squarecloud_blocking::{Client, ExtractOptions, Result};

@@ -129,6 +129,10 @@ impl Prefetch for Fetched<'_> {
         self.state().ahead.finish(range);
         self.connections.sink.changed.notify_all();
     }
+
+    fn stop(&self) {
+        self.connections.stop();
+    }
 }
 
 impl Drop for Fetched<'_> {

@@ -32,7 +32,7 @@ const WINDOWS: usize = 4;
 /// request, too). Every response is checked to come from the same version. It takes at most about 6 MiB of memory. Reads
 /// from several threads use a connection each.
 ///
-/// Who knows what will be read says so with [`prefetch`](Source::prefetch), as [`Archive`](crate::Archive) does: the ranges
+/// Who knows what will be read says so with [`prefetch`](Source::prefetch), as an `Archive` does: the ranges
 /// are fetched in requests of up to 8 MiB, over up to four connections, at most 24 MiB ahead of the reads. Gaps of up to
 /// 256 KiB between them are fetched, too, as long as they are few.
 ///

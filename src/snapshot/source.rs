@@ -86,6 +86,9 @@ pub trait Prefetch: Source {
 
     /// Says that no more of a claimed range will be read.
     fn finish(&self, range: usize);
+
+    /// Ends the fetching: reads that wait for it fail with [`Error::Cancelled`](crate::Error::Cancelled).
+    fn stop(&self);
 }
 
 impl Source for File {

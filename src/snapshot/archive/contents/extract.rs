@@ -11,12 +11,13 @@ use std::time::SystemTime;
 use super::Archive;
 use super::entry::Entry;
 use super::local::{Reader, compare};
+use super::meter::{Meter, run_reporting};
 use super::options::ExtractOptions;
 use super::paths::{Folder, Leaf};
 use super::plan::{self, ExtractPlan, read_target};
 use super::staging::{change_mode, create_dir, symlink};
 use super::target::{Target, sync_dirs};
-use super::work::{Meter, cores, judge_prefix, read_and_write, read_entries};
+use super::work::{cores, is_fetched_ahead, judge_prefix, read_and_write, read_entries};
 use crate::error::{Error, Refusal, Result};
 use crate::progress::Throttle;
 use crate::snapshot::archive::fault::Fault;
@@ -67,7 +68,8 @@ pub(super) fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &Ext
         platform = Platform::Apple;
         plan = decide(archive, options, platform)?;
     }
-    let late = !target.merges() && plan.reads_links_late(archive);
+    // Where everything is fetched ahead, reading the links' targets first would be a request for each.
+    let late = !target.merges() && is_fetched_ahead(archive);
     if !late {
         plan.follow_links(archive, platform)?;
         refuse(&plan)?;
@@ -83,7 +85,7 @@ pub(super) fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &Ext
     let lost = Lost { times: 0.into(), modes: 0.into(), no_modes: !staging.keeps_modes() };
     let threads = options.threads.unwrap_or_else(|| cores().max(if durable { SYNCING } else { 1 }));
     let work = Work { archive, options, root: staging.tree.clone(), platform, threads, durable, meter, lost };
-    let targets = work.make_files(&plan, late)?;
+    let targets = run_reporting(&work.meter, || work.make_files(&plan, late))?;
     if late {
         plan.set_targets(archive, targets, platform);
         refuse(&plan)?;

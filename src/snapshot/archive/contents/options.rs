@@ -130,8 +130,8 @@ impl ExtractOptions {
         /// Costs one more reading of all files.
         verify(s, verify: bool) { s.verify = verify }
 
-        /// Reports how far the extraction is, and cancels it on [`ControlFlow::Break`]. Called from the working
-        /// threads, never twice at once.
+        /// Reports how far the extraction is, and cancels it on [`ControlFlow::Break`]. Called from several threads, never
+        /// twice at once; at least every 100 ms while files are written, also when the source is slow.
         progress(s, callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static) { s.callback = Some(Callback::new(callback)) }
     }
 }

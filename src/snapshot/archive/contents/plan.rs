@@ -75,12 +75,6 @@ impl ExtractPlan {
         self.files.iter().chain(&self.links)
     }
 
-    /// Whether the links' targets are better read with the files' data: they are spread over what is fetched ahead.
-    pub(super) fn reads_links_late<S: Source>(&self, archive: &Archive<S>) -> bool {
-        let spans: Vec<_> = self.links.iter().map(|leaf| archive.directory.span(leaf.index)).collect();
-        archive.source.prefetch(&spans).is_some()
-    }
-
     /// Reads the links' targets and refuses those that lead out.
     pub(super) fn follow_links<S: Source>(&mut self, archive: &Archive<S>, platform: Platform) -> Result<()> {
         if self.is_immodest {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,6 @@ use super::Archive;
 use super::data::Out;
 use super::local::Reader;
 use crate::error::{Error, Result};
-use crate::progress::{Progress, Throttle};
 use crate::snapshot::source::{Prefetch, Source};
 
 /// Entries above this are begun one at a time; where nothing is fetched ahead, before the others, so that none is begun last.
@@ -34,8 +33,7 @@ pub(super) fn read_entries<S: Source, T: Copy + Send + Sync>(
     let (directory, source, stopped) = (&archive.directory, &*archive.source, || stop.load(Ordering::Relaxed));
     let (record, next) = (|job: &(u32, T)| directory.record(job.0), |job: &(u32, T)| directory.next(job.0));
     jobs.sort_by_key(|job| record(job).offset);
-    let everything = 0..directory.start;
-    let is_ahead = source.prefetch(slice::from_ref(&everything)).is_some();
+    let is_ahead = is_fetched_ahead(archive);
     if !is_ahead {
         jobs.sort_by_key(|job| record(job).size <= LARGE);
     }
@@ -65,15 +63,38 @@ pub(super) fn read_entries<S: Source, T: Copy + Send + Sync>(
             fetched.finish(number);
         }
     };
-    let workers = threads.min(batches.len());
-    thread::scope(|scope| {
-        let spawn = |_: &usize| thread::Builder::new().spawn_scoped(scope, work).is_ok();
-        // One worker needs no thread; and a system that gives none still gets the work done.
-        if workers < 2 || (0..workers).filter(spawn).count() == 0 {
-            work();
+    // Who waits for the network does not look whether the work has been stopped.
+    let watch = &|| {
+        let is_stopped = stopped();
+        if is_stopped {
+            fetched.stop();
         }
-    });
+        !is_stopped
+    };
+    run_workers(threads.min(batches.len()), work, is_ahead.then_some(watch));
     failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+/// Runs `work` in so many threads, and meanwhile `watch`, as long as it is true.
+fn run_workers(count: usize, work: &(dyn Fn() + Sync), watch: Option<&dyn Fn() -> bool>) {
+    thread::scope(|scope| {
+        let (running, ended) = channel::<()>();
+        let spawn = |_: &usize| {
+            let running = running.clone();
+            let job = move || {
+                let _running = running;
+                work();
+            };
+            thread::Builder::new().spawn_scoped(scope, job).is_ok()
+        };
+        // One worker needs no thread; and a system that gives none still gets the work done.
+        if (count < 2 && watch.is_none()) || (0..count).filter(spawn).count() == 0 {
+            return work();
+        }
+        drop(running);
+        let Some(watch) = watch else { return };
+        while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) && watch() {}
+    });
 }
 
 /// The jobs in pieces for one worker each, in their order: large ones by themselves, small ones together if they `adjoin`.
@@ -111,6 +132,12 @@ pub(super) fn read_some<S: Source, E>(
         fetched.finish(number);
     }
     Ok(())
+}
+
+/// Whether the source fetches ahead what it is told to.
+pub(super) fn is_fetched_ahead<S: Source>(archive: &Archive<S>) -> bool {
+    let everything = 0..archive.directory.start;
+    archive.source.prefetch(slice::from_ref(&everything)).is_some()
 }
 
 /// Looks for entries before the first one.
@@ -157,7 +184,12 @@ impl Prefetch for Unfetched<'_> {
     }
 
     fn finish(&self, _: usize) {}
+
+    fn stop(&self) {}
 }
+
+/// How often it is looked whether the work has been stopped.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How many pieces of content may wait to be written.
 const AHEAD: usize = 2;
@@ -184,76 +216,9 @@ pub(super) fn read_and_write(
     })
 }
 
-/// How often a callback is called at least.
-const TICK: Duration = Duration::from_millis(100);
-
-/// Runs `work` in a thread of its own while this one reports, since a read may take minutes; in the calling thread where the
-/// system has no more threads.
-pub(super) fn run_reporting<T: Send>(meter: &Meter<'_>, work: impl Fn() -> Result<T> + Sync) -> Result<T> {
-    let work = &work;
-    thread::scope(|scope| {
-        let (running, ended) = channel::<()>();
-        let job = move || {
-            let _running = running;
-            work()
-        };
-        let Ok(thread) = thread::Builder::new().spawn_scoped(scope, job) else { return work() };
-        let stopped = || meter.stop.load(Ordering::Relaxed);
-        while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(TICK)
-            && !stopped()
-        {
-            if let Err(cancelled) = meter.report() {
-                meter.stop.store(true, Ordering::Relaxed);
-                let _ = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
-                return Err(cancelled);
-            }
-        }
-        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
-    })
-}
-
 /// How many threads work when nobody says.
 pub(super) fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// Counts what is done, reports it, and ends the work when it is cancelled or has failed elsewhere.
-pub(super) struct Meter<'a> {
-    throttle: Throttle<'a>,
-    /// The totals, with nothing done.
-    start: Progress,
-    bytes: AtomicU64,
-    entries: AtomicU64,
-    pub(super) stop: AtomicBool,
-}
-
-impl<'a> Meter<'a> {
-    pub(super) fn new(throttle: Throttle<'a>, total: u64, total_entries: u64) -> Self {
-        let start = Progress { total: Some(total), attempt: 1, total_entries, ..Progress::default() };
-        Self { throttle, start, bytes: 0.into(), entries: 0.into(), stop: false.into() }
-    }
-
-    pub(super) fn add(&self, bytes: u64, entries: u64) -> Result<()> {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.entries.fetch_add(entries, Ordering::Relaxed);
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(self.throttle.cancelled());
-        }
-        self.report()
-    }
-
-    fn report(&self) -> Result<()> {
-        self.throttle.report(|| self.progress())
-    }
-
-    pub(super) fn report_now(&self) -> Result<()> {
-        self.throttle.report_now(self.progress())
-    }
-
-    fn progress(&self) -> Progress {
-        let done = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Progress { bytes: done(&self.bytes), entries: done(&self.entries), ..self.start }
-    }
 }
 
 #[cfg(test)]
@@ -295,7 +260,7 @@ mod tests {
             seen.sort_unstable();
             assert_eq!(seen, (0..1000).collect::<Vec<u32>>());
         }
-        let count = AtomicU64::new(0);
+        let count = AtomicUsize::new(0);
         let fail = |_: &mut Reader<'_>, _, ()| {
             count.fetch_add(1, Ordering::Relaxed);
             Err(Error::invalid("it", "is wrong"))
