@@ -273,3 +273,27 @@ fn there_are_at_most_four_connections() {
         assert!(most.load(SeqCst) <= 4, "{work:?}: {most:?}");
     }
 }
+
+/// Each response waits for three others: so four connections are at work at the same time.
+#[test]
+fn four_connections_fetch_at_once() {
+    let corpus = big();
+    for work in [Work::Everything, Work::Verify] {
+        let (bytes, together, gate) = (corpus.bytes.clone(), AtomicU64::new(0), Gate::default());
+        let host = Origin::<false>::start(move |asked| {
+            if asked.number > 0 {
+                if together.fetch_add(1, SeqCst) == 3 {
+                    gate.open();
+                }
+                gate.wait();
+            }
+            Reply::right(&bytes, ONE, asked)
+        });
+        let archive = opened(&host);
+        std::thread::scope(|scope| {
+            let ((done, all), archive, corpus) = (channel(), &archive, &corpus);
+            scope.spawn(move || done.send(work.run_on(archive, corpus)).unwrap());
+            all.recv_timeout(Duration::from_secs(25)).unwrap().unwrap();
+        });
+    }
+}

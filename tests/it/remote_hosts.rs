@@ -1,10 +1,11 @@
 //! Archives at hosts with ways of their own: few connections, no ranges, nothing that tells one object from another.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use crate::download_origin::{Asked, Origin, Reply, chain};
-use crate::remote_support::{Corpus, Cost, FIRST, Work, assert_reason, builder, folders, made, wait_until};
+use crate::remote_support::{Corpus, Cost, FIRST, REQUEST, Work, assert_reason, builder, folders, made, wait_until};
 use crate::sandbox::{Fault, NewSnapshot, Route, Sandbox};
 use crate::support;
 
@@ -154,5 +155,58 @@ fn a_host_with_versions_only() {
         wait_until(|| host.under_way() == 0);
         let cost = Cost { requests: host.asked().len() as u64, bytes: host.sent() };
         cost.assert_within(corpus.allowed(work), &format!("{work:?}"));
+    }
+}
+
+/// A host that closes every connection behind its response, without a word: the next request may hit a closed one.
+#[test]
+fn a_host_that_keeps_no_connection() {
+    let (corpus, client) = (media(), builder().build().unwrap());
+    for work in Work::ALL {
+        let bytes = corpus.bytes.clone();
+        let host = Origin::<false>::start(move |asked| {
+            let reply = Reply::right(&bytes, ONE, asked);
+            Reply { cut: Some(reply.body.len()), ..reply }
+        });
+        work.run(&client, &host.url(), &corpus).unwrap();
+        wait_until(|| host.under_way() == 0);
+        let cost = Cost { requests: host.asked().len() as u64, bytes: host.sent() };
+        cost.assert_within(corpus.allowed(work), &format!("{work:?}"));
+    }
+}
+
+/// The first piece comes last: the others may not take all the room that it needs.
+#[test]
+fn a_host_that_refuses_one_range_for_a_while() {
+    let corpus = Corpus::new(
+        "a big entry",
+        made(|maker| {
+            folders(2, 20, 3000)(maker);
+            maker.file("app/big.bin", 64 << 20);
+        }),
+    );
+    // Time passes 100 times as fast.
+    let client = builder().sleep(|pause| std::thread::sleep(pause / 100)).build().unwrap();
+    for work in [Work::Everything, Work::Verify] {
+        let (bytes, sent, refused) = (corpus.bytes.clone(), AtomicU64::new(0), Arc::new(AtomicU64::new(0)));
+        let count = refused.clone();
+        let host = Origin::<false>::start(move |asked| {
+            let is_first = asked.range(bytes.len()).is_some_and(|range| range.contains(&(1 << 20)));
+            if is_first && sent.load(SeqCst) < 24 << 20 {
+                count.fetch_add(1, SeqCst);
+                return Reply::plain(503, "not now");
+            }
+            let reply = Reply::right(&bytes, ONE, asked);
+            sent.fetch_add(reply.body.len() as u64, SeqCst);
+            reply
+        });
+        work.run(&client, &host.url(), &corpus).unwrap_or_else(|e| panic!("{work:?}: {}", chain(&e)));
+        wait_until(|| host.under_way() == 0);
+        let (refused, allowed) = (refused.load(SeqCst), corpus.allowed(work));
+        let cost = Cost { requests: host.asked().len() as u64, bytes: host.sent() };
+        // A connection that makes room for the first piece leaves its own to be requested again.
+        let again = Cost { requests: refused + 4, bytes: refused * 16 + 4 * REQUEST };
+        cost.assert_within(allowed.and(again), &format!("{work:?}, {refused} times refused"));
+        assert!(refused > 0);
     }
 }
