@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::spans::{Piece, position};
+use super::spans::{BUFFER, Piece, position};
 
 /// How far the fetching may be ahead of the last reader, in bytes: what three of four connections fetch meanwhile.
 pub(super) const DISTANCE: u64 = 24 << 20;
@@ -22,7 +22,9 @@ pub(super) struct Ahead {
     /// The offset of the next byte of each piece.
     next: Vec<u64>,
     /// By their offsets.
-    blocks: BTreeMap<u64, Arc<[u8]>>,
+    blocks: BTreeMap<u64, Arc<Vec<u8>>>,
+    /// Full blocks that are used again: given back to the system and taken anew, they would leave holes in its memory.
+    spare: Vec<Vec<u8>>,
     claimed: usize,
     /// The ranges that are being read, and how far.
     reading: Vec<(usize, u64)>,
@@ -32,7 +34,7 @@ pub(super) struct Ahead {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// It is in the block, after so many others.
-    Here(Arc<[u8]>, usize),
+    Here(Arc<Vec<u8>>, usize),
     /// It will come.
     Awaited,
     /// It will not, or not again.
@@ -42,8 +44,8 @@ pub(super) enum Found {
 impl Ahead {
     pub(super) fn new(ranges: &[Range<u64>], pieces: Vec<Piece>) -> Self {
         let next = pieces.iter().map(|piece| piece.start).collect();
-        let (blocks, reading) = (BTreeMap::new(), Vec::new());
-        Self { ranges: ranges.to_vec(), pieces, next, blocks, claimed: 0, reading }
+        let (blocks, spare, reading) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Self { ranges: ranges.to_vec(), pieces, next, blocks, spare, claimed: 0, reading }
     }
 
     /// The next range, for one reader.
@@ -84,12 +86,18 @@ impl Ahead {
         next + count as u64 <= self.needed().saturating_add(DISTANCE)
     }
 
+    /// An empty block with room for so many bytes.
+    pub(super) fn block(&mut self, count: usize) -> Vec<u8> {
+        let used = if count == BUFFER { self.spare.pop() } else { None };
+        used.unwrap_or_else(|| Vec::with_capacity(count))
+    }
+
     /// Takes the next bytes of a piece.
-    pub(super) fn put(&mut self, piece: usize, block: Arc<[u8]>) {
+    pub(super) fn put(&mut self, piece: usize, block: Vec<u8>) {
         let Some(next) = self.next.get_mut(piece) else { return };
         let start = *next;
         *next += block.len() as u64;
-        self.blocks.insert(start, block);
+        self.blocks.insert(start, Arc::new(block));
         self.forget();
     }
 
@@ -105,7 +113,12 @@ impl Ahead {
         while let Some(first) = self.blocks.first_entry()
             && position(&self.pieces, first.key() + first.get().len() as u64 - 1) < needed
         {
-            first.remove();
+            if let Some(mut block) = Arc::into_inner(first.remove())
+                && block.len() == BUFFER
+            {
+                block.clear();
+                self.spare.push(block);
+            }
         }
     }
 }
@@ -159,12 +172,15 @@ mod tests {
                 if count == 0 {
                     *connection = None;
                 } else if ahead.has_room(piece, count) {
-                    ahead.put(piece, vec![0; count].into());
+                    let mut block = ahead.block(count);
+                    block.resize(count, 0);
+                    ahead.put(piece, block);
                     idle = 0;
                 }
             }
             let held: usize = ahead.blocks.values().map(|block| block.len()).sum();
-            assert!(held as u64 <= DISTANCE + BACK + (256 << 10), "{held} bytes");
+            let spare = ahead.spare.len() * BUFFER;
+            assert!((held + spare) as u64 <= DISTANCE + BACK + 4 * BUFFER as u64, "{held} and {spare} bytes");
         }
         assert_eq!(read, ranges.iter().map(|range| range.end - range.start).sum::<u64>());
     }
@@ -194,7 +210,7 @@ mod tests {
         let mut ahead = Ahead::new(&ranges, pieces(&ranges, u64::MAX));
         assert_eq!(ahead.look(0), Found::Elsewhere, "nobody claimed it");
         assert_eq!((ahead.claim(), ahead.look(0), ahead.look(20)), (Some(0), Found::Awaited, Found::Elsewhere));
-        ahead.put(0, [7; 30].into());
+        ahead.put(0, vec![7; 30]);
         assert!(matches!(ahead.look(3), Found::Here(_, 3)));
         ahead.finish(0);
         assert_eq!((ahead.claim(), ahead.claim()), (Some(1), None));

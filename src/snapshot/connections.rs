@@ -5,12 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::queue::{Connection, Job, Queue};
+use super::spans::BUFFER;
 use super::stream::{Step, Stream};
 use crate::api::retry::{backoff, jitter};
 use crate::error::{Error, Result};
-
-/// How much is handed over at once, in bytes. TLS returns at most 16 KiB per read.
-const BUFFER: usize = 256 * 1024;
 
 /// What takes the pieces.
 pub(super) trait Sink: Sized {

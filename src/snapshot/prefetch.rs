@@ -157,7 +157,6 @@ impl Sink for Fetching {
         if bytes.is_empty() {
             return Ok(true);
         }
-        let block = Arc::from(bytes);
         let mut state = self.state();
         while !state.ahead.has_room(piece, bytes.len()) {
             if connections.is_stopped() {
@@ -169,8 +168,10 @@ impl Sink for Fetching {
             let waited = self.changed.wait_timeout(state, LOOK);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        state.ahead.put(piece, block);
+        let mut block = state.ahead.block(bytes.len());
         drop(state);
+        block.extend_from_slice(bytes);
+        self.state().ahead.put(piece, block);
         self.changed.notify_all();
         Ok(true)
     }

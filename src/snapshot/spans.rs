@@ -5,6 +5,9 @@ use std::ops::Range;
 /// The most one request fetches, in bytes.
 pub(super) const PIECE: u64 = 8 << 20;
 
+/// How much of a response a connection hands over at once, in bytes. TLS returns at most 16 KiB per read.
+pub(super) const BUFFER: usize = 256 << 10;
+
 /// The largest gap that is fetched, in bytes: it costs less than the round trip of another request.
 const GAP: u64 = 256 << 10;
 

@@ -11,8 +11,7 @@ use crate::make;
 use crate::stats::{Contestant, compare, contestant};
 
 pub fn run(only: Option<&str>, rounds: usize) {
-    let base =
-        tempfile::Builder::new().prefix("bench-").tempdir_in(std::env::current_dir().unwrap()).unwrap();
+    let base = tempfile::Builder::new().prefix("bench-").tempdir_in(std::env::current_dir().unwrap()).unwrap();
     for (kind, make) in make::KINDS {
         if only.is_some_and(|only| only != kind) {
             continue;
@@ -41,9 +40,8 @@ fn one(kind: &str, zip: &Path, base: &Path, rounds: usize) {
         })
     };
     let zip_text = zip.display().to_string();
-    let with = |words: &[&str]| {
-        words.iter().map(|w| if *w == "ZIP" { zip_text.clone() } else { (*w).to_owned() }).collect()
-    };
+    let with =
+        |words: &[&str]| words.iter().map(|w| if *w == "ZIP" { zip_text.clone() } else { (*w).to_owned() }).collect();
     let ours_text = ours.display().to_string();
     let mut all = vec![tool("squarecloud-blocking", with(&[&ours_text, "extract", "ZIP"]), true)];
     if installed("unzip") {
@@ -75,11 +73,11 @@ pub fn open(rounds: usize) {
             rounds,
             vec![
                 contestant("squarecloud-blocking", || {
-                    assert!(squarecloud_blocking::Archive::open(&zip).unwrap().len() > 0)
+                    assert!(!squarecloud_blocking::Archive::open(&zip).unwrap().is_empty())
                 }),
                 contestant("zip crate, buffered file", || {
                     let file = std::io::BufReader::new(std::fs::File::open(&zip).unwrap());
-                    assert!(zip::ZipArchive::new(file).unwrap().len() > 0);
+                    assert!(!zip::ZipArchive::new(file).unwrap().is_empty());
                 }),
             ],
         );
@@ -102,7 +100,7 @@ fn run_quietly(command: &mut Command) {
     assert!(status.success(), "{command:?}");
 }
 
-fn installed(tool: &str) -> bool {
+pub fn installed(tool: &str) -> bool {
     Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 

@@ -76,12 +76,20 @@ impl Noise {
     }
 }
 
+/// A name, and what writes such an archive.
+type Kind = (&'static str, fn(&Path));
+
 /// The four kinds of archive.
-pub const KINDS: [(&str, fn(&Path)); 4] = [
+pub const KINDS: [Kind; 4] =
+    [("small-files", small_files), ("one-large", one_large), ("incompressible", incompressible), ("few", few)];
+
+/// What is read from a host: about 7, 50, 215, 370 and 50 MB.
+pub const REMOTE: [Kind; 5] = [
+    ("few", |path| files(path, 400_000)),
     ("small-files", small_files),
-    ("one-large", one_large),
+    ("one-large", |path| large(path, 715_000_000)),
     ("incompressible", incompressible),
-    ("few", few),
+    ("tiny-files", tiny_files),
 ];
 
 fn writer(path: &Path) -> ZipWriter<BufWriter<File>> {
@@ -106,10 +114,14 @@ fn small_files(path: &Path) {
 
 /// One 600 MB text file and two small ones.
 fn one_large(path: &Path) {
+    large(path, 600_000_000);
+}
+
+fn large(path: &Path, size: usize) {
     let (mut zip, mut noise) = (writer(path), Noise::new(2));
     zip.start_file("dump/database.sql", options().large_file(false)).unwrap();
     let block = noise.text(16 << 20);
-    for _ in 0..600 * 1_000_000 / block.len() {
+    for _ in 0..size / block.len() {
         let at = noise.below(1 << 20) as usize;
         zip.write_all(&block[at..]).unwrap();
         zip.write_all(&block[..at]).unwrap();
@@ -133,10 +145,25 @@ fn incompressible(path: &Path) {
 
 /// 60 files, 3 MB.
 fn few(path: &Path) {
+    files(path, 50_000);
+}
+
+fn files(path: &Path, size: usize) {
     let (mut zip, mut noise) = (writer(path), Noise::new(4));
     for n in 0..60 {
         zip.start_file(format!("src/module-{}/file-{n}.js", n / 10), options()).unwrap();
-        zip.write_all(&noise.text(50_000)).unwrap();
+        zip.write_all(&noise.text(size)).unwrap();
+    }
+    zip.finish().unwrap();
+}
+
+/// 200,000 files of some hundred bytes: the central directory is a third of the archive.
+fn tiny_files(path: &Path) {
+    let (mut zip, mut noise) = (writer(path), Noise::new(6));
+    for n in 0..200_000u64 {
+        zip.start_file(format!("app/node_modules/pkg-{}/dist/file-{n}.js", n / 40), options()).unwrap();
+        let size = 20 + noise.below(400) as usize;
+        zip.write_all(&noise.text(size)).unwrap();
     }
     zip.finish().unwrap();
 }

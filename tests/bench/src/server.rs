@@ -25,8 +25,7 @@ pub fn tls(answer: Arc<Vec<u8>>, ca: &Path) -> SocketAddr {
 
 /// A certificate of its own for localhost; the authority to trust is written to `ca`.
 pub fn tls_config(ca: &Path) -> Arc<ServerConfig> {
-    let signed =
-        rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
     std::fs::write(ca, signed.cert.pem()).unwrap();
     let key = PrivateKeyDer::try_from(signed.signing_key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -72,9 +71,6 @@ fn answer_all(mut stream: impl Read + Write, answer: &[u8]) {
 /// An answer of the service's status route of an app.
 pub fn status() -> Vec<u8> {
     let body = r#"{"status":"success","response":{"cpu":"0.42%","ram":"118.6MB","status":"running","running":true,"storage":"41.2MB","network":{"total":"2.1MB","now":"0B"},"uptime":1795196400000}}"#;
-    format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
+    format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        .into_bytes()
 }

@@ -28,11 +28,8 @@ pub fn compare(what: &str, rounds: usize, mut all: Vec<Contestant<'_>>) {
     println!("{what} ({rounds} rounds)");
     for (n, contestant) in all.iter().enumerate() {
         let ratios = times[0].iter().zip(&times[n]).map(|(ours, theirs)| ours / theirs);
-        let line = format!(
-            "  {:<28} {:>10.3?}",
-            contestant.name,
-            Duration::from_secs_f64(median(times[n].iter().copied()))
-        );
+        let line =
+            format!("  {:<28} {:>10.3?}", contestant.name, Duration::from_secs_f64(median(times[n].iter().copied())));
         if n == 0 { println!("{line}") } else { println!("{line}   ours / this = {:.2}", median(ratios)) }
     }
 }

@@ -9,9 +9,6 @@ fn main() -> squarecloud_blocking::Result<()> {
         builder = builder.root_certificates(std::fs::read(ca).unwrap_or_default());
     }
     let connections = args[2].parse().unwrap_or(1);
-    builder
-        .build()?
-        .open_url(&args[0])?
-        .download_with(&args[1], &DownloadOptions::new().connections(connections))?;
+    builder.build()?.open_url(&args[0])?.download_with(&args[1], &DownloadOptions::new().connections(connections))?;
     Ok(())
 }
