@@ -15,8 +15,8 @@ use crate::support::Gate;
 
 const ONE: Option<&str> = Some("\"one\"");
 
-/// How much may be fetched ahead of what takes it, and how much more the system may hold for four connections: at most what
-/// each has requested.
+/// How much may be fetched ahead of what takes it, and how much more the system may hold for four connections: at most
+/// what each has requested.
 const WINDOW: u64 = 24 << 20;
 const BUFFERS: u64 = 4 * REQUEST;
 

@@ -1,5 +1,5 @@
-//! What goes wrong between an archive and the snapshot host: the result is right or the error says why, nothing is left,
-//! and a fault costs one more request.
+//! What goes wrong between an archive and the snapshot host: the result is right or the error says why, nothing is
+//! left, and a fault costs one more request.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::download_origin::{Origin, Reply};
 use crate::remote_fault_kinds::{Bend, Fault, LASTING, ONE, Objects, PASSING, STALLS, WRONG};
 use crate::remote_support::{Corpus, Cost, FIRST, REQUEST, Work, assert_reason, builder, folders, made, wait_until};
 
-/// Two archives: one that takes several requests for data, and one whose directory does not come with the first request.
+/// Two archives: one that takes several requests for data, and one whose directory does not come with the first.
 fn corpora() -> [Corpus; 2] {
     let media = made(|maker| {
         folders(2, 20, 5000)(maker);
@@ -153,7 +153,7 @@ impl<'a> Bench<'a> {
         let opened = if work == Work::List { 0 } else { open.requests };
         let more = ran.bent + self.late + if self.after_error { 2 } else { 0 };
         let whole = if fault.sends_all { corpus.len() } else { 0 };
-        let most = all.bytes.min(REQUEST).max(FIRST).max(whole);
+        let most = all.bytes.clamp(FIRST, REQUEST).max(whole);
         let allowed = Cost { requests: all.requests - opened + more, bytes: all.bytes + more * most };
         ran.cost.assert_within(allowed, told);
         if let Err(error) = &ran.result {

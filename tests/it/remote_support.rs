@@ -1,5 +1,5 @@
-//! What the tests of archives at the snapshot host share: archives of several kinds, what is done with them, and what that
-//! may cost.
+//! What the tests of archives at the snapshot host share: archives of several kinds, what is done with them, and what
+//! that may cost.
 
 use std::fmt;
 use std::io::{Cursor, Read, Write};
