@@ -109,6 +109,13 @@ proptest! {
             prop_assert_eq!(archive.copy(name, &mut copied).unwrap(), made.content.len() as u64);
             prop_assert_eq!(&copied, &made.content);
         }
+        #[cfg(unix)]
+        {
+            let ahead = Archive::new(crate::archive_ahead::Told::new(&bytes)).unwrap();
+            equal(&ahead, &files, 4, &want);
+            prop_assert!(ahead.verify().unwrap().is_ok());
+            prop_assert_eq!(ahead.source().untold(), 0);
+        }
         if bytes.len() < 20_000 {
             equal(&Archive::new(Dribble(bytes)).unwrap(), &files, 4, &want);
         }

@@ -460,3 +460,9 @@ fn hostile_archives_leave_nothing_and_odd_ones_are_extracted() {
 fn the_same_over_a_source_of_single_bytes() {
     all(|bytes| Box::new(Dribble(bytes.to_vec())));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_same_fetched_ahead() {
+    all(|bytes| Box::new(crate::archive_ahead::Told::new(bytes)));
+}

@@ -12,6 +12,8 @@ mod api_secrets;
 mod api_upload;
 mod api_wait;
 mod architecture;
+#[cfg(all(unix, feature = "zip"))]
+mod archive_ahead;
 #[cfg(feature = "zip")]
 mod archive_damage;
 #[cfg(feature = "zip")]
