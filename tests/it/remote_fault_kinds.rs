@@ -157,3 +157,13 @@ pub const STALLS: [Fault; 3] = [
     fault("silence after a byte", |_, reply, o| Reply { hold: Some((1, o.gate())), ..reply }, &[]),
     fault("a stall", |_, reply, o| Reply { hold: Some((reply.body.len() / 2, o.gate())), ..reply }, &[]),
 ];
+
+/// A byte that changed on the way, in what is read first of a response.
+pub const DAMAGE: Fault = fault(
+    "another byte",
+    |_, mut reply, _| {
+        reply.body[100] ^= 1;
+        reply
+    },
+    &["damaged"],
+);

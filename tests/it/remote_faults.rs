@@ -4,10 +4,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use squarecloud_blocking::{Archive, Client, ClientBuilder, Error, Remote};
+use squarecloud_blocking::{Archive, Client, ClientBuilder, Error, Refusal, Remote};
 
 use crate::download_origin::{Origin, Reply};
-use crate::remote_fault_kinds::{Bend, Fault, LASTING, ONE, Objects, PASSING, STALLS, WRONG};
+use crate::remote_fault_kinds::{Bend, DAMAGE, Fault, LASTING, ONE, Objects, PASSING, STALLS, WRONG};
 use crate::remote_support::{Corpus, Cost, FIRST, REQUEST, Work, assert_reason, builder, folders, made, wait_until};
 
 /// Two archives: one that takes several requests for data, and one whose directory does not come with the first.
@@ -244,6 +244,18 @@ fn every_second_response_is_wrong() {
 #[test]
 fn what_does_not_pass_ends_the_work() {
     with_each(&Work::ALL, |bench, work| bench.each(work, &LASTING, When::From, |ran| ran.result.is_err()));
+}
+
+/// What HTTP does not notice, the checksums do.
+#[test]
+fn each_response_once_damaged() {
+    with_each(
+        &[Work::Read, Work::ReadMany, Work::Copy, Work::Reader, Work::Folder, Work::Everything],
+        |bench, work| {
+            let is_refused = |ran: &Ran| ran.result.as_ref().is_err_and(|e| e.refusal() == Some(Refusal::Corrupt));
+            bench.each(work, &[DAMAGE], When::Only, is_refused);
+        },
+    );
 }
 
 #[test]
