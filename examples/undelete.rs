@@ -29,13 +29,9 @@ fn run(args: Args) -> common::Result {
     let options = ExtractOptions::new().prefix(&args.file).overwrite(Overwrite::Keep).progress(common::bar("Copying"));
     for info in connection.client.app(&connection.app_id).all_snapshots()? {
         let Some(archive) = common::unless_damaged(connection.client.open(&info)?.archive())? else { continue };
-        if archive.entry(&args.file).is_none_or(|entry| entry.kind() != EntryKind::File) {
-            continue;
-        }
+        let Some(_file) = archive.entry(&args.file).filter(|entry| entry.kind() == EntryKind::File) else { continue };
         let Some(made) = common::unless_damaged(archive.extract_with(&args.output, &options))? else { continue };
-        if made.kept > 0 {
-            return Err("the file is there already".into());
-        }
+        common::none_kept(&made)?;
         let (date, path) = (common::date(info.created_at), common::path(&args.output.join(&args.file)));
         return common::say(format!("The file, from the snapshot of {date} UTC, is\n{path}"));
     }

@@ -77,13 +77,19 @@ pub fn say(line: impl Display) -> Result {
     Ok(writeln!(io::stdout(), "{line}")?)
 }
 
-/// `None`, and a note, when a snapshot or what is wanted of it is damaged: that of another may not be.
+/// `None`, and a note on stderr, if the snapshot or the file in it is damaged: an older snapshot may still be good.
 pub fn unless_damaged<T>(result: squarecloud_blocking::Result<T>) -> Result<Option<T>> {
     match result {
         Err(error) if error.refusal() == Some(Refusal::Corrupt) => note(format!("{error:#}")),
         result => return Ok(Some(result?)),
     }
     Ok(None)
+}
+
+/// An error, if what was to be extracted was there already.
+#[cfg(feature = "zip")]
+pub fn none_kept(made: &squarecloud_blocking::Extracted) -> Result {
+    if made.kept == 0 { Ok(()) } else { Err("the file is there already".into()) }
 }
 
 /// A callback that shows progress as a bar on stderr, if that is a terminal. The bar goes when everything is done, or
@@ -131,7 +137,7 @@ pub fn fit(text: &str, width: usize) -> String {
     format!("{}{}", console::truncate_str(&text, width - width / 2, "…"), end.as_str())
 }
 
-/// A path, whole: it must be of use. Only control characters are escaped.
+/// A path in full, so that it can be copied. Only control characters are escaped.
 pub fn path(path: &Path) -> String {
     let text = path.to_string_lossy();
     if text.contains(char::is_control) { text.escape_debug().to_string() } else { text.into_owned() }

@@ -4,11 +4,14 @@
 use std::io::{BufRead, BufReader, Cursor, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
 use zip::write::{SimpleFileOptions, ZipWriter};
+
+use crate::support::Gate;
 
 pub const SIGNATURE: &str = "sIgNaTuReSeCrEt";
 pub const KEY_ID: &str = "AKIDSECRETSECRET";
@@ -48,6 +51,8 @@ pub struct Reply {
     pub cut: Option<usize>,
     /// After so many bytes nothing more comes, for this long; then the connection closes.
     pub silent: Option<(usize, Duration)>,
+    /// After so many bytes nothing comes until the gate opens.
+    pub hold: Option<(usize, Arc<Gate>)>,
     /// How many bytes are sent at once, and the pause after each.
     pub pace: Option<(usize, Duration)>,
     /// Wait before the head.
@@ -59,7 +64,7 @@ pub struct Reply {
 impl Reply {
     /// What a well-behaved store answers.
     pub fn right(object: &[u8], etag: Option<&str>, asked: &Asked) -> Self {
-        let mut reply = Self { status: 200, body: object.to_vec(), ..Self::default() };
+        let mut reply = Self { status: 200, ..Self::default() };
         if let Some(etag) = etag {
             reply.headers.push(("ETag".into(), etag.into()));
             if asked.header("if-match").is_some_and(|m| m != etag) {
@@ -75,6 +80,8 @@ impl Reply {
             reply.headers.push(("Content-Range".into(), said));
             reply.status = 206;
             reply.body = object[range].to_vec();
+        } else {
+            reply.body = object.to_vec();
         }
         reply
     }
@@ -83,7 +90,7 @@ impl Reply {
         Self { status, body: body.as_bytes().to_vec(), ..Self::default() }
     }
 
-    fn send(&self, stream: &mut TcpStream, bytewise: bool) -> std::io::Result<()> {
+    fn send(&self, stream: &mut TcpStream, bytewise: bool, sent: &AtomicU64) -> std::io::Result<()> {
         std::thread::sleep(self.late);
         let mut head = format!("HTTP/1.1 {} Whatever\r\n", self.status);
         match self.length {
@@ -98,20 +105,29 @@ impl Reply {
         stream.write_all(head.as_bytes())?;
         let (stop, silence) = self.silent.unwrap_or((usize::MAX, Duration::ZERO));
         let stop = stop.min(self.cut.unwrap_or(usize::MAX)).min(self.body.len());
-        let (size, pause) = self.pace.unwrap_or((usize::MAX, Duration::ZERO));
-        let body = &self.body[..stop];
-        for (number, piece) in body.chunks(size).enumerate() {
+        let (size, pause) = self.pace.unwrap_or((PIECE, Duration::ZERO));
+        let mut held = self.hold.as_ref();
+        let mut at = 0;
+        while at < stop {
+            let wait = held.take_if(|(from, _)| *from <= at);
+            wait.into_iter().for_each(|(_, gate)| gate.wait());
+            let end = held.map_or(stop, |(from, _)| stop.min(*from)).min(at + size);
             if bytewise {
-                trickle(stream, piece, number.saturating_mul(size), stop)?;
+                trickle(stream, &self.body[at..end], at, stop)?;
             } else {
-                stream.write_all(piece)?;
+                stream.write_all(&self.body[at..end])?;
             }
+            sent.fetch_add((end - at) as u64, Ordering::SeqCst);
+            at = end;
             std::thread::sleep(pause);
         }
         std::thread::sleep(silence);
         Ok(())
     }
 }
+
+/// How much is sent at once, as far as a test sets no pace.
+const PIECE: usize = 64 * 1024;
 
 /// One byte at a time; of a long body so at its beginning and its end, or megabytes would take minutes.
 fn trickle(stream: &mut TcpStream, piece: &[u8], at: usize, stop: usize) -> std::io::Result<()> {
@@ -129,31 +145,50 @@ fn trickle(stream: &mut TcpStream, piece: &[u8], at: usize, stop: usize) -> std:
 
 type Decide = dyn Fn(&Asked) -> Reply + Send + Sync;
 
+/// What the host counts: bytes of response bodies, requests that are not answered yet and open connections.
+#[derive(Default)]
+struct Counts {
+    sent: AtomicU64,
+    under_way: AtomicU64,
+    connections: AtomicU64,
+}
+
 /// The running host; stops when dropped. With `BYTEWISE` it sends one byte at a time.
 pub struct Origin<const BYTEWISE: bool> {
     port: u16,
     asked: Arc<Mutex<Vec<Asked>>>,
+    counts: Arc<Counts>,
     stop: Arc<AtomicBool>,
 }
 
 impl<const BYTEWISE: bool> Origin<BYTEWISE> {
     pub fn start(decide: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        Self::listening_for(usize::MAX, decide)
+    }
+
+    /// A host that takes so many connections and refuses all later ones.
+    pub fn listening_for(connections: usize, decide: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, counts) = (Arc::new(AtomicBool::new(false)), Arc::new(Counts::default()));
         let decide: Arc<Decide> = Arc::new(decide);
-        let (log, stopped) = (asked.clone(), stop.clone());
+        let (log, stopped, count) = (asked.clone(), stop.clone(), counts.clone());
         std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
+            for stream in listener.incoming().flatten().take(connections) {
                 if stopped.load(Ordering::Relaxed) {
                     return;
                 }
-                let (log, decide) = (log.clone(), decide.clone());
-                std::thread::spawn(move || serve(stream, &log, &*decide, BYTEWISE));
+                count.connections.fetch_add(1, Ordering::SeqCst);
+                let (log, decide, count) = (log.clone(), decide.clone(), count.clone());
+                std::thread::spawn(move || {
+                    serve(stream, &log, &*decide, &count, BYTEWISE);
+                    count.connections.fetch_sub(1, Ordering::SeqCst);
+                });
             }
+            refuse_until(&stopped, listener);
         });
-        Self { port, asked, stop }
+        Self { port, asked, counts, stop }
     }
 
     /// A host that does everything right.
@@ -177,6 +212,21 @@ impl<const BYTEWISE: bool> Origin<BYTEWISE> {
         self.asked.lock().unwrap().clone()
     }
 
+    /// How many bytes of response bodies were sent.
+    pub fn sent(&self) -> u64 {
+        self.counts.sent.load(Ordering::SeqCst)
+    }
+
+    /// How many requests are not answered to the end yet.
+    pub fn under_way(&self) -> u64 {
+        self.counts.under_way.load(Ordering::SeqCst)
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> u64 {
+        self.counts.connections.load(Ordering::SeqCst)
+    }
+
     pub fn url(&self) -> String {
         format!("{}&versionId=v1", self.url_without_version())
     }
@@ -196,7 +246,19 @@ impl<const BYTEWISE: bool> Drop for Origin<BYTEWISE> {
     }
 }
 
-fn serve(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, decide: &Decide, bytewise: bool) {
+/// Refuses connections at the address of `listener`, and keeps others from getting it, until `stopped`.
+fn refuse_until(stopped: &AtomicBool, listener: TcpListener) {
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let bound = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let _ = bound.set_reuse_address(cfg!(not(windows)));
+    let _ = bound.bind(&address.into());
+    while !stopped.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn serve(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, decide: &Decide, counts: &Counts, bytewise: bool) {
     let mut lines = BufReader::new(stream.try_clone().unwrap());
     let _ = stream.set_nodelay(true);
     loop {
@@ -219,9 +281,12 @@ fn serve(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, decide: &Decide, bytewi
             asked.number = log.len();
             log.push(asked.clone());
         }
+        counts.under_way.fetch_add(1, Ordering::SeqCst);
         let reply = decide(&asked);
         let whole = reply.cut.is_none() && reply.silent.is_none() && reply.length.is_none();
-        if reply.status == 0 || reply.send(&mut stream, bytewise).is_err() || !whole {
+        let closes = reply.status == 0 || reply.send(&mut stream, bytewise, &counts.sent).is_err() || !whole;
+        counts.under_way.fetch_sub(1, Ordering::SeqCst);
+        if closes {
             let _ = stream.shutdown(Shutdown::Both);
             return;
         }

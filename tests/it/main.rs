@@ -94,8 +94,20 @@ mod public_surface;
 #[cfg(feature = "zip")]
 mod raw_zip;
 mod readme;
+#[cfg(feature = "zip")]
+mod remote_connections;
+#[cfg(feature = "zip")]
+mod remote_cost;
+#[cfg(feature = "zip")]
+mod remote_fault_kinds;
+#[cfg(feature = "zip")]
+mod remote_faults;
+#[cfg(feature = "zip")]
+mod remote_hosts;
 #[cfg(all(unix, feature = "zip"))]
 mod remote_review;
+#[cfg(feature = "zip")]
+mod remote_support;
 mod sandbox_account;
 mod sandbox_control;
 mod sandbox_faults;

@@ -214,7 +214,7 @@ fn the_reason_is_told() {
 }
 
 #[test]
-fn more_links_are_judged_late() {
+fn links_of_the_host_are_judged_before_anything_appears() {
     let entries = |target: &str| {
         let mut all: Vec<_> = (0..4).map(|n| file(format!("d/{n}"), &bytes(MIB, n))).collect();
         all.insert(1, link("d/fine", "0"));
@@ -249,7 +249,7 @@ fn a_busy_host_is_enough() {
     for limited in [false, true] {
         let (object, tries, at_work) =
             (object.clone(), std::sync::Mutex::new(std::collections::HashMap::new()), AtomicU64::new(0));
-        let (begun, found, stats) = soon(move || {
+        let found = soon(move || {
             let origin = Origin::start(move |asked| {
                 let right = Reply::right(&object, ONE, asked);
                 if limited {
@@ -270,32 +270,10 @@ fn a_busy_host_is_enough() {
                     right
                 }
             });
-            let begun = std::time::Instant::now();
-            let archive = remote(&origin);
-            let found = archive.verify().unwrap();
-            (begun.elapsed(), found, archive.source().stats())
+            remote(&origin).verify().unwrap()
         });
         assert!(found.is_ok());
     }
-}
-
-/// A reader that is slow: connections wait for the window for longer than a stall may last.
-#[test]
-fn a_slow_reader_costs_no_more_requests() {
-    let object = zip((0..5).map(|n| file(format!("{n}"), &bytes(13 * MIB, n))).collect()).bytes();
-    let origin = Origin::good(object);
-    let client = squarecloud_blocking::Client::builder("key").timeout(Duration::from_millis(600)).build().unwrap();
-    let archive = client.open_url(&origin.url()).unwrap().archive().unwrap();
-    let calls = AtomicU64::new(0);
-    let found = archive.verify_with(|_| {
-        if calls.fetch_add(1, Ordering::Relaxed) < 4 {
-            std::thread::sleep(Duration::from_millis(900));
-        }
-        ControlFlow::Continue(())
-    });
-    assert!(found.unwrap().is_ok());
-    eprintln!("{:#?}", origin.asked().iter().map(|a| a.header("range").map(str::to_owned)).collect::<Vec<_>>());
-    assert!(archive.source().stats().requests <= 12, "{:?}", archive.source().stats());
 }
 
 /// Restoring over what is there.

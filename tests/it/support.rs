@@ -1,8 +1,8 @@
 //! What the tests share.
 
 use std::error::Error as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use squarecloud_blocking::{Client, ClientBuilder};
@@ -37,6 +37,21 @@ impl Slept {
 
     pub fn total(&self) -> Duration {
         Duration::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Closed until a test opens it.
+#[derive(Debug, Default)]
+pub struct Gate(Mutex<bool>, Condvar);
+
+impl Gate {
+    pub fn open(&self) {
+        *self.0.lock().unwrap() = true;
+        self.1.notify_all();
+    }
+
+    pub fn wait(&self) {
+        drop(self.1.wait_while(self.0.lock().unwrap(), |open| !*open).unwrap());
     }
 }
 
