@@ -15,7 +15,7 @@ struct Args {
     file: String,
     /// The app's id; without SQUARECLOUD_API_KEY, the sandbox's app
     app_id: Option<String>,
-    /// Write it below this directory, under its path in the app
+    /// Write it below this directory
     #[arg(short, long, value_name = "DIRECTORY", default_value = ".")]
     output: PathBuf,
 }

@@ -137,7 +137,10 @@ pub(super) fn read_some<S: Source, E>(
         true => directory.record(*index).offset..directory.next(*index),
         false => directory.span(*index),
     };
-    let ranges: Vec<_> = indices.iter().map(range).collect();
+    let mut ranges: Vec<_> = indices.iter().map(range).collect();
+    // Where one may end behind the beginning of the next one, the next one has those bytes.
+    let starts: Vec<u64> = ranges.iter().skip(1).map(|range| range.start).collect();
+    ranges.iter_mut().zip(starts).for_each(|(range, next)| range.end = range.end.min(next));
     let fetched = prefetch_or_direct(&*archive.source, &ranges);
     let mut reader = match gaps {
         true => Reader::of_all(archive, &*fetched),
