@@ -82,6 +82,7 @@ impl<S: Sink> Fetcher<S> {
                     refused += 1;
                 }
                 Ok(Outcome::Left) => return,
+                // Once stopped, the pieces that are left come to nothing.
                 Ok(Outcome::StartOver(stream)) => self.stop_with(Ok(*stream)),
                 Err(error) => self.stop_with(Err(error)),
             }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// The most one request fetches, in bytes.
-pub(super) const PIECE: u64 = 8 << 20;
+const PIECE: u64 = 8 << 20;
 
 /// How much of a response a connection hands over at once, in bytes. TLS returns at most 16 KiB per read.
 pub(super) const BUFFER: usize = 256 << 10;
@@ -11,7 +11,7 @@ pub(super) const BUFFER: usize = 256 << 10;
 /// The largest gap that is fetched, in bytes: it costs less than the round trip of another request.
 const GAP: u64 = 256 << 10;
 
-/// What the gaps may have together: so much for each gap, and a hundredth of the ranges.
+/// What all gaps may have together: so much for each, and a hundredth of the wanted bytes.
 const EACH: u64 = 64 << 10;
 
 /// The bytes of one request.
@@ -55,7 +55,7 @@ fn merged(ranges: &[Range<u64>], limit: u64) -> Vec<Range<u64>> {
     join(ranges, |gap| gap == 0)
 }
 
-/// The ranges, joined over the smallest gaps.
+/// The ranges, joined over the smallest gaps first, and over all of one length or none.
 fn spans(ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     let mut gaps: Vec<u64> =
         ranges.windows(2).filter_map(|pair| Some(pair.get(1)?.start - pair.first()?.end)).collect();

@@ -91,6 +91,14 @@ fn snapshots(info: &SnapshotInfo) -> Result<()> {
     let remote: Remote = snapshot.remote()?;
     let source: &dyn Source = &remote;
     let _: (io::Result<u64>, io::Result<usize>) = (source.size(), source.read_at(0, &mut []));
+    let RemoteStats { requests, bytes, .. } = remote.stats();
+    let _: (u64, u64) = (requests, bytes);
+    let fetched: Option<Box<dyn Prefetch + '_>> = remote.prefetch(&[0..1, 5..9]);
+    if let Some(fetched) = fetched {
+        let _: (Option<usize>, &dyn Source) = (fetched.claim(), &*fetched);
+        fetched.finish(0);
+        fetched.stop();
+    }
     Ok(())
 }
 
@@ -111,6 +119,8 @@ fn archives(snapshot: &Snapshot) -> Result<()> {
             (entry.modified(), entry.kind(), entry.unix_mode());
     }
     let _: Result<Vec<u8>> = archive.read("a");
+    let _: Result<Vec<Vec<u8>>> = archive.read_many(["a", "b"]);
+    let _: Result<Vec<Vec<u8>>> = archive.read_many(&[String::from("a")]);
     let _: Result<u64> = archive.copy("a", &mut Vec::new());
     let _: Result<Verified> = archive.verify();
     let _: Result<Verified> = archive.verify_with(|_: Progress| std::ops::ControlFlow::Continue(()));
