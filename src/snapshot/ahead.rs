@@ -61,9 +61,9 @@ impl Ahead {
         self.reading.len()
     }
 
-    /// Whether the byte at `offset` may not be there before some reader has gone on.
+    /// Whether the byte at `offset` may not be there before some reader has gone on: its block may end a little behind it.
     pub(super) fn is_far(&self, offset: u64) -> bool {
-        position(&self.pieces, offset) >= self.needed().saturating_add(DISTANCE)
+        position(&self.pieces, offset) + BUFFER as u64 > self.needed().saturating_add(DISTANCE)
     }
 
     /// Lets all bytes go.

@@ -39,7 +39,7 @@ impl Source for Told {
     }
 
     fn prefetch(&self, ranges: &[Range<u64>]) -> Option<Box<dyn Prefetch + '_>> {
-        assert!(ranges.is_sorted_by_key(|range| range.start), "not in order: {ranges:?}");
+        assert!(ranges.is_sorted_by(|a, b| a.end <= b.start), "not in order, or not disjoint: {ranges:?}");
         Some(Box::new(Claims { told: self, ranges: ranges.to_vec(), claimed: 0.into() }))
     }
 }
@@ -150,32 +150,76 @@ fn all_that_is_done_is_reported() {
     assert_eq!((Some(last.bytes), last.entries), (last.total, last.total_entries));
 }
 
+#[test]
+fn links_that_stay_are_known_to_the_others() {
+    let entries = vec![
+        file("releases/5/app", b"5"),
+        file("releases/shared/db", b"0"),
+        link("current", "releases/5"),
+        link("up", "current/../../releases/shared"),
+    ];
+    let archive = Archive::new(Told::new(&zip(entries).bytes())).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let options = ExtractOptions::new().overwrite(Overwrite::Keep);
+    assert_eq!(archive.extract_with(dir.path(), &options).unwrap().links, 2);
+    fs::remove_file(dir.path().join("up")).unwrap();
+    let again = archive.extract_with(dir.path(), &options).unwrap();
+    assert_eq!((again.links, again.kept), (1, 3));
+    // A link that leads out is refused, also where something has its name already.
+    let evil = Archive::new(Told::new(&zip(vec![link("current", "../../x")]).bytes())).unwrap();
+    assert_eq!(evil.extract_with(dir.path(), &options).unwrap_err().refusal(), Some(Refusal::Link));
+}
+
+/// How long the host is silent: whoever notices it earlier does not wait for it.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// A host that falls silent in the middle of every response but the first ones.
+fn silent(bytes: Vec<u8>, first: usize, after: usize) -> Origin<false> {
+    Origin::start(move |asked| {
+        let silent = (asked.number >= first).then_some((after, SILENCE));
+        Reply { silent, ..Reply::right(&bytes, Some("\"one\""), asked) }
+    })
+}
+
+/// A callback that breaks when only time makes calls.
+fn break_off() -> impl Fn(squarecloud_blocking::Progress) -> ControlFlow<()> + Send + Sync {
+    let calls = AtomicU64::new(0);
+    move |_| match calls.fetch_add(1, Ordering::Relaxed) {
+        0..5 => ControlFlow::Continue(()),
+        _ => ControlFlow::Break(()),
+    }
+}
+
 /// A host that falls silent is noticed by the callback and by whoever cancels, long before its time is over.
+fn can_be_cancelled(origin: &Origin<false>, options: &ExtractOptions) {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = Snapshot::from_url(&origin.url()).unwrap().archive().unwrap();
+    let begun = Instant::now();
+    let verified = archive.verify_with(break_off());
+    assert!(matches!(verified, Err(Error::Cancelled { action: "verifying", .. })), "{verified:?}");
+    let extracted = archive.extract_with(dir.path().join("t"), &options.clone().progress(break_off()));
+    assert!(matches!(extracted, Err(Error::Cancelled { action: "extracting to", .. })), "{extracted:?}");
+    assert!(begun.elapsed() < SILENCE, "{:?}", begun.elapsed());
+    assert!(fs::read_dir(dir.path()).unwrap().next().is_none());
+}
+
 #[test]
 fn what_waits_for_a_silent_host_reports_and_can_be_cancelled() {
     let mut entries = project();
     entries.insert(1, file("app/first", &vec![1; 1 << 20]));
-    let bytes = zip(entries).bytes();
-    let silence = (100_000, Duration::from_secs(5));
-    let origin = Origin::<false>::start(move |asked| {
-        let silent = (asked.number > 0).then_some(silence);
-        Reply { silent, ..Reply::right(&bytes, Some("\"one\""), asked) }
-    });
-    let dir = tempfile::tempdir().unwrap();
-    let archive = Snapshot::from_url(&origin.url()).unwrap().archive().unwrap();
-    let calls = Arc::new(AtomicU64::new(0));
-    let break_off = |calls: &AtomicU64| match calls.fetch_add(1, Ordering::Relaxed) {
-        // The host is silent by then: the calls come with the time.
-        0..5 => ControlFlow::Continue(()),
-        _ => ControlFlow::Break(()),
-    };
-    let begun = Instant::now();
-    let verified = archive.verify_with(|_| break_off(&calls));
-    assert!(matches!(verified, Err(Error::Cancelled { action: "verifying", .. })), "{verified:?}");
-    let counted = Arc::new(AtomicU64::new(0));
-    let options = ExtractOptions::new().progress(move |_| break_off(&counted));
-    let extracted = archive.extract_with(dir.path().join("t"), &options);
-    assert!(matches!(extracted, Err(Error::Cancelled { action: "extracting to", .. })), "{extracted:?}");
-    assert!(begun.elapsed() < silence.1, "{:?}", begun.elapsed());
-    assert!(fs::read_dir(dir.path()).unwrap().next().is_none());
+    can_be_cancelled(&silent(zip(entries).bytes(), 1, 100_000), &ExtractOptions::new());
+}
+
+#[test]
+fn what_is_small_can_be_cancelled_too() {
+    let entries = vec![file("a/small", &[1; 100_000]), file("b/tail", &[2; 100_000])];
+    can_be_cancelled(&silent(zip(entries).bytes(), 1, 1000), &ExtractOptions::new().prefix("a"));
+}
+
+#[test]
+fn a_long_prefix_can_be_cancelled() {
+    let entries = vec![file("a", &vec![1; 1 << 20])];
+    let bytes = zip(entries).with(|z| (z.prefix, z.relative) = (vec![b'#'; 3 << 20], true)).bytes();
+    // Opening reads the prefix's beginning and the first entry's.
+    can_be_cancelled(&silent(bytes, 3, 1000), &ExtractOptions::new());
 }

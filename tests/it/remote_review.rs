@@ -312,3 +312,30 @@ fn no_reader_is_told_that_it_was_cancelled() {
     let of = |error: &std::io::Error| error.get_ref()?.downcast_ref::<squarecloud_blocking::Error>()?.status();
     assert!(errors.iter().all(|error| of(error) == Some(403)), "{errors:?}");
 }
+
+/// Both read the second range, and the first one stays where it is: neither waits for the other for ever.
+#[test]
+fn readers_out_of_turn_do_not_wait_for_each_other() {
+    let whole = bytes(30 * MIB, 3);
+    let object = zip(vec![file("a", &whole), file("b", &bytes(MIB, 4))]).bytes();
+    soon(move || {
+        let (origin, length) = (Origin::good(object.clone()), 30 << 20);
+        let remote = Snapshot::from_url(&origin.url()).unwrap().remote().unwrap();
+        let fetched = remote.prefetch(&[0..0, 0..length]).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                let number = fetched.claim().unwrap();
+                let (fetched, object) = (&fetched, &object);
+                scope.spawn(move || {
+                    let (mut at, mut buffer) = (0, vec![0; 256 << 10]);
+                    while at < length {
+                        let count = fetched.read_at(at, &mut buffer).unwrap();
+                        assert!(buffer[..count] == object[at as usize..at as usize + count]);
+                        at += count as u64;
+                    }
+                    fetched.finish(number);
+                });
+            }
+        });
+    });
+}

@@ -62,14 +62,13 @@ pub(super) fn extract<S: Source>(archive: &Archive<S>, dir: &Path, options: &Ext
     // Except on Windows, the file system decides whether names that differ only in case are the same.
     let mut platform = if cfg!(windows) { Platform::Windows } else { Platform::Unix };
     let mut plan = decide(archive, options, platform)?;
-    judge_prefix(archive)?;
     let staging = target.staging()?;
     if platform == Platform::Unix && staging.ignores_case() {
         platform = Platform::Apple;
         plan = decide(archive, options, platform)?;
     }
     // Where everything is fetched ahead, reading the links' targets first would be a request for each.
-    let links_with_data = !target.compares_links() && is_fetched_ahead(archive);
+    let links_with_data = !target.keeps_links() && is_fetched_ahead(archive);
     if !links_with_data {
         plan.follow_links(archive, platform)?;
         refuse(&plan)?;
@@ -158,6 +157,7 @@ struct Lost {
 impl<'a, S: Source> Work<'a, S> {
     /// Makes the directories, and the files by all workers; on the way, reads the links' targets if they are wanted.
     fn make_files(&self, plan: &ExtractPlan, with_links: bool) -> Result<Vec<(u32, String)>> {
+        judge_prefix(self.archive, &self.meter.stop)?;
         for folder in &plan.folders {
             let path = self.root.join(&folder.path);
             // The owner has all permissions until the directory is filled: see `finish`.

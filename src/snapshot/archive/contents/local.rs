@@ -98,10 +98,13 @@ impl<'a> Reader<'a> {
 
     /// What is wrong with the entries that seem to share bytes with another. A wrong offset or size looks the same, so
     /// their local file headers are read: if one is bad, there is no more to it.
-    pub(super) fn judge_overlaps(&mut self, wanted: impl Fn(u32) -> bool) -> Result<Vec<(u32, BadEntry)>> {
+    pub(super) fn judge_overlaps(&mut self, wanted: impl Fn(u32) -> Result<bool>) -> Result<Vec<(u32, BadEntry)>> {
         let (mut damaged, mut sharing) = (Vec::new(), Vec::new());
         let overlapping = &self.directory.layout().overlapping;
-        for &(index, same_place) in overlapping.iter().filter(|(index, _)| wanted(*index)) {
+        for &(index, same_place) in overlapping {
+            if !wanted(index)? {
+                continue;
+            }
             let name = Some(self.directory.name(index));
             self.read_ahead_to(0);
             match self.locate(index, self.directory.start) {

@@ -31,7 +31,8 @@ impl<'a> Meter<'a> {
         if self.stop.load(Ordering::Relaxed) {
             return Err(self.throttle.cancelled());
         }
-        self.report()
+        // Also those that wait for the network are to stop.
+        self.report().inspect_err(|_| self.stop.store(true, Ordering::Relaxed))
     }
 
     fn report(&self) -> Result<()> {
@@ -63,6 +64,7 @@ pub(super) fn run_reporting<T: Send>(meter: &Meter<'_>, work: impl Fn() -> Resul
         };
         let Ok(thread) = thread::Builder::new().spawn_scoped(scope, job) else { return work() };
         let stopped = || meter.stop.load(Ordering::Relaxed);
+        let _stop = StopOnPanic(&meter.stop);
         while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(TICK)
             && !stopped()
         {
@@ -74,4 +76,15 @@ pub(super) fn run_reporting<T: Send>(meter: &Meter<'_>, work: impl Fn() -> Resul
         }
         thread.join().unwrap_or_else(|panic| resume_unwind(panic))
     })
+}
+
+/// A callback may panic: then nobody wants the work any more.
+pub(super) struct StopOnPanic<'a>(pub(super) &'a AtomicBool);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
 }

@@ -252,7 +252,7 @@ impl<S: Source> Draft<'_, S> {
         let leaves = self.plan.leaves().map(|leaf| leaf.index);
         let chosen: HashSet<u32> = leaves.chain(self.plan.unwritten.iter().copied()).collect();
         let mut reader = Reader::of_all(self.archive, &*self.archive.source);
-        let overlaps = reader.judge_overlaps(|index| chosen.contains(&index))?;
+        let overlaps = reader.judge_overlaps(|index| Ok(chosen.contains(&index)))?;
         self.plan.refused.extend(overlaps.into_iter().map(|(_, bad)| bad));
         Ok(())
     }

@@ -82,24 +82,23 @@ impl<S: Source> Archive<S> {
             };
             left = rest;
         }
-        let mut indices: Vec<u32> = entries.iter().map(|entry| entry.index).collect();
-        indices.sort_unstable();
-        indices.dedup();
-        let mut contents = HashMap::new();
+        let mut wanted: HashMap<u32, usize> = HashMap::new();
+        entries.iter().for_each(|entry| *wanted.entry(entry.index).or_default() += 1);
+        let (indices, mut contents) = (wanted.keys().copied().collect(), HashMap::new());
         let read = |reader: &mut Reader<'_>, index: u32| {
             contents.insert(index, reader.content(index)?);
             Ok(())
         };
         work::read_some(self, indices, false, read).map_err(|error| self.naming(error))?;
-        // The last of those that have the same name gets the content, the others a copy.
-        let mut last_first: Vec<Vec<u8>> = Vec::with_capacity(entries.len());
-        for (place, entry) in entries.iter().enumerate().rev() {
-            let again = entries.iter().take(place).any(|other| other.index == entry.index);
-            let content = if again { contents.get(&entry.index).cloned() } else { contents.remove(&entry.index) };
-            last_first.push(content.unwrap_or_default());
-        }
-        last_first.reverse();
-        Ok(last_first)
+        // The last one of a name gets the content, those before it a copy.
+        let mut give = |index: u32| match wanted.get_mut(&index) {
+            Some(count) if *count > 1 => {
+                *count -= 1;
+                contents.get(&index).cloned()
+            }
+            _ => contents.remove(&index),
+        };
+        Ok(entries.iter().map(|entry| give(entry.index).unwrap_or_default()).collect())
     }
 
     /// Writes the content of an entry to `to` and returns its size. Memory: half a MiB; for a large entry straight from the
@@ -190,10 +189,10 @@ impl<S: Source> Archive<S> {
     fn check(&self, meter: &Meter<'_>) -> Result<Verified> {
         let mut reader = Reader::of_all(self, &*self.source);
         let mut whole = Vec::new();
-        if let Err(error) = work::judge_prefix(self) {
+        if let Err(error) = work::judge_prefix(self, &meter.stop) {
             whole.push(BadEntry::of(error)?);
         }
-        let found = Mutex::new((0, reader.judge_overlaps(|_| true)?));
+        let found = Mutex::new((0, reader.judge_overlaps(|_| meter.add(0, 0).map(|()| true))?));
         let read = |reader: &mut Reader<'_>, index: u32, ()| {
             let result = reader.read(index, &mut |piece| meter.add(piece.len() as u64, 0));
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);

@@ -153,9 +153,9 @@ impl Target {
         if self.merges() { check_links(plan, &self.path, platform) } else { Ok(()) }
     }
 
-    /// Whether it has to be told from their targets which links are there already.
-    pub(super) fn compares_links(&self) -> bool {
-        !self.unfinished.is_empty()
+    /// Whether links may stay as they are: their targets have to be known before.
+    pub(super) fn keeps_links(&self) -> bool {
+        !self.unfinished.is_empty() || (self.exists && self.overwrite == Overwrite::Keep)
     }
 
     /// Moves the finished tree to the target, on the disk if it is to be `durable`, and returns what was kept instead

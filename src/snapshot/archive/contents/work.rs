@@ -12,6 +12,7 @@ use std::{io, slice, thread};
 use super::Archive;
 use super::data::{Out, READ_SIZE};
 use super::local::Reader;
+use super::meter::StopOnPanic;
 use crate::error::{Error, Result};
 use crate::snapshot::source::{Prefetch, Source};
 
@@ -39,8 +40,11 @@ pub(super) fn read_entries<S: Source, T: Copy + Send + Sync>(
     let range = |batch: &&[(u32, T)]| {
         batch.first().map_or(0, |job| record(job).offset)..batch.iter().map(next).max().unwrap_or(0)
     };
-    let ranges: Vec<_> = batches.iter().map(range).collect();
-    let fetched = prefetch_or_direct(source, &ranges);
+    let mut ranges: Vec<_> = batches.iter().map(range).collect();
+    if is_ahead {
+        make_disjoint(&mut ranges);
+    }
+    let fetched = source.prefetch(&ranges).unwrap_or_else(|| Box::new(Direct::new(source, ranges.len())));
     let failed = Mutex::new(None);
     let work = &|| {
         let mut reader = Reader::of_all(archive, &*fetched);
@@ -48,7 +52,7 @@ pub(super) fn read_entries<S: Source, T: Copy + Send + Sync>(
             && let Some(number) = fetched.claim()
         {
             let (Some(batch), Some(range)) = (batches.get(number), ranges.get(number)) else { break };
-            let _claim = Claim { fetched: &*fetched, number, stop };
+            let (_stop, _claim) = (StopOnPanic(stop), Claim { fetched: &*fetched, number });
             reader.read_ahead_to(range.end);
             let mut going = batch.iter().take_while(|_| !stopped());
             if let Err(e) = going.try_for_each(|(index, what)| read(&mut reader, *index, *what)) {
@@ -58,15 +62,7 @@ pub(super) fn read_entries<S: Source, T: Copy + Send + Sync>(
             }
         }
     };
-    // A worker that waits for the network cannot notice `stop`.
-    let watch = &|| {
-        let is_stopped = stopped();
-        if is_stopped {
-            fetched.stop();
-        }
-        !is_stopped
-    };
-    run_workers(threads.min(batches.len()), work, is_ahead.then_some(watch));
+    run_workers(threads.min(batches.len()), work, is_ahead.then_some((&*fetched, stop)));
     failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
@@ -74,20 +70,17 @@ pub(super) fn read_entries<S: Source, T: Copy + Send + Sync>(
 struct Claim<'a> {
     fetched: &'a dyn Prefetch,
     number: usize,
-    stop: &'a AtomicBool,
 }
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        if thread::panicking() {
-            self.stop.store(true, Ordering::Relaxed);
-        }
         self.fetched.finish(self.number);
     }
 }
 
-/// Runs `work` in so many threads, and meanwhile `watch`, as long as it is true.
-fn run_workers(count: usize, work: &(dyn Fn() + Sync), watch: Option<&dyn Fn() -> bool>) {
+/// Runs `work` in so many threads. Those that wait for what is fetched ahead cannot notice that they are to stop: it is
+/// stopped, too.
+fn run_workers(count: usize, work: &(dyn Fn() + Sync), ahead: Option<(&dyn Prefetch, &AtomicBool)>) {
     thread::scope(|scope| {
         let (running, ended) = channel::<()>();
         let spawn = |_: &usize| {
@@ -99,13 +92,31 @@ fn run_workers(count: usize, work: &(dyn Fn() + Sync), watch: Option<&dyn Fn() -
             thread::Builder::new().spawn_scoped(scope, job).is_ok()
         };
         // One worker needs no thread; and a system that gives none still gets the work done.
-        if (count < 2 && watch.is_none()) || (0..count).filter(spawn).count() == 0 {
+        if (count < 2 && ahead.is_none()) || (0..count).filter(spawn).count() == 0 {
             return work();
         }
         drop(running);
-        let Some(watch) = watch else { return };
-        while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) && watch() {}
+        let Some((fetched, stop)) = ahead else { return };
+        let stopped = || stop.load(Ordering::Relaxed);
+        while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) && !stopped() {}
+        if stopped() {
+            fetched.stop();
+        }
     });
+}
+
+/// Gives bytes that several ranges have to the one that begins last, or to the first of those that begin there.
+fn make_disjoint(ranges: &mut [Range<u64>]) {
+    let starts: Vec<u64> = ranges.iter().skip(1).map(|range| range.start).collect();
+    for (range, next) in ranges.iter_mut().zip(starts).filter(|(range, next)| range.start < *next) {
+        range.end = range.end.min(next);
+    }
+    let mut before = 0;
+    for range in ranges {
+        range.start = range.start.max(before);
+        range.end = range.end.max(range.start);
+        before = range.end;
+    }
 }
 
 /// The jobs in pieces for one worker each, in their order: large ones by themselves, small ones together if they `adjoin`.
@@ -138,9 +149,7 @@ pub(super) fn read_some<S: Source, E>(
         false => directory.span(*index),
     };
     let mut ranges: Vec<_> = indices.iter().map(range).collect();
-    // Where one may end behind the beginning of the next one, the next one has those bytes.
-    let starts: Vec<u64> = ranges.iter().skip(1).map(|range| range.start).collect();
-    ranges.iter_mut().zip(starts).for_each(|(range, next)| range.end = range.end.min(next));
+    make_disjoint(&mut ranges);
     let fetched = prefetch_or_direct(&*archive.source, &ranges);
     let mut reader = match gaps {
         true => Reader::of_all(archive, &*fetched),
@@ -161,15 +170,20 @@ pub(super) fn is_fetched_ahead<S: Source>(archive: &Archive<S>) -> bool {
     archive.source.prefetch(slice::from_ref(&everything)).is_some()
 }
 
-/// Looks for unlisted entries in front of the first listed one.
-pub(super) fn judge_prefix<S: Source>(archive: &Archive<S>) -> Result<()> {
+/// Looks for unlisted entries in front of the first listed one, until it is to stop.
+pub(super) fn judge_prefix<S: Source>(archive: &Archive<S>, stop: &AtomicBool) -> Result<()> {
     let prefix = 0..archive.directory.first();
     if prefix.is_empty() {
         return Ok(());
     }
     let fetched = prefetch_or_direct(&*archive.source, slice::from_ref(&prefix));
-    fetched.claim();
-    Reader::of_all(archive, &*fetched).judge_prefix()
+    let judged = Mutex::new(Ok(()));
+    let work = || {
+        fetched.claim();
+        *judged.lock().unwrap_or_else(PoisonError::into_inner) = Reader::of_all(archive, &*fetched).judge_prefix();
+    };
+    run_workers(1, &work, Some((&*fetched, stop)));
+    judged.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The ranges, fetched ahead where that gains anything: what is a single read anyway is not.
@@ -263,6 +277,13 @@ mod tests {
         let apart = batches(&jobs[..50], |_| BATCH_BYTES, |_, _| true);
         assert_eq!(apart.len(), 50);
         assert_eq!(batches(&[1, 2, 3], |_| 1, |_, _| true).len(), 3);
+    }
+
+    #[test]
+    fn each_byte_is_in_one_range() {
+        let mut ranges = [0..10, 8..20, 8..20, 15..30, 30..40].to_vec();
+        make_disjoint(&mut ranges);
+        assert_eq!(ranges, [0..8, 8..20, 20..20, 20..30, 30..40]);
     }
 
     #[test]
