@@ -178,8 +178,8 @@ impl Snapshot {
 
     /// Opens the archive on the snapshot host: listing, reading, verifying and extracting it fetch only what is needed.
     ///
-    /// Opening costs one request, or two where there are more than about 700 files (a central directory of over 66 KiB).
-    /// After that:
+    /// Opening costs one request, or two where there are more than about 700 files (a central directory of over 66 KiB), and
+    /// up to two more where the zip has something in front of it, such as a self-extractor's program. After that:
     ///
     /// | work | requests | bytes |
     /// |---|---|---|
