@@ -189,8 +189,9 @@ impl Snapshot {
     /// | extracting or [verifying](crate::Archive::verify) everything | 1 per 8 MiB | the archive, once |
     ///
     /// Extraction starts with the first bytes and uses up to four connections, so it finishes about when the transfer does.
-    /// That is faster than [downloading](Self::download) first, except for small snapshots (under about 2 MB where the host is
-    /// 50 ms away), which a download gets with one request fewer. The same checks are made; only the zip is not kept.
+    /// Where each connection's speed is limited, that is faster than [downloading](Self::download) first. Where it is not, and
+    /// the host is far away, a download may be ahead by two or three round trips, which counts for small snapshots. The same
+    /// checks are made; only the zip is not kept.
     /// [`Remote::stats`] returns the requests and bytes so far.
     ///
     /// ```no_run
