@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::queue::{Connection, Job, Queue};
+use super::range::Range;
 use super::spans::BUFFER;
 use super::stream::{Step, Stream};
 use crate::api::retry::{backoff, jitter};
@@ -12,8 +13,8 @@ use crate::error::{Error, Result};
 
 /// Where the pieces go: makes their streams, takes their bytes, and knows how to pause.
 pub(super) trait Sink: Sized {
-    /// The bytes from `at` to `end`, or to the object's end.
-    fn stream(&self, at: u64, end: Option<u64>) -> Stream;
+    /// The bytes of `range`.
+    fn stream(&self, range: Range) -> Stream;
 
     /// This many bytes were received, which are still to be written.
     fn received(&self, _count: usize) {}
@@ -112,7 +113,8 @@ impl<S: Sink> Fetcher<S> {
 
     fn fetch(&self, job: Job, buffer: &mut [u8], connection: &mut Connection) -> Result<Outcome> {
         let Job { piece, at, end, stream } = job;
-        let mut stream = stream.unwrap_or_else(|| self.sink.stream(at, end));
+        let from = |at| self.sink.stream(end.map_or(Range::From(at), |end| Range::Span(at, end)));
+        let mut stream = stream.unwrap_or_else(|| from(at));
         let rest = |at| Job { piece, at, end, stream: None };
         let mut filled = 0;
         while !self.is_stopped() {
@@ -146,7 +148,7 @@ impl<S: Sink> Fetcher<S> {
                 }
                 Step::StartOver => return Ok(Outcome::StartOver(Box::new(stream))),
                 // The first request of a download is for less than a piece.
-                Step::End if end.is_some_and(|end| stream.at < end) => stream = self.sink.stream(stream.at, end),
+                Step::End if end.is_some_and(|end| stream.at < end) => stream = from(stream.at),
                 Step::End => return Ok(Outcome::Done),
             }
         }

@@ -172,8 +172,7 @@ impl Shared {
 }
 
 impl Sink for Shared {
-    fn stream(&self, at: u64, end: Option<u64>) -> Stream {
-        let range = end.map_or(Requested::From(at), |end| Requested::Span(at, end));
+    fn stream(&self, range: Requested) -> Stream {
         Stream::new(self.location.clone(), self.object.clone(), range)
     }
 

@@ -151,8 +151,7 @@ impl<'a> PartSink<'a> {
 }
 
 impl Sink for PartSink<'_> {
-    fn stream(&self, at: u64, end: Option<u64>) -> Stream {
-        let range = end.map_or(Range::From(at), |end| Range::Span(at, end));
+    fn stream(&self, range: Range) -> Stream {
         self.transfer.stream(self.part.object().clone(), range)
     }
 
